@@ -1,0 +1,136 @@
+"""Offline trajectories of Two Rooms by the million: batched physics under a behaviour policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import physics
+from .behaviour import POLICIES, STEP_LENGTH, Behaviour
+from .physics import Layout
+from .tasks import TwoRoomsConfig
+
+BLOCK = 4096
+"""Episodes simulated together; each block has its own generator, so threads change no bit."""
+
+
+class Rollouts(NamedTuple):
+    """E episodes of T steps."""
+
+    states: np.ndarray
+    """float32 (E, T + 1, 2): positions in pixels."""
+    actions: np.ndarray
+    """float32 (E, T, 2): what the environment's `step` takes."""
+    context: np.ndarray
+    """float32 (E, 3): wall_x, door_y, door_halfwidth."""
+    metadata: dict[str, Any]
+    """What made them: the environment, the config, the version of this library."""
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """What to roll out in Two Rooms.
+
+    Args:
+        policy: a behaviour policy, a key of `POLICIES`.
+        layout: a layout set of `TwoRoomsConfig`.
+        episodes: how many trajectories.
+        steps: actions per trajectory.
+        episodes_per_layout: consecutive trajectories that share a layout.
+        seed: same seed, same bytes.
+    """
+
+    policy: str = "reference"
+    layout: str = "random"
+    episodes: int = 20_000
+    steps: int = 90
+    episodes_per_layout: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.policy not in POLICIES:
+            raise ValueError(
+                f"policy must be one of {tuple(POLICIES)}, got {self.policy!r}; choose one of them"
+            )
+        for name in ("episodes", "steps", "episodes_per_layout"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}; raise it")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, got {self.seed}; change it")
+        TwoRoomsConfig(layout=self.layout)
+
+
+def collect(config: CollectConfig, progress: Callable[[int], None] | None = None) -> Rollouts:
+    """Roll out a behaviour policy; `progress` is called with the number of finished episodes."""
+    episodes, steps = config.episodes, config.steps
+    env_config = TwoRoomsConfig(layout=config.layout)
+    root, *seeds = np.random.SeedSequence(config.seed).spawn(1 + -(-episodes // BLOCK))
+    context = _draw_contexts(
+        env_config, episodes, config.episodes_per_layout, np.random.default_rng(root)
+    )
+    rollouts = Rollouts(
+        np.empty((episodes, steps + 1, 2), dtype=np.float32),
+        np.empty((episodes, steps, 2), dtype=np.float32),
+        context,
+        {
+            "env_id": "TwoRooms-v0",
+            "env_kwargs": {"layout": config.layout},
+            "collect": asdict(config),
+            "library_version": version("jepa-agent"),
+        },
+    )
+
+    def simulate(index: int) -> None:
+        rows = slice(index * BLOCK, min((index + 1) * BLOCK, episodes))
+        states, actions = rollouts.states[rows], rollouts.actions[rows]
+        behaviour = Behaviour(
+            POLICIES[config.policy],
+            Layout.from_array(context[rows]),
+            np.random.default_rng(seeds[index]),
+        )
+        _simulate(behaviour, env_config, states, actions)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:  # numpy frees the lock on arrays this long
+        for index, _ in enumerate(pool.map(simulate, range(len(seeds)))):
+            if progress is not None:
+                progress(min((index + 1) * BLOCK, episodes))
+    return rollouts
+
+
+def _draw_contexts(
+    config: TwoRoomsConfig, episodes: int, episodes_per_layout: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Contexts (E, 3): every layout of the set about equally often, in random order."""
+    draws = -(-episodes // episodes_per_layout)
+    groups = config.layout_groups()
+    group = rng.permutation(np.arange(draws) % len(groups))
+    drawn = np.empty((draws, 3), dtype=np.float32)
+    for index, layouts in enumerate(groups):
+        rows = np.flatnonzero(group == index)
+        rounds = [rng.permutation(len(layouts)) for _ in range(-(-len(rows) // len(layouts)))]
+        if rounds:
+            drawn[rows] = layouts[np.concatenate(rounds)[: len(rows)]]
+    return np.repeat(drawn, episodes_per_layout, axis=0)[:episodes]
+
+
+def _simulate(
+    behaviour: Behaviour, config: TwoRoomsConfig, states: np.ndarray, actions: np.ndarray
+) -> None:
+    """Fill one block of states (B, T + 1, 2) and actions (B, T, 2)."""
+    position = behaviour.start()
+    states[:, 0] = position
+    for t in range(actions.shape[1]):
+        action = behaviour.act(position)
+        bounce = behaviour.rng.standard_normal(position.shape, dtype=np.float32)
+        position = physics.step(
+            position,
+            action * STEP_LENGTH,
+            behaviour.layout,
+            bounce * np.float32(config.bounce_noise),
+        )
+        actions[:, t], states[:, t + 1] = action, position

@@ -1,0 +1,176 @@
+"""A batch of Two Rooms episodes: what the single and the vector environment have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from . import physics
+from .physics import Layout
+from .rendering import IMAGE_SIZE, draw_dot, draw_walls
+from .tasks import UNIFORMS_PER_TASK, ResetOptions, TwoRoomsConfig, sample_tasks
+
+BOUNCES_PER_DRAW = 200
+"""An episode's bounces are drawn at its reset, so that a step calls no random generator."""
+ROOM_DIAGONAL = (physics.HIGH - physics.LOW) * 2**0.5
+
+Observation = dict[str, np.ndarray]
+
+
+class Episodes:
+    """State of `num` independent episodes, moved by one batched step.
+
+    Args:
+        config: the task.
+        num: how many episodes run side by side.
+    """
+
+    def __init__(self, config: TwoRoomsConfig, num: int) -> None:
+        self.config = config
+        self.num = num
+        self.position = np.zeros((num, 2), dtype=np.float32)
+        self.goal = np.zeros((num, 2), dtype=np.float32)
+        self.context = np.zeros((num, 3), dtype=np.float32)
+        self.distance = np.zeros(num, dtype=np.float32)
+        self._groups = config.layout_groups()
+        self._bounces = np.zeros((num, BOUNCES_PER_DRAW, 2), dtype=np.float32)
+        self._age = np.zeros(num, dtype=np.int64)
+        self._rows = np.arange(num)
+        self._is_pixels = config.obs_type == "pixels"
+        if self._is_pixels:  # drawn once an episode
+            self._walls = np.zeros((num, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+            self._goal_images = np.zeros_like(self._walls)
+
+    @property
+    def layout(self) -> Layout:
+        return Layout.from_array(self.context)
+
+    @property
+    def is_success(self) -> np.ndarray:
+        """Whether each agent is within the success radius of its goal (num,)."""
+        return self.distance <= self.config.success_radius
+
+    def begin(
+        self, rows: np.ndarray, rngs: Sequence[np.random.Generator], options: dict | None
+    ) -> None:
+        """Start new episodes in some rows.
+
+        Args:
+            rows: (n,) indices.
+            rngs: n generators, one a row; each gives one task and the episode's bounces.
+            options: a task set by hand, the same for all rows.
+
+        Raises:
+            ValueError, TypeError: on bad options, before anything has changed or been drawn.
+        """
+        chosen = ResetOptions.parse(options)
+        groups = chosen.layouts(self._groups) if options else self._groups
+        uniforms = np.stack([rng.random(UNIFORMS_PER_TASK) for rng in rngs])
+        task = chosen.apply(sample_tasks(uniforms, groups), uniforms)
+        self.context[rows], self.position[rows], self.goal[rows] = task
+        self._draw_bounces(rows, rngs)
+        self._age[rows] = 0
+        if self._is_pixels:
+            walls = draw_walls(Layout.from_array(task[0]), task[2])
+            self._walls[rows] = walls
+            draw_dot(walls, task[2])
+            self._goal_images[rows] = walls
+        self._measure()
+
+    def advance(self, actions: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
+        """Move every agent by its action (num, 2); longer actions are projected onto the disc."""
+        lengths = np.sqrt(np.einsum("na,na->n", actions, actions))
+        scale = self.config.step_length / np.maximum(lengths, 1.0)
+        displacement = actions * scale[:, None].astype(np.float32)
+        turn = self._age % BOUNCES_PER_DRAW
+        if self._age.any() and (worn := (turn == 0) & (self._age > 0)).any():
+            rows = np.flatnonzero(worn)
+            self._draw_bounces(rows, [rngs[row] for row in rows])
+        bounce = self._bounces[self._rows, turn]
+        self.position = physics.step(self.position, displacement, self.layout, bounce)
+        self._age += 1
+        self._measure()
+
+    def observe(self) -> Observation:
+        """The goal-conditioned observation of every episode, in fresh arrays."""
+        if self._is_pixels:
+            image = self._walls.copy()
+            draw_dot(image, self.position)
+            return {
+                "observation": image,
+                "achieved_goal": image,
+                "desired_goal": self._goal_images.copy(),
+            }
+        return {
+            "observation": np.concatenate([self.position, self.context[:, :2]], axis=1),
+            "achieved_goal": self.position.copy(),
+            "desired_goal": self.goal.copy(),
+        }
+
+    def reward(self) -> np.ndarray:
+        """Reward (num,) float64 of being where the agents are now."""
+        if self.config.reward_type == "sparse":
+            return np.where(self.is_success, 0.0, -1.0)
+        return -(self.shortest_path().astype(np.float64) / ROOM_DIAGONAL)
+
+    def shortest_path(self) -> np.ndarray:
+        """Pixels (num,) from each agent to its goal around the wall."""
+        return physics.shortest_path(self.position, self.goal, self.layout)
+
+    def info(self) -> dict[str, np.ndarray]:
+        """The info of every episode: position, goal, layout, distance, success."""
+        return {
+            "position": self.position.copy(),
+            "goal": self.goal.copy(),
+            "wall_x": self.context[:, 0].astype(np.int64),
+            "door_y": self.context[:, 1].astype(np.int64),
+            "door_halfwidth": self.context[:, 2].astype(np.int64),
+            "distance": self.distance.copy(),
+            "is_success": self.is_success,
+        }
+
+    def _draw_bounces(self, rows: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
+        for row, rng in zip(rows, rngs, strict=True):
+            rng.standard_normal(dtype=np.float32, out=self._bounces[row])
+        self._bounces[rows] *= np.float32(self.config.bounce_noise)
+
+    def _measure(self) -> None:
+        offset = self.goal - self.position
+        self.distance = np.sqrt(np.einsum("na,na->n", offset, offset))
+
+
+def check_actions(actions: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Turn actions into float32 of the given shape, or say what is wrong with them."""
+    rule = f"an action must be finite real numbers of shape {shape}"
+    try:
+        array = np.asarray(actions)
+    except ValueError:
+        raise ValueError(f"{rule}, got ragged {actions!r}; pass one array") from None
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{rule}, got dtype {array.dtype} ({actions!r}); pass floats")
+    if array.shape != shape:
+        raise ValueError(f"{rule}, got shape {array.shape}; reshape it")
+    array = array.astype(np.float32, copy=False)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{rule}, got {actions!r}; remove NaN and infinite values")
+    return array
+
+
+def action_space() -> spaces.Box:
+    """Box(-1, 1, (2,)): the unit disc in it is one full step."""
+    return spaces.Box(-1.0, 1.0, (2,), np.float32)
+
+
+def observation_space(obs_type: str) -> spaces.Dict:
+    """The goal-conditioned observation space of one episode."""
+    if obs_type == "pixels":
+        image = spaces.Box(0, 255, (IMAGE_SIZE, IMAGE_SIZE, 3), np.uint8)
+        observation: spaces.Space = image
+        goal: spaces.Space = image
+    else:
+        observation = spaces.Box(0.0, IMAGE_SIZE - 1.0, (4,), np.float32)
+        goal = spaces.Box(0.0, IMAGE_SIZE - 1.0, (2,), np.float32)
+    return spaces.Dict({"observation": observation, "achieved_goal": goal, "desired_goal": goal})

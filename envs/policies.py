@@ -1,0 +1,119 @@
+"""Scripted policies that play: oracle, straight to the goal, random.
+
+They speak Stable-Baselines3's `predict` on state and on pixel observations, so they stand beside
+any agent in an evaluation. Behaviour for collecting data is in `behaviour.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .episodes import Observation
+from .physics import DOOR_HALFWIDTH, Layout, path_through_door
+from .rendering import locate_dot, read_layout
+
+CORNER_MARGIN = 1.0
+"""Pixels that the oracle keeps from the wall's corners, so that it never bounces off them."""
+
+
+def perceive(observation: Observation) -> tuple[np.ndarray, np.ndarray, Layout]:
+    """Positions (B, 2), goals (B, 2) and layout of a batch of observations of either type."""
+    image = observation["observation"]
+    if image.shape[-1] == 4:  # states
+        position, context = image[..., :2], image[..., 2:]
+        halfwidth = np.full_like(context[..., 0], DOOR_HALFWIDTH)
+        layout = Layout(context[..., 0], context[..., 1], halfwidth)
+        return position, observation["desired_goal"], layout
+    return (
+        locate_dot(image),
+        locate_dot(observation["desired_goal"]),
+        Layout.from_array(read_layout(image)),
+    )
+
+
+class _ScriptedPolicy:
+    """Batching and the `predict` interface around an `_act` on batches."""
+
+    def __init__(self, step_length: float = 2.45) -> None:
+        self.step_length = step_length
+
+    def predict(
+        self,
+        observation: Observation,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Actions for one observation or a batch of them, as Stable-Baselines3's policies do."""
+        single = observation["desired_goal"].ndim in (1, 3)
+        if single:
+            observation = {key: value[None] for key, value in observation.items()}
+        actions = self._act(observation)
+        return (actions[0] if single else actions), state
+
+    def _act(self, observation: Observation) -> np.ndarray:
+        raise NotImplementedError
+
+    def _toward(self, position: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """The action (B, 2) that goes toward a target at full speed and stops on it."""
+        offset = (target - position) / self.step_length
+        length = np.linalg.norm(offset, axis=-1, keepdims=True)
+        return (offset / np.maximum(length, 1.0)).astype(np.float32)
+
+
+class OraclePolicy(_ScriptedPolicy):
+    """Follows the shortest path through the door."""
+
+    def _act(self, observation: Observation) -> np.ndarray:
+        position, goal, layout = perceive(observation)
+        return self._toward(position, next_waypoint(position, goal, layout, self.step_length))
+
+
+class StraightPolicy(_ScriptedPolicy):
+    """Walks straight at the goal, walls or not."""
+
+    def _act(self, observation: Observation) -> np.ndarray:
+        position, goal, _ = perceive(observation)
+        return self._toward(position, goal)
+
+
+class RandomPolicy(_ScriptedPolicy):
+    """Draws actions uniformly from the unit disc."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        self._rng = np.random.default_rng(seed)
+
+    def _act(self, observation: Observation) -> np.ndarray:
+        return uniform_disc(self._rng, len(observation["desired_goal"]))
+
+
+def next_waypoint(
+    position: np.ndarray, goal: np.ndarray, layout: Layout, reach: float
+) -> np.ndarray:
+    """The point (B, 2) that lies `reach` pixels ahead on the shortest path to the goal.
+
+    Args:
+        position, goal: (B, 2) pixels.
+        layout: fields (B,).
+        reach: pixels; the goal itself where it is nearer.
+    """
+    bends, _ = path_through_door(position, goal, layout, margin=CORNER_MARGIN)
+    point = position
+    left = np.full((*position.shape[:-1], 1), reach, dtype=np.float32)
+    for corner in (bends[..., 0, :], bends[..., 1, :], goal):
+        offset = corner - point
+        length = np.linalg.norm(offset, axis=-1, keepdims=True)
+        taken = np.minimum(left, length)
+        point = point + offset * (taken / np.maximum(length, 1e-6))
+        left = left - taken
+    return point
+
+
+def uniform_disc(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Actions (count, 2) uniform in the unit disc."""
+    angle = rng.uniform(0.0, 2 * np.pi, count)
+    radius = np.sqrt(rng.random(count))[:, None]
+    return (radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)).astype(np.float32)

@@ -1,0 +1,118 @@
+"""The renderer of Two Rooms: states to pixels, batched, for numpy and torch."""
+
+from __future__ import annotations
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from .physics import HIGH, LOW, WALL_HALF_THICKNESS, Array, Layout
+
+IMAGE_SIZE = 65
+DOT_STD = 1.3
+"""Standard deviation of the dot in pixels; sampled tasks keep two of them from every wall."""
+
+
+PATCH = 10
+"""The dot is below one grey level beyond 4.33 pixels: ten rows and columns hold it."""
+
+
+def render(position: Array, layout: Layout) -> Array:
+    """Draw the agent's dot in red and the walls in green.
+
+    Args:
+        position: (..., 2) pixels.
+        layout: fields whose shapes broadcast against (...,).
+
+    Returns:
+        uint8 (..., 65, 65, 3), rows down, columns right; the blue channel is 0.
+    """
+    xp = array_namespace(position)
+    walls = draw_walls(layout, position)
+    shape = (*position.shape[:-1], IMAGE_SIZE, IMAGE_SIZE, 3)
+    image = xp.empty(shape, dtype=xp.uint8, device=device(position))
+    image[...] = walls
+    draw_dot(image, position)
+    return image
+
+
+def draw_dot(image: Array, position: Array) -> None:
+    """Draw dots into the red channel of images, in place.
+
+    A dot is `floor(255 exp(-((col - x)^2 + (row - y)^2) / (2 * 1.3^2)))`.
+
+    Args:
+        image: contiguous uint8 (..., 65, 65, 3), red channel 0.
+        position: (..., 2) pixels, within the border walls.
+    """
+    xp = array_namespace(position)
+    flat = image.reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3)
+    position = position.reshape(-1, 2)
+    steps = xp.arange(PATCH, dtype=xp.int64, device=device(position))
+    corner = xp.astype(position, xp.int64) - (PATCH // 2 - 1)
+    lines = corner[:, :, None] + steps  # (B, 2, 10)
+    offset = xp.astype(lines, position.dtype) - position[:, :, None]
+    # exp of a sum of squares is a product: two lines of exponentials instead of a square of them
+    profile = xp.exp(offset * offset * (-0.5 / DOT_STD**2))
+    dot = (255.0 * profile[:, 1, :, None]) * profile[:, 0, None, :]
+    row = xp.arange(flat.shape[0], device=device(position))[:, None, None]
+    values = xp.astype(dot, xp.uint8)  # truncation is floor, as the values are positive
+    flat[row, lines[:, 1, :, None], lines[:, 0, None, :], 0] = values
+
+
+def draw_walls(layout: Layout, like: Array) -> Array:
+    """Images of the walls alone: uint8 (..., 65, 65, 3), green 255 on walls.
+
+    Args:
+        layout: fields of shape (...,).
+        like: an array whose namespace, floating type and device are used.
+    """
+    xp = array_namespace(like)
+    line = xp.arange(IMAGE_SIZE, dtype=like.dtype, device=device(like))
+    is_border = (line == LOW) | (line == HIGH)  # (65,)
+    border = is_border[:, None] | is_border[None, :]
+    in_column = abs(line - layout.wall_x[..., None]) <= WALL_HALF_THICKNESS  # (..., 65)
+    outside_door = abs(line - layout.door_y[..., None]) > layout.door_halfwidth[..., None]
+    solid = outside_door & (line >= LOW) & (line <= HIGH)
+    inner = solid[..., :, None] & in_column[..., None, :]
+    green = xp.astype(border | inner, xp.uint8) * 255
+    image = xp.zeros((*green.shape, 3), dtype=xp.uint8, device=device(like))
+    image[..., 1] = green
+    return image
+
+
+def locate_dot(image: np.ndarray) -> np.ndarray:
+    """Read the dot's position off observation images, to 0.02 pixels.
+
+    The centre of mass of the red channel: the dot is symmetric and never cut by the image's edge.
+
+    Args:
+        image: uint8 (..., 65, 65, 3).
+
+    Returns:
+        float32 (..., 2) pixels.
+    """
+    red = image[..., 0].astype(np.float32)
+    marginals = np.stack([red.sum(axis=-2), red.sum(axis=-1)], axis=-2)  # (..., 2, 65): x, y
+    line = np.arange(IMAGE_SIZE, dtype=np.float32)
+    total = np.maximum(marginals.sum(axis=-1), 1.0)
+    return (marginals @ line / total).astype(np.float32)
+
+
+def read_layout(image: np.ndarray) -> np.ndarray:
+    """Read wall_x, door_y and door_halfwidth off observation images.
+
+    Args:
+        image: uint8 (..., 65, 65, 3).
+
+    Returns:
+        float32 (..., 3).
+    """
+    inside = slice(int(LOW) + 1, int(HIGH))
+    inner = image[..., inside, inside, 1] > 0  # (..., 55, 55)
+    line = np.arange(inside.start, inside.stop, dtype=np.float32)
+    column = inner.any(axis=-2)
+    gap = ~inner.any(axis=-1)
+    wall_x = (column * line).sum(axis=-1) / np.maximum(column.sum(axis=-1), 1)
+    height = gap.sum(axis=-1)
+    door_y = (gap * line).sum(axis=-1) / np.maximum(height, 1)
+    return np.stack([wall_x, door_y, (height - 1) / 2], axis=-1).astype(np.float32)

@@ -1,0 +1,264 @@
+"""Which Two Rooms tasks exist: layouts, their train and test split, and how a task is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from .physics import DOOR_HALFWIDTH, HIGH, LOW, WALL_HALF_THICKNESS, Array, Layout, is_free
+from .rendering import DOT_STD
+
+TASK_MARGIN = 2 * DOT_STD
+"""Sampled starts and goals keep this distance in pixels from walls and borders."""
+FIXED_LAYOUT = (32, 18)
+TEST_WALLS = (27, 28)
+TEST_DOORS = (33, 34, 35)
+WALL_RANGE = (11, 53)
+"""Walls that leave room for a sampled task on both sides."""
+LAYOUT_NAMES = ("random", "fixed", "train", "test", "ood")
+UNIFORMS_PER_TASK = 6
+
+LayoutGroups = tuple[np.ndarray, ...]
+"""Arrays (n, 3) of wall_x, door_y, door_halfwidth; a draw picks a group, then a row."""
+
+
+@dataclass(frozen=True)
+class TwoRoomsConfig:
+    """Everything that `gym.make("TwoRooms-v0", ...)` accepts besides `render_mode`.
+
+    Args:
+        layout: "random" (all 1,125 layouts), "fixed" (wall 32, door 18), "train" and "test" (966
+            and 159 layouts, see `TwoRoomsEnv`), "ood" (walls, doors and door widths outside the
+            1,125), or a list of (wall_x, door_y) pairs.
+        wall_x: pins the wall's centre column, an integer in [11, 53].
+        door_y: pins the door's centre row; the door must fit between the borders.
+        door_halfwidth: the door is open for `|y - door_y| <= door_halfwidth` pixels.
+        obs_type: "pixels" (uint8 images 65 x 65 x 3) or "state" (float32 pixels).
+        reward_type: "sparse" (-1, and 0 at the goal) or "dense" (minus the shortest path to the
+            goal, in room diagonals).
+        terminate_on_success: end the episode within `success_radius` of the goal.
+        success_radius: pixels.
+        step_length: pixels moved by an action of norm 1.
+        bounce_noise: standard deviation in pixels of the bounce off a wall; 0 is deterministic.
+    """
+
+    layout: str | Sequence[tuple[int, int]] = "random"
+    wall_x: int | None = None
+    door_y: int | None = None
+    door_halfwidth: int = int(DOOR_HALFWIDTH)
+    obs_type: str = "pixels"
+    reward_type: str = "sparse"
+    terminate_on_success: bool = True
+    success_radius: float = 4.5
+    step_length: float = 2.45
+    bounce_noise: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_choice("obs_type", self.obs_type, ("pixels", "state"))
+        _check_choice("reward_type", self.reward_type, ("sparse", "dense"))
+        _check_number("success_radius", self.success_radius, low=0.0, open_low=True)
+        _check_number("step_length", self.step_length, low=0.0, open_low=True)
+        _check_number("bounce_noise", self.bounce_noise, low=0.0)
+        _check_layout_value("door_halfwidth", self.door_halfwidth, 1, 20)
+        if not isinstance(self.terminate_on_success, bool | np.bool_):
+            raise TypeError(
+                "terminate_on_success must be True or False, "
+                f"got {self.terminate_on_success!r}; pass a bool"
+            )
+        self.layout_groups()  # raises on layouts out of range
+
+    def layout_groups(self) -> LayoutGroups:
+        """The layouts that an episode is drawn from, with the pinned values applied."""
+        if isinstance(self.layout, str):
+            _check_choice("layout", self.layout, LAYOUT_NAMES)
+            groups = _named_layouts(self.layout, self.door_halfwidth)
+        else:
+            groups = (_listed_layouts(self.layout, self.door_halfwidth),)
+        return tuple(pin(group, self.wall_x, self.door_y) for group in groups)
+
+
+def pin(layouts: np.ndarray, wall_x: int | None, door_y: int | None) -> np.ndarray:
+    """Copy layouts (n, 3) with wall or door set to a checked value, duplicates removed."""
+    layouts = layouts.copy()
+    if wall_x is not None:
+        _check_layout_value("wall_x", wall_x, *WALL_RANGE)
+        layouts[:, 0] = wall_x
+    if door_y is not None:
+        layouts[:, 1] = door_y
+        for halfwidth in np.unique(layouts[:, 2]).astype(int):
+            _check_layout_value("door_y", door_y, int(LOW) + halfwidth, int(HIGH) - halfwidth)
+    return np.unique(layouts, axis=0)
+
+
+def sample_tasks(
+    uniforms: np.ndarray, groups: LayoutGroups
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Turn uniform numbers into tasks: a layout, a start, and a goal in the other room.
+
+    Args:
+        uniforms: (..., 6) in [0, 1).
+        groups: the layouts to draw from.
+
+    Returns:
+        context (..., 3), start (..., 2), goal (..., 2), float32.
+    """
+    share = uniforms[..., 0] * len(groups)
+    group = share.astype(np.int64)
+    context = np.empty((*uniforms.shape[:-1], 3), dtype=np.float32)
+    for index, layouts in enumerate(groups):
+        rows = group == index
+        context[rows] = layouts[((share[rows] - index) * len(layouts)).astype(np.int64)]
+    layout = Layout.from_array(context)
+    starts_left = uniforms[..., 1] < 0.5
+    start = point_in_room(uniforms[..., 2:4], layout, starts_left)
+    goal = point_in_room(uniforms[..., 4:6], layout, ~starts_left)
+    return context, start, goal
+
+
+def point_in_room(
+    uniforms: np.ndarray, layout: Layout, in_left: Array, margin: float = TASK_MARGIN
+) -> np.ndarray:
+    """Map uniform numbers (..., 2) to points of one room, `margin` pixels from its walls."""
+    wall = WALL_HALF_THICKNESS + margin
+    low_x = np.where(in_left, LOW + margin, layout.wall_x + wall)
+    high_x = np.where(in_left, layout.wall_x - wall, HIGH - margin)
+    low = np.stack([low_x, np.full_like(low_x, LOW + margin)], axis=-1)
+    high = np.stack([high_x, np.full_like(high_x, HIGH - margin)], axis=-1)
+    return (low + uniforms * (high - low)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ResetOptions:
+    """A task set by hand: `reset(options={"wall_x", "door_y", "position", "goal"})`, any subset."""
+
+    wall_x: int | None = None
+    door_y: int | None = None
+    position: np.ndarray | None = None
+    goal: np.ndarray | None = None
+
+    @classmethod
+    def parse(cls, options: dict[str, Any] | None) -> ResetOptions:
+        """Check names and types; whether points are free depends on the layout."""
+        options = dict(options or {})
+        unknown = sorted(set(options) - {"wall_x", "door_y", "position", "goal"})
+        if unknown:
+            raise ValueError(
+                f"reset options are wall_x, door_y, position and goal, got {unknown}; "
+                "remove or rename them"
+            )
+        for name in ("position", "goal"):
+            if options.get(name) is not None:
+                options[name] = _check_point(name, options[name])
+        return cls(**options)
+
+    def layouts(self, groups: LayoutGroups) -> LayoutGroups:
+        """The layouts of `groups` that agree with these options.
+
+        Raises:
+            ValueError: if a point is in a wall in every one of them.
+        """
+        groups = tuple(pin(group, self.wall_x, self.door_y) for group in groups)
+        for name, point in (("position", self.position), ("goal", self.goal)):
+            if point is None:
+                continue
+            kept = tuple(group[is_free(point, Layout.from_array(group))] for group in groups)
+            groups = tuple(group for group in kept if len(group))
+            if not groups:
+                raise ValueError(
+                    f"{name} must be a free point, strictly inside {LOW:g} < x, y < {HIGH:g} and "
+                    f"not in the inner wall, got {point.tolist()}; move it into a room or the "
+                    "door, or change wall_x and door_y"
+                )
+        return groups
+
+    def apply(
+        self, task: tuple[np.ndarray, np.ndarray, np.ndarray], uniforms: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Put the given points into sampled tasks; a point not given is in the other room."""
+        context, start, goal = task
+        layout = Layout.from_array(context)
+        if self.position is not None:
+            start = np.broadcast_to(self.position, start.shape).copy()
+            goal = point_in_room(uniforms[..., 4:6], layout, start[..., 0] > layout.wall_x)
+        if self.goal is not None:
+            goal = np.broadcast_to(self.goal, goal.shape).copy()
+            if self.position is None:
+                start = point_in_room(uniforms[..., 2:4], layout, goal[..., 0] > layout.wall_x)
+        return context, start, goal
+
+
+def _grid(walls: Sequence[int], doors: Sequence[int], halfwidth: int) -> np.ndarray:
+    return np.array([(w, d, halfwidth) for w in walls for d in doors], dtype=np.float32)
+
+
+def _named_layouts(name: str, halfwidth: int) -> LayoutGroups:
+    if name == "fixed":
+        return (_grid([FIXED_LAYOUT[0]], [FIXED_LAYOUT[1]], halfwidth),)
+    walls, doors = range(20, 45), range(10, 55)
+    every = _grid(walls, doors, halfwidth)
+    if name == "random":
+        return (every,)
+    if name == "ood":
+        new_walls = [*range(11, 20), *range(45, 54)]
+        return (
+            _grid(new_walls, doors, halfwidth),
+            _grid(walls, [8, 9, 55, 56], halfwidth),
+            _grid(walls, doors, halfwidth - 1),
+        )
+    held_out = np.isin(every[:, 0], TEST_WALLS) | np.isin(every[:, 1], TEST_DOORS)
+    return (every[held_out if name == "test" else ~held_out],)
+
+
+def _listed_layouts(pairs: Sequence[tuple[int, int]], halfwidth: int) -> np.ndarray:
+    layouts = []
+    for pair in pairs:
+        if len(pair) != 2:
+            raise ValueError(
+                f"a layout is a pair (wall_x, door_y), got {pair!r}; list pairs of integers"
+            )
+        _check_layout_value("wall_x", pair[0], *WALL_RANGE)
+        _check_layout_value("door_y", pair[1], int(LOW) + halfwidth, int(HIGH) - halfwidth)
+        layouts.append((pair[0], pair[1], halfwidth))
+    if not layouts:
+        raise ValueError(
+            "layout must name at least one layout, got an empty list; "
+            f"list pairs (wall_x, door_y) or use one of {LAYOUT_NAMES}"
+        )
+    return np.array(layouts, dtype=np.float32)
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {choices}, got {value!r}; choose one of them")
+
+
+def _check_number(name: str, value: Any, low: float, open_low: bool = False) -> None:
+    rule = f"{name} must be a finite number {'>' if open_low else '>='} {low:g}"
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{rule}, got {value!r}; pass a float")
+    if not np.isfinite(value) or value < low or (open_low and value == low):
+        raise ValueError(f"{rule}, got {value!r}; change it")
+
+
+def _check_layout_value(name: str, value: Any, low: int, high: int) -> None:
+    rule = f"{name} must be an integer in [{low}, {high}]"
+    if isinstance(value, bool) or not isinstance(value, Integral | np.integer):
+        if not (isinstance(value, Real) and float(value).is_integer()):
+            raise TypeError(f"{rule}, got {value!r}; pass an int")
+    if not low <= value <= high:
+        raise ValueError(f"{rule}, got {value!r}; choose a value in that range")
+
+
+def _check_point(name: str, value: Any) -> np.ndarray:
+    rule = f"{name} must be two finite pixel coordinates (x, y)"
+    try:
+        point = np.asarray(value, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise TypeError(f"{rule}, got {value!r}; pass a pair of numbers") from None
+    if point.shape != (2,) or not np.isfinite(point).all():
+        raise ValueError(f"{rule}, got {value!r}; pass a pair of numbers")
+    return point

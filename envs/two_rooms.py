@@ -1,0 +1,179 @@
+"""TwoRooms-v0: reach a goal in the other room, through a door that moves between episodes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+
+from . import drawing
+from .episodes import Episodes, Observation, action_space, check_actions, observation_space
+from .physics import Layout
+from .rendering import render
+from .tasks import ResetOptions, TwoRoomsConfig
+
+
+class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
+    """A point agent, a wall with one door, and a goal on the other side.
+
+    ## Description
+    Two Rooms is the navigation task of PLDM (Sobal et al., arXiv 2502.14819) with the numbers of
+    EB-JEPA (arXiv 2602.03604). An inner wall splits a square into a left and a right room; the
+    agent starts in one of them and the goal lies in the other. Coordinates are pixels, x right and
+    y down, in an image of 65 x 65; the border walls are the lines at 4 and 60.
+
+    ## Action space
+    `Box(-1, 1, (2,), float32)`: a displacement in units of `step_length` = 2.45 pixels. Actions
+    longer than 1 are projected onto the unit disc. A move that meets a wall stops there and
+    bounces back by Gaussian noise of `bounce_noise` = 0.5 pixels.
+
+    ## Observation space
+    A dict of `observation`, `achieved_goal` and `desired_goal`. With `obs_type="pixels"` each is a
+    uint8 image 65 x 65 x 3, the dot in red, walls in green; `desired_goal` shows the dot at the
+    goal. With `obs_type="state"`, `observation` is (x, y, wall_x, door_y), goals are (x, y).
+
+    ## Rewards
+    `sparse`: 0 within `success_radius` of the goal, else -1. `dense`: minus the length of the
+    shortest path to the goal, in room diagonals (79.2 pixels); it knows the map.
+
+    ## Starting state
+    Start and goal are uniform in opposite rooms, direction at random, 2.6 pixels from all walls.
+    `reset(options={"wall_x", "door_y", "position", "goal"})`, any subset, sets a task exactly.
+
+    ## Layouts
+    | layout | what |
+    |---|---|
+    | random | wall_x in [20, 44], door_y in [10, 54]: 1,125 layouts |
+    | fixed | wall_x 32, door_y 18 |
+    | test | the 159 of them with wall_x in {27, 28} or door_y in {33, 34, 35} |
+    | train | the other 966 |
+    | ood | one third each: wall_x in [11, 19] or [45, 53]; door_y in {8, 9, 55, 56}; a door narrower by a pixel on each side |
+    | a list | pairs (wall_x, door_y) |
+
+    ## Episode end
+    Terminates within `success_radius` = 4.5 pixels of the goal (unless
+    `terminate_on_success=False`); truncated after 200 steps by registration.
+
+    ## Info
+    `position`, `goal` (float32 (2,)), `wall_x`, `door_y`, `door_halfwidth`, `distance` (straight,
+    in pixels), `is_success`; on reset also `shortest_path` in pixels.
+
+    Args:
+        render_mode: None, "rgb_array" (520 x 520 frames) or "human" (a window).
+        config: the fields of `TwoRoomsConfig`.
+    """  # noqa: E501
+
+    metadata: ClassVar[dict[str, Any]] = {  # type: ignore[misc]
+        "render_modes": ["human", "rgb_array"],
+        "render_fps": 30,
+    }
+    action_norm = 1.0
+    """Actions are bounded by this Euclidean norm besides their box."""
+
+    def __init__(self, render_mode: str | None = None, **config: Any) -> None:
+        self.config = TwoRoomsConfig(**config)
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ValueError(
+                f"render_mode must be None or one of {self.metadata['render_modes']}, "
+                f"got {render_mode!r}; choose one of them"
+            )
+        self.render_mode = render_mode
+        self.action_space = action_space()
+        self.observation_space = observation_space(self.config.obs_type)
+        self._episodes = Episodes(self.config, num=1)
+        self._row = np.zeros(1, dtype=np.int64)
+        self._started = False
+        self._window: drawing.Window | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode; see the class for `options`."""
+        if options:  # check before the generator is touched
+            ResetOptions.parse(options).layouts(self.config.layout_groups())
+        super().reset(seed=seed)
+        self._episodes.begin(self._row, [self.np_random], options)
+        self._started = True
+        info = self._info()
+        info["shortest_path"] = float(self._episodes.shortest_path()[0])
+        self._show()
+        return self._observation(), info
+
+    def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Move the agent by one action."""
+        if not self._started:
+            raise gym.error.ResetNeeded("step needs an episode; call reset() first")
+        self._episodes.advance(check_actions(action, (2,))[None], [self.np_random])
+        info = self._info()
+        terminated = info["is_success"] and bool(self.config.terminate_on_success)
+        self._show()
+        return self._observation(), float(self._episodes.reward()[0]), terminated, False, info
+
+    def render(self) -> np.ndarray | None:
+        """A 520 x 520 frame in "rgb_array" mode; in "human" mode the window is always current."""
+        if self.render_mode != "rgb_array":
+            return None
+        return drawing.to_array(self._scene())
+
+    def close(self) -> None:
+        """Close the window, if one is open."""
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    # What learning code may use of an environment besides Gymnasium's interface.
+
+    @property
+    def state(self) -> np.ndarray:
+        """The compact state (2,): the agent's position in pixels."""
+        return self._episodes.position[0].copy()
+
+    @property
+    def context(self) -> np.ndarray:
+        """What is constant in an episode (3,): wall_x, door_y, door_halfwidth."""
+        return self._episodes.context[0].copy()
+
+    @staticmethod
+    def render_states(states: Any, context: Any) -> Any:
+        """Observation images (..., 65, 65, 3) of states (..., 2) in contexts (..., 3), batched.
+
+        numpy arrays or torch tensors; torch renders where the tensors are.
+        """
+        return render(states, Layout.from_array(context))
+
+    @staticmethod
+    def state_to_screen(states: Any) -> Any:
+        """Pixel coordinates in a frame of `render()` of states (..., 2)."""
+        return drawing.to_screen(states)
+
+    def _observation(self) -> Observation:
+        return {key: value[0] for key, value in self._episodes.observe().items()}
+
+    def _info(self) -> dict[str, Any]:
+        episodes = self._episodes
+        wall_x, door_y, door_halfwidth = episodes.context[0]
+        return {
+            "position": episodes.position[0].copy(),
+            "goal": episodes.goal[0].copy(),
+            "wall_x": int(wall_x),
+            "door_y": int(door_y),
+            "door_halfwidth": int(door_halfwidth),
+            "distance": float(episodes.distance[0]),
+            "is_success": bool(episodes.is_success[0]),
+        }
+
+    def _scene(self) -> Any:
+        episodes = self._episodes
+        return drawing.scene(
+            episodes.position[0],
+            episodes.goal[0],
+            episodes.context[0],
+            self.config.success_radius,
+        )
+
+    def _show(self) -> None:
+        if self.render_mode == "human":
+            if self._window is None:
+                self._window = drawing.Window("TwoRooms-v0", self.metadata["render_fps"])
+            self._window.show(self._scene())

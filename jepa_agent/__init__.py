@@ -1,0 +1,54 @@
+"""Planning with joint-embedding world models on Gymnasium.
+
+Importing this package registers the environments and nothing else: torch and pygame are imported
+by the first attribute that needs them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+from gymnasium import register
+
+try:
+    __version__ = version("jepa-agent")
+except PackageNotFoundError:
+    __version__ = "not installed"
+
+if find_spec("jepa_agent.envs") is None:
+    raise ImportError(
+        "jepa_agent must be installed, got its bare source folder: run `pip install -e .` in the "
+        "repository first; with a wheel installed, run from another folder"
+    )
+
+register(
+    id="TwoRooms-v0",
+    entry_point="jepa_agent.envs.two_rooms:TwoRoomsEnv",
+    max_episode_steps=200,
+)
+
+_LAZY = {
+    "EnvSpec": "agent",
+    "JEPAAgent": "agent",
+    "Preset": "training",
+    "Trajectories": "data",
+    "TrainingConfig": "training",
+    "WorldModel": "world_model",
+    "WorldModelConfig": "world_model",
+    "train": "training",
+}
+
+__all__ = ["__version__", *_LAZY]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'jepa_agent' has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,63 @@
+"""Frozen dataclasses to JSON and back; unknown, missing and wrongly typed fields are errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any, TypeVar
+
+Config = TypeVar("Config")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config as plain data for JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(cls: type[Config], data: Any, where: str = "") -> Config:
+    """Build a config from plain data.
+
+    Args:
+        cls: a dataclass.
+        data: what `to_dict` gave, through JSON.
+        where: the path of `data` in the file, for messages.
+
+    Raises:
+        ValueError: naming the field that is unknown, missing or of the wrong type.
+    """
+    where = where or cls.__name__
+    if not isinstance(data, dict):
+        raise ValueError(f"{where} must be an object, got {data!r}; restore the file")
+    hints = typing.get_type_hints(cls)
+    names = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    if set(data) != set(names):
+        unknown, missing = sorted(set(data) - set(names)), sorted(set(names) - set(data))
+        raise ValueError(
+            f"{where} must have the fields {names}, got unknown {unknown} and missing {missing}; "
+            "correct the names"
+        )
+    return cls(**{name: _value(hints[name], data[name], f"{where}.{name}") for name in names})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return from_dict(typing.cast(type, hint), value, where)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        inner = [argument for argument in arguments if argument is not type(None)]
+        return _value(inner[0], value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"{where} must be a list, got {value!r}; correct it")
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) != len(value):
+            raise ValueError(f"{where} must have {len(kinds)} items, got {value!r}; correct it")
+        return tuple(_value(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ValueError(f"{where} must be {hint.__name__}, got {value!r}; correct it")
+    return value

@@ -1,0 +1,54 @@
+"""What long runs show on the terminal."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from . import training
+
+
+class TrainingDisplay:
+    """A bar with throughput and time left, and a line of loss terms now and then."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[rate]}"),
+            console=Console(),
+        )
+        self._task = self._progress.add_task("training", total=None, rate="")
+
+    def __enter__(self) -> TrainingDisplay:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, progress: training.Progress) -> None:
+        """Update the bar and print the loss terms."""
+        self._progress.update(
+            self._task,
+            completed=progress.step,
+            total=progress.steps,
+            rate=f"{progress.frames_per_second:,.0f} frames/s",
+        )
+        terms = "  ".join(
+            f"{name} {value:.4f}" for name, value in progress.losses.items() if name != "probe"
+        )
+        self._progress.console.print(
+            f"step {progress.step:5d}  probe {progress.probe_error:.2f} px  {terms}", style="dim"
+        )

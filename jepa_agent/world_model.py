@@ -1,0 +1,107 @@
+"""The world model: encode, predict, rollout, distance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from .encoders import PatchCNN, PatchCNNConfig
+from .predictors import ResidualMLP, ResidualMLPConfig, mlp
+
+
+@dataclass(frozen=True)
+class ValueConfig:
+    """The embedding phi whose distances learn the length of the way.
+
+    Args:
+        width: hidden units per layer.
+        depth: hidden layers.
+        dim: size of the embedding.
+    """
+
+    width: int = 256
+    depth: int = 1
+    dim: int = 64
+
+
+@dataclass(frozen=True)
+class WorldModelConfig:
+    """A world model's shape.
+
+    Args:
+        observation_shape: (H, W, C) of the uint8 images.
+        action_dim: size A of one action.
+        state_dim: size of the compact state that the probe reads off a latent.
+        chunk: environment steps K per prediction.
+        latent_dim: size D of the latent.
+        encoder: the encoder's config.
+        predictor: the predictor's config.
+        value: the distance's config.
+    """
+
+    observation_shape: tuple[int, int, int] = (65, 65, 3)
+    action_dim: int = 2
+    state_dim: int = 2
+    chunk: int = 5
+    latent_dim: int = 128
+    encoder: PatchCNNConfig = field(default_factory=PatchCNNConfig)
+    predictor: ResidualMLPConfig = field(default_factory=ResidualMLPConfig)
+    value: ValueConfig = field(default_factory=ValueConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("action_dim", "state_dim", "chunk", "latent_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}; raise it")
+
+
+class WorldModel(nn.Module):
+    """An action-conditioned JEPA with a distance that knows the walls.
+
+    Shapes: B batch, T time, H horizon in chunks, K steps per chunk, A action, D latent.
+    """
+
+    def __init__(self, config: WorldModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.latent_dim
+        self.encoder = PatchCNN(config.encoder, config.observation_shape, dim)
+        self.predictor = ResidualMLP(config.predictor, dim, config.chunk * config.action_dim)
+        self.value = mlp(dim, config.value.width, config.value.depth, config.value.dim)
+        self.probe = mlp(dim, 256, 1, config.state_dim)
+        channels = config.observation_shape[-1]
+        self.register_buffer("pixel_mean", torch.zeros(channels))
+        self.register_buffer("pixel_std", torch.ones(channels))
+        self.register_buffer("state_mean", torch.zeros(config.state_dim))
+        self.register_buffer("state_std", torch.ones(config.state_dim))
+
+    def encode(self, observations: Tensor) -> Tensor:
+        """Latents (..., D) of uint8 images (..., H, W, C)."""
+        images = observations.reshape(-1, *observations.shape[-3:])
+        latents = self.encoder(images, self.pixel_mean, self.pixel_std)
+        return latents.reshape(*observations.shape[:-3], -1)
+
+    def predict(self, latents: Tensor, actions: Tensor) -> Tensor:
+        """Latents (..., D) one chunk later, given action chunks (..., K * A)."""
+        return self.predictor(latents, actions)
+
+    def rollout(self, latents: Tensor, actions: Tensor) -> Tensor:
+        """Imagined latents (..., H, D) from latents (..., D) under chunks (..., H, K * A)."""
+        imagined = []
+        for chunk in actions.unbind(dim=-2):
+            latents = self.predict(latents, chunk)
+            imagined.append(latents)
+        return torch.stack(imagined, dim=-2)
+
+    def embed(self, latents: Tensor) -> Tensor:
+        """The value embedding phi (..., E) of latents (..., D)."""
+        return self.value(latents)
+
+    def distance(self, latents: Tensor, goals: Tensor) -> Tensor:
+        """Learned way in chunks (...) from latents to goal latents, |phi(z) - phi(g)|."""
+        return (self.embed(latents) - self.embed(goals)).norm(dim=-1)
+
+    def locate(self, latents: Tensor) -> Tensor:
+        """Compact states (..., S) read off latents by the probe, in the environment's units."""
+        return self.probe(latents) * self.state_std + self.state_mean

@@ -1,0 +1,112 @@
+"""What a planner is: it sees a cost function over action sequences, and nothing else.
+
+Shapes: B problems planned at once, N candidates per problem, H horizon, A action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+Cost = Callable[[Tensor], Tensor]
+"""Candidates (B, N, H, A) to costs (B, N)."""
+
+
+@dataclass(frozen=True)
+class ActionBounds:
+    """Which actions a candidate may contain.
+
+    Args:
+        low, high: the box, one number per action component.
+        norm: largest Euclidean norm of an action, or None.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    norm: float | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.low) != len(self.high) or not self.low:
+            raise ValueError(
+                f"low and high must have one number per action component, got {self.low} and "
+                f"{self.high}; give them equal length"
+            )
+        if any(low >= high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"low must be < high, got {self.low} and {self.high}; swap them")
+        if self.norm is not None and self.norm <= 0:
+            raise ValueError(f"norm must be positive or None, got {self.norm}; change it")
+
+    def project(self, actions: Tensor) -> Tensor:
+        """The actions (..., A) moved into the box and scaled onto the ball."""
+        low, high = actions.new_tensor(self.low), actions.new_tensor(self.high)
+        actions = torch.minimum(torch.maximum(actions, low), high)
+        if self.norm is None:
+            return actions
+        length = torch.linalg.vector_norm(actions, dim=-1, keepdim=True)
+        return actions * (self.norm / length.clamp_min(self.norm))
+
+
+class Plan(NamedTuple):
+    """The best action sequences found."""
+
+    actions: Tensor
+    """(B, H, A)."""
+    cost: Tensor
+    """(B,)."""
+    candidates: Tensor
+    """(B, N, H, A): the last iteration's, for plots."""
+    candidate_costs: Tensor
+    """(B, N)."""
+
+
+class Noise:
+    """Standard normal numbers for B problems, each from a generator of its own.
+
+    A problem's numbers depend on its own seed alone, so its plan is the same whoever else is in
+    the batch.
+
+    Args:
+        seeds: one integer a problem.
+    """
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def normal(self, *shape: int, like: Tensor) -> Tensor:
+        """Numbers (B, *shape) of the type and on the device of `like`."""
+        numbers = torch.stack(
+            [torch.randn(shape, generator=g, dtype=like.dtype) for g in self._generators]
+        )
+        return numbers.to(like.device, non_blocking=True)
+
+
+class Planner(Protocol):
+    """Searches action sequences of low cost, for B problems at once."""
+
+    horizon: int
+    """Actions H in a plan."""
+
+    def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
+        """Search.
+
+        Args:
+            cost: the cost of candidates.
+            bounds: no candidate ever violates them.
+            noise: one source of random numbers a problem.
+            warm_start: (B, H, A), where to begin; zeros if nothing is known.
+        """
+        ...
+
+
+def check_costs(costs: Tensor, candidates: Tensor) -> Tensor:
+    """Return costs (B, N) if they fit the candidates (B, N, H, A), else say what is wrong."""
+    if costs.shape != candidates.shape[:2]:
+        raise ValueError(
+            f"a cost of candidates {tuple(candidates.shape)} must have shape "
+            f"{tuple(candidates.shape[:2])}, got {tuple(costs.shape)}; return one number a candidate"
+        )
+    return costs
