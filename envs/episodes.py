@@ -80,18 +80,31 @@ class Episodes:
             self._goal_images[rows] = walls
         self._measure()
 
-    def advance(self, actions: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
-        """Move every agent by its action (num, 2); longer actions are projected onto the disc."""
+    def advance(
+        self,
+        actions: np.ndarray,
+        rngs: Sequence[np.random.Generator],
+        frozen: np.ndarray | None = None,
+    ) -> None:
+        """Move every agent by its action; longer actions are projected onto the disc.
+
+        Args:
+            actions: float32 (num, 2).
+            rngs: the episodes' generators, for bounces beyond the first 200 steps.
+            frozen: boolean (num,), agents that stay where they are.
+        """
         lengths = np.sqrt(np.einsum("na,na->n", actions, actions))
         scale = self.config.step_length / np.maximum(lengths, 1.0)
         displacement = actions * scale[:, None].astype(np.float32)
+        if frozen is not None:
+            displacement[frozen] = 0.0
         turn = self._age % BOUNCES_PER_DRAW
         if self._age.any() and (worn := (turn == 0) & (self._age > 0)).any():
             rows = np.flatnonzero(worn)
-            self._draw_bounces(rows, [rngs[row] for row in rows])
+            self._draw_bounces(rows, [rngs[int(row)] for row in rows])
         bounce = self._bounces[self._rows, turn]
         self.position = physics.step(self.position, displacement, self.layout, bounce)
-        self._age += 1
+        self._age += 1 if frozen is None else ~frozen
         self._measure()
 
     def observe(self) -> Observation:
@@ -116,9 +129,10 @@ class Episodes:
             return np.where(self.is_success, 0.0, -1.0)
         return -(self.shortest_path().astype(np.float64) / ROOM_DIAGONAL)
 
-    def shortest_path(self) -> np.ndarray:
-        """Pixels (num,) from each agent to its goal around the wall."""
-        return physics.shortest_path(self.position, self.goal, self.layout)
+    def shortest_path(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Pixels from each agent to its goal around the wall."""
+        layout = Layout.from_array(self.context[rows])
+        return physics.shortest_path(self.position[rows], self.goal[rows], layout)
 
     def info(self) -> dict[str, np.ndarray]:
         """The info of every episode: position, goal, layout, distance, success."""
@@ -128,7 +142,7 @@ class Episodes:
             "wall_x": self.context[:, 0].astype(np.int64),
             "door_y": self.context[:, 1].astype(np.int64),
             "door_halfwidth": self.context[:, 2].astype(np.int64),
-            "distance": self.distance.copy(),
+            "distance": self.distance.astype(np.float64),
             "is_success": self.is_success,
         }
 

@@ -99,7 +99,7 @@ def _collide(position: Array, displacement: Array, layout: Layout, bounce: Array
     xp = array_namespace(position)
     end = position + displacement
     x, y = position[..., 0], position[..., 1]
-    dx, dy = displacement[..., 0], displacement[..., 1]
+    dy = displacement[..., 1]
     end_x, end_y = end[..., 0], end[..., 1]
     left = layout.wall_x - WALL_HALF_THICKNESS
     right = layout.wall_x + WALL_HALF_THICKNESS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -240,16 +241,15 @@ def _check_number(name: str, value: Any, low: float, open_low: bool = False) -> 
     rule = f"{name} must be a finite number {'>' if open_low else '>='} {low:g}"
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{rule}, got {value!r}; pass a float")
-    if not np.isfinite(value) or value < low or (open_low and value == low):
+    if not math.isfinite(value) or value < low or (open_low and value == low):
         raise ValueError(f"{rule}, got {value!r}; change it")
 
 
 def _check_layout_value(name: str, value: Any, low: int, high: int) -> None:
     rule = f"{name} must be an integer in [{low}, {high}]"
-    if isinstance(value, bool) or not isinstance(value, Integral | np.integer):
-        if not (isinstance(value, Real) and float(value).is_integer()):
-            raise TypeError(f"{rule}, got {value!r}; pass an int")
-    if not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{rule}, got {value!r}; pass an int")
+    if not low <= int(value) <= high:
         raise ValueError(f"{rule}, got {value!r}; choose a value in that range")
 
 

@@ -80,7 +80,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
             )
         self.render_mode = render_mode
         self.action_space = action_space()
-        self.observation_space = observation_space(self.config.obs_type)
+        self.observation_space: gym.Space = observation_space(self.config.obs_type)
         self._episodes = Episodes(self.config, num=1)
         self._row = np.zeros(1, dtype=np.int64)
         self._started = False

@@ -27,6 +27,7 @@ if find_spec("jepa_agent.envs") is None:
 register(
     id="TwoRooms-v0",
     entry_point="jepa_agent.envs.two_rooms:TwoRoomsEnv",
+    vector_entry_point="jepa_agent.envs.vector:TwoRoomsVectorEnv",
     max_episode_steps=200,
 )
 
@@ -41,7 +42,7 @@ _LAZY = {
     "train": "training",
 }
 
-__all__ = ["__version__", *_LAZY]  # noqa: PLE0604
+__all__ = ["__version__", *_LAZY]
 
 
 def __getattr__(name: str) -> Any:

@@ -46,7 +46,7 @@ class PatchCNN(nn.Module):
         layers: list[nn.Module] = []
         for inputs, outputs in zip(config.channels, rest, strict=False):
             layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]
-        self.convolutions = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        self.convolutions = nn.Sequential(*layers)
         with torch.no_grad():
             grid = torch.zeros(1, first, height // self.patch, width // self.patch)
             features = self.convolutions(grid).numel()

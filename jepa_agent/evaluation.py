@@ -122,7 +122,7 @@ def _play_batch(policy: Policy, envs: list[gym.Env], seeds: Sequence[int]) -> li
         )
         step += 1
         infos = list(infos)
-        for index in np.flatnonzero(running):
+        for index in np.flatnonzero(running).tolist():
             observations[index], _, terminated, truncated, infos[index] = envs[index].step(
                 actions[index]
             )

@@ -134,14 +134,13 @@ class Objective(nn.Module):
             images: uint8 (G, R, H + 1, height, width, C).
             batch: the windows that the images show.
         """
-        groups, windows, frames = images.shape[:3]
         latents = model.encode(images)  # (G, R, H + 1, D)
         imagined = model.rollout(latents[:, :, 0], batch.actions)
         flat = latents.reshape(-1, latents.shape[-1]).float()
         actions = self.inverse_dynamics(torch.cat([latents[:, :, :-1], latents[:, :, 1:]], -1))
         probed = model.probe(latents.detach())
         truth = (batch.states - model.state_mean) / model.state_std
-        terms = {
+        return {
             "prediction": losses.prediction(imagined.float(), latents[:, :, 1:].float()),
             "variance": losses.variance(flat),
             "covariance": losses.covariance(flat),
@@ -150,11 +149,10 @@ class Objective(nn.Module):
             "value": self._value(model, latents),
             "probe": losses.prediction(probed.float(), truth),
         }
-        return terms
 
     def _value(self, model: WorldModel, latents: Tensor) -> Tensor:
         """Every state against every state of its group as goal."""
-        groups, windows, frames, _ = latents.shape
+        windows, frames = latents.shape[1:3]
         phi = model.embed(latents).float()  # (G, R, H + 1, E)
         with torch.no_grad():
             target = self.value_target(latents).float()

@@ -62,6 +62,11 @@ class WorldModel(nn.Module):
     Shapes: B batch, T time, H horizon in chunks, K steps per chunk, A action, D latent.
     """
 
+    pixel_mean: Tensor
+    pixel_std: Tensor
+    state_mean: Tensor
+    state_std: Tensor
+
     def __init__(self, config: WorldModelConfig) -> None:
         super().__init__()
         self.config = config

@@ -107,6 +107,7 @@ def check_costs(costs: Tensor, candidates: Tensor) -> Tensor:
     if costs.shape != candidates.shape[:2]:
         raise ValueError(
             f"a cost of candidates {tuple(candidates.shape)} must have shape "
-            f"{tuple(candidates.shape[:2])}, got {tuple(costs.shape)}; return one number a candidate"
+            f"{tuple(candidates.shape[:2])}, got {tuple(costs.shape)}; "
+            "return one number a candidate"
         )
     return costs

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from jepa_agent.envs import CollectConfig, collect
 from rich.progress import Progress
 
 from jepa_agent import Trajectories
-from jepa_agent.envs import CollectConfig, collect
 
 
 @dataclass(frozen=True)
