@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from . import physics
+from . import physics, rewards
 from .physics import Layout
 from .rendering import IMAGE_SIZE, draw_dot, draw_walls
 from .tasks import UNIFORMS_PER_TASK, ResetOptions, TwoRoomsConfig, sample_tasks
 
 BOUNCES_PER_DRAW = 200
 """An episode's bounces are drawn at its reset, so that a step calls no random generator."""
-ROOM_DIAGONAL = (physics.HIGH - physics.LOW) * 2**0.5
 
 Observation = dict[str, np.ndarray]
 
@@ -51,7 +50,7 @@ class Episodes:
     @property
     def is_success(self) -> np.ndarray:
         """Whether each agent is within the success radius of its goal (num,)."""
-        return self.distance <= self.config.success_radius
+        return rewards.is_success(self.config, self.distance)
 
     def begin(
         self, rows: np.ndarray, rngs: Sequence[np.random.Generator], options: dict | None
@@ -126,8 +125,8 @@ class Episodes:
     def reward(self) -> np.ndarray:
         """Reward (num,) float64 of being where the agents are now."""
         if self.config.reward_type == "sparse":
-            return np.where(self.is_success, 0.0, -1.0)
-        return -(self.shortest_path().astype(np.float64) / ROOM_DIAGONAL)
+            return rewards.sparse_reward(self.is_success)
+        return rewards.dense_reward(self.shortest_path())
 
     def shortest_path(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Pixels from each agent to its goal around the wall."""
@@ -152,8 +151,7 @@ class Episodes:
         self._bounces[rows] *= np.float32(self.config.bounce_noise)
 
     def _measure(self) -> None:
-        offset = self.goal - self.position
-        self.distance = np.sqrt(np.einsum("na,na->n", offset, offset))
+        self.distance = rewards.straight_distance(self.position, self.goal)
 
 
 def check_actions(actions: Any, shape: tuple[int, ...]) -> np.ndarray:

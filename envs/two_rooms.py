@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 
-from . import drawing
+from . import drawing, rewards
 from .episodes import Episodes, Observation, action_space, check_actions, observation_space
 from .physics import Layout
 from .rendering import render
@@ -109,6 +109,36 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         terminated = info["is_success"] and bool(self.config.terminate_on_success)
         self._show()
         return self._observation(), float(self._episodes.reward()[0]), terminated, False, info
+
+    def compute_reward(
+        self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any
+    ) -> float | np.ndarray:
+        """The reward of reaching one goal when another was desired, for hindsight relabelling.
+
+        Args:
+            achieved_goal, desired_goal: goals of this environment's type, one or a batch.
+            info: the step's info, or a sequence of them; the dense reward on states needs it.
+        """
+        reward = rewards.goal_reward(self.config, achieved_goal, desired_goal, info)
+        return float(reward) if reward.ndim == 0 else reward
+
+    def compute_terminated(
+        self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any
+    ) -> bool | np.ndarray:
+        """Whether reaching one goal when another was desired ends the episode."""
+        position = rewards.as_positions(achieved_goal, info, "position")
+        goal = rewards.as_positions(desired_goal, info, "goal")
+        success = rewards.is_success(self.config, rewards.straight_distance(position, goal))
+        terminated = success & bool(self.config.terminate_on_success)
+        return bool(terminated) if terminated.ndim == 0 else terminated
+
+    def compute_truncated(
+        self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any
+    ) -> bool | np.ndarray:
+        """Goals truncate nothing; the registered time limit does."""
+        lead = np.asarray(achieved_goal).ndim - (3 if rewards.is_image(achieved_goal) else 1)
+        shape = np.asarray(achieved_goal).shape[:lead]
+        return np.zeros(shape, dtype=bool) if shape else False
 
     def render(self) -> np.ndarray | None:
         """A 520 x 520 frame in "rgb_array" mode; in "human" mode the window is always current."""

@@ -35,7 +35,7 @@ _LAZY = {
     "EnvSpec": "agent",
     "JEPAAgent": "agent",
     "Preset": "training",
-    "Trajectories": "data",
+    "Trajectories": "trajectories",
     "TrainingConfig": "training",
     "WorldModel": "world_model",
     "WorldModelConfig": "world_model",

@@ -1,136 +1,18 @@
-"""Trajectories: one HDF5 file, read into memory, and windows drawn from it."""
+"""Windows drawn from trajectories on the training device, pixels rendered from states."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-FORMAT = "jepa-agent-trajectories"
-VERSION = 1
+from .trajectories import Trajectories
 
 Renderer = Callable[[Tensor, Tensor], Tensor]
 """Compact states (..., S) and contexts (..., C) to uint8 images (..., H, W, C)."""
-
-
-class TrajectoryFileError(ValueError):
-    """A trajectory file is missing, truncated, foreign or of another version."""
-
-
-@dataclass(frozen=True)
-class Trajectories:
-    """Episodes as flat arrays.
-
-    Args:
-        states: float32 (N, S), the compact states of all episodes in a row.
-        actions: float32 (N - E, A): an episode of T + 1 states has T actions.
-        context: float32 (E, C), what is constant in an episode.
-        offsets: int64 (E + 1): episode e has the states `offsets[e]:offsets[e + 1]`.
-        metadata: what made them: `env_id`, `env_kwargs`, the policy, the seed, versions.
-    """
-
-    states: np.ndarray
-    actions: np.ndarray
-    context: np.ndarray
-    offsets: np.ndarray
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        lengths = np.diff(self.offsets)
-        if len(lengths) != len(self.context) or len(lengths) == 0 or lengths.min() < 2:
-            raise TrajectoryFileError(
-                "offsets must bound one episode of at least 2 states per context, got "
-                f"{len(lengths)} episodes and {len(self.context)} contexts; collect again"
-            )
-        expected = (self.offsets[-1], self.offsets[-1] - len(lengths))
-        if (len(self.states), len(self.actions)) != expected:
-            raise TrajectoryFileError(
-                f"states and actions must have {expected} rows by the offsets, got "
-                f"{(len(self.states), len(self.actions))}; collect again"
-            )
-
-    def __len__(self) -> int:
-        return len(self.context)
-
-    @classmethod
-    def from_rollouts(
-        cls,
-        states: np.ndarray,
-        actions: np.ndarray,
-        context: np.ndarray,
-        metadata: dict[str, Any],
-    ) -> Trajectories:
-        """Flatten episodes of equal length: states (E, T + 1, S) and actions (E, T, A)."""
-        episodes, length = states.shape[:2]
-        return cls(
-            states.reshape(-1, states.shape[-1]),
-            actions.reshape(-1, actions.shape[-1]),
-            context,
-            np.arange(episodes + 1, dtype=np.int64) * length,
-            metadata,
-        )
-
-    def save(self, path: str | Path) -> None:
-        """Write one HDF5 file; an existing file stays intact until the new one is complete."""
-        import h5py
-
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with h5py.File(temporary, "w") as file:
-                file.attrs.update(
-                    format=FORMAT, version=VERSION, metadata=json.dumps(self.metadata)
-                )
-                for name in ("states", "actions", "context", "offsets"):
-                    file.create_dataset(name, data=getattr(self, name))
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Trajectories:
-        """Read a trajectory file.
-
-        Raises:
-            TrajectoryFileError: if the file is missing, truncated, foreign or of another version.
-        """
-        import h5py
-
-        path = Path(path)
-        if not path.is_file():
-            raise TrajectoryFileError(
-                f"a trajectory file must exist, got {path}; make it with scripts/collect.py"
-            )
-        try:
-            with h5py.File(path, "r") as file:
-                if file.attrs.get("format") != FORMAT:
-                    raise TrajectoryFileError(
-                        f"{path} must be a trajectory file of this library (format {FORMAT}), got "
-                        f"{file.attrs.get('format')!r}; collect or import the data first"
-                    )
-                if file.attrs["version"] != VERSION:
-                    raise TrajectoryFileError(
-                        f"{path} must have version {VERSION}, got {file.attrs['version']}; "
-                        "collect again with this version of the library"
-                    )
-                parts = {
-                    name: file[name][...] for name in ("states", "actions", "context", "offsets")
-                }
-                metadata = json.loads(file.attrs["metadata"])
-        except (OSError, KeyError, RuntimeError, json.JSONDecodeError) as error:
-            raise TrajectoryFileError(
-                f"{path} must be a complete HDF5 trajectory file, got {error}; it is truncated or "
-                "of another program, collect again"
-            ) from error
-        return cls(**parts, metadata=metadata)
 
 
 class Windows(NamedTuple):
@@ -165,7 +47,11 @@ class WindowSampler:
                 f"windows of {horizon} chunks of {chunk} steps need episodes of {needed} states, "
                 f"got at most {lengths.max()}; collect longer episodes or lower the horizon"
             )
-        contexts, group = np.unique(trajectories.context[usable], axis=0, return_inverse=True)
+        contexts = trajectories.context[usable]
+        if contexts.shape[1] == 0:  # nothing is constant in an episode: one context for all
+            contexts, group = contexts[:1], np.zeros(len(usable), dtype=np.int64)
+        else:
+            contexts, group = np.unique(contexts, axis=0, return_inverse=True)
         order = np.argsort(group.reshape(-1), kind="stable")  # episodes of one context in a row
         counts = np.bincount(group.reshape(-1))
 

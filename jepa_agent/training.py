@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from . import losses
 from .agent import EnvSpec, JEPAAgent, action_bounds
 from .configs import to_dict
-from .data import Renderer, Trajectories, Windows, WindowSampler
+from .data import Renderer, Windows, WindowSampler
 from .planners import CEM, CEMConfig
 from .predictors import mlp
+from .trajectories import Trajectories
 from .world_model import WorldModel, WorldModelConfig
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 import tyro
-from jepa_agent.envs import OraclePolicy, RandomPolicy, StraightPolicy
 from rich.console import Console
 from rich.progress import Progress
 
 import jepa_agent
 from jepa_agent import JEPAAgent
+from jepa_agent.envs import OraclePolicy, RandomPolicy, StraightPolicy
 from jepa_agent.evaluation import measure_latency, play, summarise, table, write_report
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import tyro
-from jepa_agent.envs.drawing import Window, has_display, to_array
 
 from jepa_agent import JEPAAgent
+from jepa_agent.envs.drawing import Window, has_display, to_array
 from jepa_agent.visualize import VideoWriter, draw, imagined_paths
 
 FPS = 15

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 import tyro
-from jepa_agent.envs import CollectConfig, collect
-from jepa_agent.planners import CEMConfig
 
 from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModelConfig, train
 from jepa_agent.console import TrainingDisplay
+from jepa_agent.envs import CollectConfig, collect
+from jepa_agent.planners import CEMConfig
 from jepa_agent.training import Progress
 
 

@@ -1,0 +1,251 @@
+"""Trajectories: episodes as flat arrays, one HDF5 file, never lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+FORMAT = "jepa-agent-trajectories"
+VERSION = 1
+PARTS = ("states", "actions", "context", "observations")
+PARTIAL = ".partial"
+CHUNK_BYTES = 1 << 20
+
+
+class TrajectoryFileError(ValueError):
+    """A trajectory file is missing, unfinished, truncated, foreign or of another version."""
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Episodes as flat arrays.
+
+    Args:
+        states: float32 (N, S), the compact states of all episodes in a row.
+        actions: float32 (N - E, A): an episode of T + 1 states has T actions.
+        context: float32 (E, C), what is constant in an episode; C may be 0.
+        offsets: int64 (E + 1): episode e has the states `offsets[e]:offsets[e + 1]`.
+        metadata: what made them: `env_id`, `env_kwargs`, the policy, the seed, versions.
+        observations: (N, ...), stored only for environments that cannot render states in batch.
+    """
+
+    states: np.ndarray
+    actions: np.ndarray
+    context: np.ndarray
+    offsets: np.ndarray
+    metadata: dict[str, Any] = field(default_factory=dict)
+    observations: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        lengths = np.diff(self.offsets)
+        if len(lengths) != len(self.context) or len(lengths) == 0 or lengths.min() < 2:
+            raise TrajectoryFileError(
+                "offsets must bound one episode of at least 2 states per context, got "
+                f"{len(lengths)} episodes and {len(self.context)} contexts; collect again"
+            )
+        expected = (self.offsets[-1], self.offsets[-1] - len(lengths))
+        if (len(self.states), len(self.actions)) != expected:
+            raise TrajectoryFileError(
+                f"states and actions must have {expected} rows by the offsets, got "
+                f"{(len(self.states), len(self.actions))}; collect again"
+            )
+        if self.observations is not None and len(self.observations) != len(self.states):
+            raise TrajectoryFileError(
+                f"observations must be as many as the states, got {len(self.observations)} and "
+                f"{len(self.states)}; collect again"
+            )
+
+    def __len__(self) -> int:
+        return len(self.context)
+
+    @classmethod
+    def from_rollouts(
+        cls,
+        states: np.ndarray,
+        actions: np.ndarray,
+        context: np.ndarray,
+        metadata: dict[str, Any],
+        observations: np.ndarray | None = None,
+    ) -> Trajectories:
+        """Flatten episodes of equal length: states (E, T + 1, S) and actions (E, T, A)."""
+        episodes, length = states.shape[:2]
+        return cls(
+            states.reshape(-1, *states.shape[2:]),
+            actions.reshape(-1, *actions.shape[2:]),
+            context,
+            np.arange(episodes + 1, dtype=np.int64) * length,
+            metadata,
+            None if observations is None else observations.reshape(-1, *observations.shape[2:]),
+        )
+
+    def episodes(self) -> Iterator[Trajectories]:
+        """Each episode alone."""
+        for index in range(len(self)):
+            begin, end = self.offsets[index : index + 2]
+            yield Trajectories(
+                self.states[begin:end],
+                self.actions[begin - index : end - index - 1],
+                self.context[index : index + 1],
+                np.array([0, end - begin]),
+                self.metadata,
+                None if self.observations is None else self.observations[begin:end],
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write one HDF5 file; an existing file stays intact until the new one is complete."""
+        with TrajectoryWriter(path, self.metadata) as writer:
+            writer.append(self)
+
+    @classmethod
+    def load(cls, path: str | Path, *, recover: bool = False) -> Trajectories:
+        """Read a trajectory file.
+
+        Args:
+            path: the file.
+            recover: read the whole episodes of a file whose writing was interrupted.
+
+        Raises:
+            TrajectoryFileError: if the file is missing, unfinished, truncated, foreign or of
+                another version.
+        """
+        import h5py
+
+        path = Path(path)
+        if not path.is_file():
+            unfinished = partial_path(path)
+            hint = f" (but an unfinished {unfinished})" if unfinished.is_file() else ""
+            raise TrajectoryFileError(
+                f"a trajectory file must exist, got {path}{hint}; make it with scripts/collect.py"
+            )
+        try:
+            with h5py.File(path, "r", libver="latest", swmr=path.suffix == PARTIAL) as file:
+                return cls._read(file, path, recover)
+        except (OSError, KeyError, RuntimeError, TypeError, json.JSONDecodeError) as error:
+            raise TrajectoryFileError(
+                f"{path} must be a complete HDF5 trajectory file, got {error}; it is truncated or "
+                "of another program, collect again"
+            ) from error
+
+    @classmethod
+    def _read(cls, file: Any, path: Path, recover: bool) -> Trajectories:
+        if file.attrs.get("format") != FORMAT:
+            raise TrajectoryFileError(
+                f"{path} must be a trajectory file of this library (format {FORMAT}), got "
+                f"{file.attrs.get('format')!r}; collect or import the data first"
+            )
+        if file.attrs["version"] != VERSION:
+            raise TrajectoryFileError(
+                f"{path} must have version {VERSION}, got {file.attrs['version']}; "
+                "collect again with this version of the library"
+            )
+        offsets = file["offsets"][...]
+        if path.suffix == PARTIAL and not recover:
+            raise TrajectoryFileError(
+                f"{path} must be finished, its writing was interrupted after {len(offsets) - 1} "
+                "whole episodes; keep them with Trajectories.load(path, recover=True).save(...)"
+            )
+        states, episodes = int(offsets[-1]), len(offsets) - 1
+        rows = {
+            "states": states,
+            "actions": states - episodes,
+            "context": episodes,
+            "observations": states,
+        }
+        parts = {name: file[name][: rows[name]] for name in PARTS if name in file}
+        return cls(**parts, offsets=offsets, metadata=json.loads(file.attrs["metadata"]))
+
+
+def partial_path(path: str | Path) -> Path:
+    """Where a trajectory file lies while it is being written."""
+    path = Path(path)
+    return path.with_name(path.name + PARTIAL)
+
+
+class TrajectoryWriter:
+    """Appends episodes to a file, which takes its name once it is complete.
+
+    Until then it ends in `.partial`; after a crash, its whole episodes can be read from there.
+
+    Args:
+        path: the file to write.
+        metadata: JSON data about what makes the episodes.
+
+    Raises:
+        OSError: if the folder cannot be written to or the disk is full; an older file of the same
+            name is intact.
+    """
+
+    def __init__(self, path: str | Path, metadata: dict[str, Any]) -> None:
+        import h5py
+
+        self._path, self._partial = Path(path), partial_path(path)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = h5py.File(self._partial, "w", libver="latest")
+        self._file.attrs.update(format=FORMAT, version=VERSION, metadata=json.dumps(metadata))
+        self._begun = False
+
+    def append(self, trajectories: Trajectories) -> None:
+        """Write episodes, and to the disk."""
+        parts = {name: getattr(trajectories, name) for name in PARTS}
+        parts = {name: part for name, part in parts.items() if part is not None}
+        try:
+            if not self._begun:
+                self._begin(parts)
+            for name, part in parts.items():
+                dataset = self._file[name]
+                dataset.resize(len(dataset) + len(part), axis=0)
+                dataset[len(dataset) - len(part) :] = part
+            self._file.flush()  # the data before the offsets that speak of them
+            offsets = self._file["offsets"]
+            last = offsets[-1]
+            offsets.resize(len(offsets) + len(trajectories), axis=0)
+            offsets[-len(trajectories) :] = last + trajectories.offsets[1:]
+            self._file.flush()
+        except (OSError, RuntimeError) as error:
+            raise OSError(
+                f"writing {self._partial} failed, got {error}; free some space, an older "
+                f"{self._path} is intact"
+            ) from error
+
+    def _begin(self, parts: dict[str, np.ndarray]) -> None:
+        for name, part in parts.items():
+            row = max(1, int(np.prod(part.shape[1:])) * part.itemsize)
+            self._file.create_dataset(
+                name,
+                shape=(0, *part.shape[1:]),
+                maxshape=(None, *(size or None for size in part.shape[1:])),
+                chunks=(max(1, CHUNK_BYTES // row), *(max(1, size) for size in part.shape[1:])),
+                dtype=part.dtype,
+                compression="gzip" if name == "observations" else None,
+            )
+        self._file.create_dataset(
+            "offsets", data=np.zeros(1, dtype=np.int64), maxshape=(None,), chunks=(1 << 14,)
+        )
+        self._file.swmr_mode = True  # a reader finds whole episodes, whenever this process dies
+        self._begun = True
+
+    def __enter__(self) -> TrajectoryWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._file.close()
+        except (OSError, RuntimeError) as failure:
+            if kind is None:
+                raise OSError(
+                    f"writing {self._partial} failed, got {failure}; free some space, an older "
+                    f"{self._path} is intact"
+                ) from failure
+        if kind is None and self._begun:
+            self._partial.replace(self._path)
