@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
+from rich import box
 from rich.table import Table
 
 STRICT_RADIUS = 1.41
@@ -217,32 +218,37 @@ def wilson(successes: int, episodes: int, z: float = 1.959964) -> tuple[float, f
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """Rows as a table for the terminal."""
-    printed = Table(title="success = goal entered within 200 steps, Wilson 95 % interval")
-    for heading in (
-        "policy", "suite", "episodes", "success", "interval", "at the end", "strict",
-        "steps", "steps/optimal", "SPL", "p50 ms", "p95 ms",
-    ):  # fmt: skip
+    """Rows as a table for the terminal, 80 columns wide."""
+    printed = Table(
+        title="% of episodes; success: goal entered within 200 steps (Wilson 95 %)",
+        box=box.SIMPLE,
+    )
+    for heading in ("policy", "suite", "n", "success", "end", "strict", "ratio", "SPL", "ms"):
         printed.add_column(heading, justify="left" if heading in ("policy", "suite") else "right")
-
-    def number(value: float | None, digits: int = 2) -> str:
-        return "-" if value is None else f"{value:.{digits}f}"
-
     for row in rows:
+        ratio, p50, p95 = (
+            "-" if value is None else f"{value:.{digits}f}"
+            for value, digits in (
+                (row.steps_ratio, 2),
+                (row.latency_p50_ms, 1),
+                (row.latency_p95_ms, 1),
+            )
+        )
         printed.add_row(
             row.policy,
             row.suite,
             str(row.episodes),
-            f"{100 * row.success:.1f} %",
-            f"{100 * row.success_low:.1f} - {100 * row.success_high:.1f}",
-            f"{100 * row.success_end:.1f} %",
-            f"{100 * row.success_strict:.1f} %",
-            number(row.steps, 1),
-            number(row.steps_ratio),
-            number(row.spl),
-            number(row.latency_p50_ms),
-            number(row.latency_p95_ms),
+            f"{100 * row.success:.1f} ({100 * row.success_low:.1f}-{100 * row.success_high:.1f})",
+            f"{100 * row.success_end:.1f}",
+            f"{100 * row.success_strict:.1f}",
+            ratio,
+            f"{row.spl:.2f}",
+            f"{p50} / {p95}",
         )
+    printed.caption = (
+        "end: at the last step; strict: within 1.41 px; ratio: steps to optimal steps; "
+        "ms: one decision, median / 95th percentile"
+    )
     return printed
 
 

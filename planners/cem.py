@@ -27,7 +27,7 @@ class CEMConfig:
     candidates: int = 64
     iterations: int = 4
     elites: int = 8
-    std: float = 0.6
+    std: float = 1.0
     min_std: float = 0.02
 
     def __post_init__(self) -> None:

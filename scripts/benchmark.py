@@ -1,4 +1,7 @@
-"""Measure speed; `python scripts/benchmark.py env` measures the environment and its data.
+"""Measure speed, of the environment and its data or of planning.
+
+python scripts/benchmark.py env
+python scripts/benchmark.py planning --checkpoint runs/quick
 
 Each figure is the median of several runs; the first, which warms up, is left out.
 """
@@ -21,27 +24,37 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from jepa_agent import Trajectories
+from jepa_agent import JEPAAgent, Trajectories
 from jepa_agent.data import WindowSampler
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
+from jepa_agent.evaluation import measure_latency, play
 
 
 @dataclass(frozen=True)
 class Args:
     """What to measure."""
 
-    what: tyro.conf.Positional[Literal["env"]]
+    what: tyro.conf.Positional[Literal["env", "planning"]]
     runs: int = 5
+    checkpoint: str = "default"
+    """For `planning`: a folder that scripts/train.py wrote, or "default"."""
 
 
 def main(args: Args) -> None:
-    rows = [measure(args.runs) for measure in (single_env, vector_env, collection, batches)]
+    if args.what == "env":
+        rows = [measure(args.runs) for measure in (single_env, vector_env, collection, batches)]
+    else:
+        rows = [planning(args.runs, JEPAAgent.load(args.checkpoint))]
     table = Table(title=f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
     for heading in ("what", "median", "lowest", "highest", "unit"):
         table.add_column(heading)
     for name, values, unit in (row for group in rows for row in group):
         low, middle, high = np.percentile(values, [0, 50, 100])
-        table.add_row(name, f"{middle:,.0f}", f"{low:,.0f}", f"{high:,.0f}", unit)
+        table.add_row(
+            name,
+            *(f"{value:,.4g}" if value < 100 else f"{value:,.0f}" for value in (middle, low, high)),
+            unit,
+        )
     Console().print(table)
 
 
@@ -114,6 +127,27 @@ def batches(runs: int, frames: int = 4096) -> list[tuple[str, np.ndarray, str]]:
         TwoRoomsEnv.render_states(windows.states, windows.context)[0, 0, 0, 0, 0, 0].item()
 
     return [(f"draw and render {frames} frames ({device})", 1000 * timed(runs, draw), "ms")]
+
+
+def planning(runs: int, agent: JEPAAgent, episodes: int = 64) -> list[tuple[str, np.ndarray, str]]:
+    """Milliseconds per decision of one agent, and per episode of 64 planned together."""
+    percentiles = np.array([measure_latency(agent, agent.env.make) for _ in range(runs)])
+    per_episode = []
+    for stops, label in ((True, "up to first entry"), (False, "all 200 steps")):
+
+        def make(stops: bool = stops) -> gym.Env:
+            return agent.env.make(terminate_on_success=stops)
+
+        def rollout(make: Callable[[], gym.Env] = make) -> None:
+            play(agent, make, range(episodes), parallel=episodes)
+
+        milliseconds = 1000 * timed(runs, rollout) / episodes
+        per_episode.append((f"{episodes} episodes together, {label}", milliseconds, "ms/episode"))
+    return [
+        ("one agent, median", percentiles[:, 0], "ms/decision"),
+        ("one agent, 95th percentile", percentiles[:, 1], "ms/decision"),
+        *per_episode,
+    ]
 
 
 if __name__ == "__main__":
