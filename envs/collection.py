@@ -53,15 +53,17 @@ class CollectConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.policy not in POLICIES:
+        if not isinstance(self.policy, str) or self.policy not in POLICIES:
             raise ValueError(
                 f"policy must be one of {tuple(POLICIES)}, got {self.policy!r}; choose one of them"
             )
-        for name in ("episodes", "steps", "episodes_per_layout"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}; raise it")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, got {self.seed}; change it")
+        counts = {"episodes": 1, "steps": 1, "episodes_per_layout": 1, "seed": 0}
+        for name, least in counts.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ValueError(
+                    f"{name} must be an integer of at least {least}, got {value!r}; change it"
+                )
         TwoRoomsConfig(layout=self.layout)
 
 

@@ -11,7 +11,13 @@ from gymnasium import spaces
 from . import physics, rewards
 from .physics import Layout
 from .rendering import IMAGE_SIZE, draw_dot, draw_walls
-from .tasks import UNIFORMS_PER_TASK, ResetOptions, TwoRoomsConfig, sample_tasks
+from .tasks import (
+    UNIFORMS_PER_TASK,
+    LayoutGroups,
+    ResetOptions,
+    TwoRoomsConfig,
+    sample_tasks,
+)
 
 BOUNCES_PER_DRAW = 200
 """An episode's bounces are drawn at its reset, so that a step calls no random generator."""
@@ -65,8 +71,7 @@ class Episodes:
         Raises:
             ValueError, TypeError: on bad options, before anything has changed or been drawn.
         """
-        chosen = ResetOptions.parse(options)
-        groups = chosen.layouts(self._groups) if options else self._groups
+        chosen, groups = self.check_options(options)
         uniforms = np.stack([rng.random(UNIFORMS_PER_TASK) for rng in rngs])
         task = chosen.apply(sample_tasks(uniforms, groups), uniforms)
         self.context[rows], self.position[rows], self.goal[rows] = task
@@ -78,6 +83,11 @@ class Episodes:
             draw_dot(walls, task[2])
             self._goal_images[rows] = walls
         self._measure()
+
+    def check_options(self, options: dict | None) -> tuple[ResetOptions, LayoutGroups]:
+        """Parse reset options and find the layouts that agree with them, or raise."""
+        chosen = ResetOptions.parse(options)
+        return chosen, chosen.layouts(self._groups) if options else self._groups
 
     def advance(
         self,
@@ -92,9 +102,10 @@ class Episodes:
             rngs: the episodes' generators, for bounces beyond the first 200 steps.
             frozen: boolean (num,), agents that stay where they are.
         """
-        lengths = np.sqrt(np.einsum("na,na->n", actions, actions))
+        wide = actions.astype(np.float64)  # squares of large float32 would overflow
+        lengths = np.sqrt(np.einsum("na,na->n", wide, wide))
         scale = self.config.step_length / np.maximum(lengths, 1.0)
-        displacement = actions * scale[:, None].astype(np.float32)
+        displacement = (wide * scale[:, None]).astype(np.float32)
         if frozen is not None:
             displacement[frozen] = 0.0
         turn = self._age % BOUNCES_PER_DRAW
@@ -107,7 +118,10 @@ class Episodes:
         self._measure()
 
     def observe(self) -> Observation:
-        """The goal-conditioned observation of every episode, in fresh arrays."""
+        """The goal-conditioned observation of every episode, in fresh arrays.
+
+        Of pixels, `observation` and `achieved_goal` are one array: the image shows both.
+        """
         if self._is_pixels:
             image = self._walls.copy()
             draw_dot(image, self.position)
@@ -165,9 +179,10 @@ def check_actions(actions: Any, shape: tuple[int, ...]) -> np.ndarray:
         raise TypeError(f"{rule}, got dtype {array.dtype} ({actions!r}); pass floats")
     if array.shape != shape:
         raise ValueError(f"{rule}, got shape {array.shape}; reshape it")
-    array = array.astype(np.float32, copy=False)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+        array = array.astype(np.float32, copy=False)
     if not np.isfinite(array).all():
-        raise ValueError(f"{rule}, got {actions!r}; remove NaN and infinite values")
+        raise ValueError(f"{rule}, got {actions!r}; remove NaN, infinite and huge values")
     return array
 
 

@@ -22,6 +22,7 @@ WALL_HALF_THICKNESS = 1.0
 DOOR_HALFWIDTH = 4.0
 MARGIN = 0.3
 """A blocked move ends at least this far inside the room."""
+VANISHING = 1e-20
 NEVER = 2.0
 """A time of impact beyond the end of the move, which is at time 1."""
 
@@ -104,8 +105,9 @@ def _collide(position: Array, displacement: Array, layout: Layout, bounce: Array
     left = layout.wall_x - WALL_HALF_THICKNESS
     right = layout.wall_x + WALL_HALF_THICKNESS
     door_y, halfwidth = layout.door_y, layout.door_halfwidth
-    # A component of zero never decides a time of impact; 1 keeps the division finite.
-    divisor = xp.where(displacement == 0, xp.ones_like(displacement), displacement)
+    # A vanishing component never decides a time of impact; 1 keeps the division finite.
+    vanishing = abs(displacement) < VANISHING
+    divisor = xp.where(vanishing, xp.ones_like(displacement), displacement)
     toward_high = displacement > 0
     rightward = toward_high[..., 0]
 
@@ -122,7 +124,7 @@ def _collide(position: Array, displacement: Array, layout: Layout, bounce: Array
     enters = xp.where(rightward, (x <= left) & (end_x >= left), (x >= right) & (end_x <= right))
     hits_face = enters & (abs(y + t_in * dy - door_y) > halfwidth)
     # Moves inside the gap may meet the door's upper or lower edge before they leave the slab.
-    in_gap = ((x > left) & (x < right)) | (enters & ~hits_face)
+    in_gap = ((x >= left) & (x <= right)) | (enters & ~hits_face)
     leaves = xp.where(rightward, end_x > right, end_x < left)
     y_out = xp.where(leaves, y + t_out * dy, end_y)
     hits_edge = in_gap & (abs(y_out - door_y) > halfwidth)

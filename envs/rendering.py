@@ -115,4 +115,8 @@ def read_layout(image: np.ndarray) -> np.ndarray:
     wall_x = (column * line).sum(axis=-1) / np.maximum(column.sum(axis=-1), 1)
     height = gap.sum(axis=-1)
     door_y = (gap * line).sum(axis=-1) / np.maximum(height, 1)
-    return np.stack([wall_x, door_y, (height - 1) / 2], axis=-1).astype(np.float32)
+    halfwidth = (height - 1) / 2
+    # A door is an odd number of rows: where the number is even, a border hides the outermost.
+    hidden = height % 2 == 0
+    door_y = door_y + np.where(hidden, np.where(gap[..., 0], -0.5, 0.5), 0.0)
+    return np.stack([wall_x, door_y, halfwidth + 0.5 * hidden], axis=-1).astype(np.float32)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -21,6 +20,10 @@ TEST_DOORS = (33, 34, 35)
 WALL_RANGE = (11, 53)
 """Walls that leave room for a sampled task on both sides."""
 LAYOUT_NAMES = ("random", "fixed", "train", "test", "ood")
+DOOR_HALFWIDTH_RANGE = (2, 20)
+"""At least 2, so that the out-of-distribution doors, a pixel narrower, stay open."""
+LONGEST = 1e6
+"""No length in a config exceeds this many pixels, so that float32 never overflows."""
 UNIFORMS_PER_TASK = 6
 
 LayoutGroups = tuple[np.ndarray, ...]
@@ -64,7 +67,7 @@ class TwoRoomsConfig:
         _check_number("success_radius", self.success_radius, low=0.0, open_low=True)
         _check_number("step_length", self.step_length, low=0.0, open_low=True)
         _check_number("bounce_noise", self.bounce_noise, low=0.0)
-        _check_layout_value("door_halfwidth", self.door_halfwidth, 1, 20)
+        _check_layout_value("door_halfwidth", self.door_halfwidth, *DOOR_HALFWIDTH_RANGE)
         if not isinstance(self.terminate_on_success, bool | np.bool_):
             raise TypeError(
                 "terminate_on_success must be True or False, "
@@ -79,20 +82,30 @@ class TwoRoomsConfig:
             groups = _named_layouts(self.layout, self.door_halfwidth)
         else:
             groups = (_listed_layouts(self.layout, self.door_halfwidth),)
-        return tuple(pin(group, self.wall_x, self.door_y) for group in groups)
+        return pin(groups, self.wall_x, self.door_y)
 
 
-def pin(layouts: np.ndarray, wall_x: int | None, door_y: int | None) -> np.ndarray:
-    """Copy layouts (n, 3) with wall or door set to a checked value, duplicates removed."""
-    layouts = layouts.copy()
+def pin(groups: LayoutGroups, wall_x: int | None, door_y: int | None) -> LayoutGroups:
+    """Layouts with wall or door set to a value, checked, duplicates removed."""
     if wall_x is not None:
         _check_layout_value("wall_x", wall_x, *WALL_RANGE)
-        layouts[:, 0] = wall_x
     if door_y is not None:
-        layouts[:, 1] = door_y
-        for halfwidth in np.unique(layouts[:, 2]).astype(int):
-            _check_layout_value("door_y", door_y, int(LOW) + halfwidth, int(HIGH) - halfwidth)
-    return np.unique(layouts, axis=0)
+        _check_layout_value("door_y", door_y, int(LOW), int(HIGH))
+    pinned = []
+    for group in groups:
+        layouts = group.copy()
+        layouts[:, 0] = layouts[:, 0] if wall_x is None else wall_x
+        layouts[:, 1] = layouts[:, 1] if door_y is None else door_y
+        layouts = np.unique(layouts, axis=0)
+        outside = (layouts[:, 1] - layouts[:, 2] < LOW) | (layouts[:, 1] + layouts[:, 2] > HIGH)
+        if outside.any():
+            _, door, halfwidth = layouts[outside][0]
+            raise ValueError(
+                f"a door must fit between the borders at {LOW:g} and {HIGH:g}, got door_y "
+                f"{door:g} with door_halfwidth {halfwidth:g}; move it or make it narrower"
+            )
+        pinned.append(layouts)
+    return tuple(pinned)
 
 
 def sample_tasks(
@@ -144,8 +157,10 @@ class ResetOptions:
     @classmethod
     def parse(cls, options: dict[str, Any] | None) -> ResetOptions:
         """Check names and types; whether points are free depends on the layout."""
+        if not isinstance(options, Mapping | None):
+            raise TypeError(f"reset options must be a dict, got {options!r}; pass a dict")
         options = dict(options or {})
-        unknown = sorted(set(options) - {"wall_x", "door_y", "position", "goal"})
+        unknown = [name for name in options if name not in cls.__dataclass_fields__]
         if unknown:
             raise ValueError(
                 f"reset options are wall_x, door_y, position and goal, got {unknown}; "
@@ -162,7 +177,7 @@ class ResetOptions:
         Raises:
             ValueError: if a point is in a wall in every one of them.
         """
-        groups = tuple(pin(group, self.wall_x, self.door_y) for group in groups)
+        groups = pin(groups, self.wall_x, self.door_y)
         for name, point in (("position", self.position), ("goal", self.goal)):
             if point is None:
                 continue
@@ -215,33 +230,31 @@ def _named_layouts(name: str, halfwidth: int) -> LayoutGroups:
 
 
 def _listed_layouts(pairs: Sequence[tuple[int, int]], halfwidth: int) -> np.ndarray:
+    rule = f"layout must be one of {LAYOUT_NAMES} or a list of pairs (wall_x, door_y)"
+    if not isinstance(pairs, Sequence):
+        raise TypeError(f"{rule}, got {pairs!r}; name one or list pairs")
     layouts = []
     for pair in pairs:
-        if len(pair) != 2:
-            raise ValueError(
-                f"a layout is a pair (wall_x, door_y), got {pair!r}; list pairs of integers"
-            )
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+            raise TypeError(f"{rule}, got the item {pair!r}; list pairs of integers")
         _check_layout_value("wall_x", pair[0], *WALL_RANGE)
-        _check_layout_value("door_y", pair[1], int(LOW) + halfwidth, int(HIGH) - halfwidth)
+        _check_layout_value("door_y", pair[1], int(LOW), int(HIGH))
         layouts.append((pair[0], pair[1], halfwidth))
     if not layouts:
-        raise ValueError(
-            "layout must name at least one layout, got an empty list; "
-            f"list pairs (wall_x, door_y) or use one of {LAYOUT_NAMES}"
-        )
+        raise ValueError(f"{rule}, got an empty list; name one or list pairs")
     return np.array(layouts, dtype=np.float32)
 
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name} must be one of {choices}, got {value!r}; choose one of them")
 
 
 def _check_number(name: str, value: Any, low: float, open_low: bool = False) -> None:
-    rule = f"{name} must be a finite number {'>' if open_low else '>='} {low:g}"
+    rule = f"{name} must be a number {'>' if open_low else '>='} {low:g} and <= {LONGEST:g}"
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{rule}, got {value!r}; pass a float")
-    if not math.isfinite(value) or value < low or (open_low and value == low):
+    if not low <= float(value) <= LONGEST or (open_low and value == low):
         raise ValueError(f"{rule}, got {value!r}; change it")
 
 

@@ -11,7 +11,7 @@ from . import drawing, rewards
 from .episodes import Episodes, Observation, action_space, check_actions, observation_space
 from .physics import Layout
 from .rendering import render
-from .tasks import ResetOptions, TwoRoomsConfig
+from .tasks import TwoRoomsConfig
 
 
 class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
@@ -90,8 +90,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode; see the class for `options`."""
-        if options:  # check before the generator is touched
-            ResetOptions.parse(options).layouts(self.config.layout_groups())
+        self._episodes.check_options(options)  # before the generator is touched
         super().reset(seed=seed)
         self._episodes.begin(self._row, [self.np_random], options)
         self._started = True
@@ -144,6 +143,8 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         """A 520 x 520 frame in "rgb_array" mode; in "human" mode the window is always current."""
         if self.render_mode != "rgb_array":
             return None
+        if not self._started:
+            raise gym.error.ResetNeeded("a picture needs an episode; call reset() first")
         return drawing.to_array(self._scene())
 
     def close(self) -> None:

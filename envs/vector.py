@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from .episodes import Episodes, Observation, action_space, check_actions, observation_space
-from .tasks import ResetOptions, TwoRoomsConfig
+from .tasks import TwoRoomsConfig
 
 
 class TwoRoomsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
@@ -85,7 +85,7 @@ class TwoRoomsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
             raise gym.error.ResetNeeded(
                 "the first reset must be of all environments; omit the mask"
             )
-        ResetOptions.parse(options).layouts(self.config.layout_groups())
+        self._episodes.check_options(options)
         rows = np.flatnonzero(mask)
         seeds = self._seeds(seed)
         if not self._generators:

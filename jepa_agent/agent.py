@@ -14,7 +14,7 @@ from torch import Tensor
 
 from . import checkpoint
 from .configs import from_dict, to_dict
-from .planners import CEM, ActionBounds, CEMConfig, Cost, Noise, Plan, Planner
+from .planners import CEM, CONFIGS, PLANNERS, ActionBounds, Cost, Noise, Plan, Planner
 from .world_model import WorldModel, WorldModelConfig
 
 
@@ -184,16 +184,17 @@ class JEPAAgent:
 
     def save(self, directory: str | Path) -> None:
         """Write a checkpoint directory; see `checkpoint.save`."""
-        if not isinstance(self.planner, CEM):
+        name = next((n for n, kind in PLANNERS.items() if type(self.planner) is kind), None)
+        if name is None:
             raise TypeError(
-                f"a checkpoint records a CEM planner, got {type(self.planner).__name__}; "
-                "pass the planner to load() instead"
+                f"a checkpoint records one of the planners {sorted(PLANNERS)}, got "
+                f"{type(self.planner).__name__}; set agent.planner after loading instead"
             )
         config = {
             "env": to_dict(self.env),
             "bounds": to_dict(self.bounds),
             "model": to_dict(self.model.config),
-            "planner": to_dict(self.planner.config),
+            "planner": {"name": name, "config": to_dict(self.planner.config)},
             "notes": self.notes,
         }
         checkpoint.save(directory, self.model.state_dict(), config)
@@ -215,7 +216,7 @@ class JEPAAgent:
                 model.to(device),
                 from_dict(ActionBounds, config["bounds"], "bounds"),
                 from_dict(EnvSpec, config["env"], "env"),
-                CEM(from_dict(CEMConfig, config["planner"], "planner")),
+                _planner(config["planner"]),
                 seed,
                 config["notes"],
             )
@@ -255,6 +256,14 @@ def action_bounds(env: gym.Env) -> ActionBounds:
         )
     norm = getattr(env.unwrapped, "action_norm", None)
     return ActionBounds(tuple(space.low.tolist()), tuple(space.high.tolist()), norm)
+
+
+def _planner(document: dict[str, Any]) -> Planner:
+    name = document["name"]
+    if name not in PLANNERS:
+        raise ValueError(f"planner.name must be one of {sorted(PLANNERS)}, got {name!r}")
+    config = from_dict(CONFIGS[name], document["config"], "planner.config")
+    return PLANNERS[name](config)  # type: ignore[arg-type, return-value]
 
 
 def _mix(*numbers: int) -> int:

@@ -37,8 +37,9 @@ def imagined_paths(
         (N, horizon + 1, S), from best to worst.
     """
     latents = agent.model.encode(torch.as_tensor(image[None], device=agent.device))  # (1, D)
-    order = plan.candidate_costs[0].argsort()[:SHOWN_CANDIDATES]
-    actions = torch.cat([plan.actions[:, None], plan.candidates[:, order]], dim=1)
+    last_costs, last_candidates = plan.trace.costs[-1], plan.trace.candidates[-1]
+    order = last_costs[0].argsort()[:SHOWN_CANDIDATES]
+    actions = torch.cat([plan.actions[:, None], last_candidates[:, order]], dim=1)
     imagined = agent.imagine(latents, actions)[0]  # (N, H, D)
     start = latents[:, None].expand(imagined.shape[0], -1, -1)
     states = agent.model.locate(torch.cat([start, imagined], dim=1)).cpu().numpy()

@@ -50,6 +50,15 @@ class ActionBounds:
         return actions * (self.norm / length.clamp_min(self.norm))
 
 
+class Trace(NamedTuple):
+    """Everything that was evaluated, iteration by iteration, for plots."""
+
+    candidates: tuple[Tensor, ...]
+    """Each (B, N, H, A)."""
+    costs: tuple[Tensor, ...]
+    """Each (B, N)."""
+
+
 class Plan(NamedTuple):
     """The best action sequences found."""
 
@@ -57,10 +66,7 @@ class Plan(NamedTuple):
     """(B, H, A)."""
     cost: Tensor
     """(B,)."""
-    candidates: Tensor
-    """(B, N, H, A): the last iteration's, for plots."""
-    candidate_costs: Tensor
-    """(B, N)."""
+    trace: Trace
 
 
 class Noise:
@@ -102,12 +108,73 @@ class Planner(Protocol):
         ...
 
 
-def check_costs(costs: Tensor, candidates: Tensor) -> Tensor:
-    """Return costs (B, N) if they fit the candidates (B, N, H, A), else say what is wrong."""
-    if costs.shape != candidates.shape[:2]:
-        raise ValueError(
-            f"a cost of candidates {tuple(candidates.shape)} must have shape "
-            f"{tuple(candidates.shape[:2])}, got {tuple(costs.shape)}; "
-            "return one number a candidate"
+class Search:
+    """What every planner shares: it evaluates candidates and never loses the best one.
+
+    Args:
+        cost: the cost of candidates.
+    """
+
+    def __init__(self, cost: Cost) -> None:
+        self._cost = cost
+        self._candidates: list[Tensor] = []
+        self._costs: list[Tensor] = []
+
+    def evaluate(self, candidates: Tensor) -> Tensor:
+        """Costs (B, N) of candidates (B, N, H, A).
+
+        Raises:
+            ValueError: if the cost function returns another shape.
+        """
+        costs = self._cost(candidates)
+        if costs.shape != candidates.shape[:2]:
+            raise ValueError(
+                f"a cost of candidates {tuple(candidates.shape)} must have shape "
+                f"{tuple(candidates.shape[:2])}, got {tuple(costs.shape)}; "
+                "return one number a candidate"
+            )
+        kept, kept_costs = candidates.detach().clone(), costs.detach()
+        rows = torch.arange(len(kept), device=kept.device)
+        cheapest = kept_costs.argmin(dim=1)
+        found, found_cost = kept[rows, cheapest], kept_costs[rows, cheapest]
+        if self._costs:
+            better = found_cost < self.best_cost
+            self.best = torch.where(better[:, None, None], found, self.best)
+            self.best_cost = torch.where(better, found_cost, self.best_cost)
+        else:
+            self.best, self.best_cost = found, found_cost
+        self._candidates.append(kept)
+        self._costs.append(kept_costs)
+        return costs
+
+    def plan(self) -> Plan:
+        """The best of all candidates.
+
+        Raises:
+            ValueError: if a cost was NaN. This is the only wait for the device in a search.
+        """
+        wrong = sum(
+            int(count)
+            for count in torch.stack([costs.isnan().sum() for costs in self._costs]).tolist()
         )
-    return costs
+        if wrong:
+            raise ValueError(
+                f"costs must be numbers, got NaN for {wrong} candidates; "
+                "check the model and the observation"
+            )
+        trace = Trace(tuple(self._candidates), tuple(self._costs))
+        return Plan(self.best, self.best_cost, trace)
+
+
+def gather(candidates: Tensor, index: Tensor) -> Tensor:
+    """Candidates (B, E, H, A) picked per problem by index (B, E) from (B, N, H, A)."""
+    rows = torch.arange(len(candidates), device=candidates.device)
+    return candidates[rows[:, None], index]
+
+
+def check_at_least(config: object, **least: int) -> None:
+    """Raise ValueError unless each named field of a config is at least its bound."""
+    for name, bound in least.items():
+        value = getattr(config, name)
+        if value < bound:
+            raise ValueError(f"{name} must be at least {bound}, got {value}; raise it")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import ActionBounds, Cost, Noise, Plan, check_costs
+from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, gather
 
 
 @dataclass(frozen=True)
@@ -31,23 +31,19 @@ class CEMConfig:
     min_std: float = 0.02
 
     def __post_init__(self) -> None:
-        for name, least in (("horizon", 1), ("candidates", 2), ("iterations", 1), ("elites", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"{name} must be at least {least}, got {getattr(self, name)}; raise it"
-                )
+        check_at_least(self, horizon=1, candidates=2, iterations=1, elites=1)
         if self.elites > self.candidates:
             raise ValueError(
                 f"elites must be <= candidates, got {self.elites} > {self.candidates}; lower elites"
             )
-        if self.std <= 0 or self.min_std < 0:
+        if not (self.std > 0 and self.min_std >= 0):
             raise ValueError(
                 f"std must be > 0 and min_std >= 0, got {self.std} and {self.min_std}; change them"
             )
 
 
 class CEM:
-    """See `CEMConfig`. The best candidate ever seen is never lost."""
+    """See `CEMConfig`."""
 
     def __init__(self, config: CEMConfig | None = None) -> None:
         self.config = config or CEMConfig()
@@ -56,22 +52,17 @@ class CEM:
     @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Search from `warm_start` (B, H, A); see `Planner.plan`."""
-        config = self.config
-        problems, horizon, action = warm_start.shape
+        config, search = self.config, Search(cost)
         numbers = noise.normal(
-            config.iterations, config.candidates, horizon, action, like=warm_start
+            config.iterations, config.candidates, *warm_start.shape[1:], like=warm_start
         )
-        best = bounds.project(warm_start)
-        mean, std = best, torch.full_like(best, config.std)
-        rows = torch.arange(problems, device=warm_start.device)
+        mean = best = bounds.project(warm_start)
+        std = torch.full_like(mean, config.std)
         for iteration in range(config.iterations):
-            candidates = mean[:, None] + std[:, None] * numbers[:, iteration]
-            candidates = bounds.project(candidates)
-            candidates[:, 0], candidates[:, 1] = best, mean  # keep the best, try the mean
-            costs = check_costs(cost(candidates), candidates)  # (B, N)
-            order = costs.argsort(dim=1)[:, : config.elites]
-            elites = candidates[rows[:, None], order]
-            best, best_cost = elites[:, 0], costs[rows, order[:, 0]]
-            mean = elites.mean(dim=1)
+            candidates = bounds.project(mean[:, None] + std[:, None] * numbers[:, iteration])
+            candidates[:, 0], candidates[:, 1] = best, mean
+            costs = search.evaluate(candidates)
+            elites = gather(candidates, costs.argsort(dim=1)[:, : config.elites])
+            mean, best = elites.mean(dim=1), search.best
             std = elites.std(dim=1, correction=0).clamp_min(config.min_std)
-        return Plan(best, best_cost, candidates, costs)
+        return search.plan()

@@ -1,0 +1,107 @@
+"""iCEM (Pinneri et al., arXiv 2008.06389): CEM with coloured noise, elite memory and momentum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, gather
+
+
+@dataclass(frozen=True)
+class ICEMConfig:
+    """iCEM's settings, in units of the action space.
+
+    Args:
+        horizon: actions per plan.
+        candidates: sequences of the first iteration.
+        decay: the number of candidates is divided by this after each iteration.
+        iterations: rounds of sampling and fitting.
+        elites: candidates that the next Gaussian is fitted to.
+        kept: share of the elites that are candidates of the next iteration again.
+        momentum: share of the old mean and standard deviation that is kept.
+        colour: exponent of the noise's power spectrum over the horizon; 0 is white, 2 is smooth.
+        std: initial standard deviation.
+        min_std: the standard deviation never falls below this.
+    """
+
+    horizon: int = 4
+    candidates: int = 88
+    decay: float = 1.25
+    iterations: int = 4
+    elites: int = 8
+    kept: float = 0.3
+    momentum: float = 0.1
+    colour: float = 1.0
+    std: float = 1.0
+    min_std: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_at_least(self, horizon=1, candidates=2, iterations=1, elites=1, decay=1, colour=0)
+        if self.elites > self.counts()[-1]:
+            raise ValueError(
+                f"elites must be <= the last iteration's candidates, got {self.elites} > "
+                f"{self.counts()[-1]}; lower elites or decay"
+            )
+        if not (0 <= self.kept <= 1 and 0 <= self.momentum < 1):
+            raise ValueError(
+                f"kept must be in [0, 1] and momentum in [0, 1), got {self.kept} and "
+                f"{self.momentum}; change them"
+            )
+        if not (self.std > 0 and self.min_std >= 0):
+            raise ValueError(
+                f"std must be > 0 and min_std >= 0, got {self.std} and {self.min_std}; change them"
+            )
+
+    def counts(self) -> list[int]:
+        """Candidates per iteration."""
+        return [max(2, round(self.candidates / self.decay**i)) for i in range(self.iterations)]
+
+
+class ICEM:
+    """See `ICEMConfig`."""
+
+    def __init__(self, config: ICEMConfig | None = None) -> None:
+        self.config = config or ICEMConfig()
+        self.horizon = self.config.horizon
+
+    @torch.no_grad()
+    def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
+        """Search from `warm_start` (B, H, A); see `Planner.plan`."""
+        config, search = self.config, Search(cost)
+        horizon, action = warm_start.shape[1:]
+        colouring = coloured(horizon, config.colour, like=warm_start)
+        mean = bounds.project(warm_start)
+        best, std = mean[:, None], torch.full_like(mean, config.std)
+        for count in config.counts():
+            white = noise.normal(count, action, horizon, like=warm_start)
+            numbers = (white @ colouring.T).transpose(2, 3)  # (B, N, H, A)
+            candidates = bounds.project(mean[:, None] + std[:, None] * numbers)
+            candidates = torch.cat([best, mean[:, None], candidates[:, 1 + best.shape[1] :]], dim=1)
+            costs = search.evaluate(candidates)
+            order = costs.argsort(dim=1)
+            elites = gather(candidates, order[:, : config.elites])
+            best = elites[:, : max(1, round(config.kept * config.elites))]
+            fitted = elites.std(dim=1, correction=0)
+            mean = config.momentum * mean + (1 - config.momentum) * elites.mean(dim=1)
+            std = config.momentum * std + (1 - config.momentum) * fitted
+            std = std.clamp_min(config.min_std)
+        return search.plan()
+
+
+def coloured(horizon: int, exponent: float, like: Tensor) -> Tensor:
+    """A matrix (H, H) that turns white noise over the horizon into power-law noise of variance 1.
+
+    Args:
+        horizon: H.
+        exponent: of the power spectrum, f^-exponent; 0 gives the identity.
+        like: a tensor of the wanted type and device.
+    """
+    frequencies = torch.fft.rfftfreq(horizon, dtype=torch.float64)
+    frequencies[0] = 1.0 / horizon  # the slowest wave stands in for the constant
+    spectrum = torch.fft.rfft(torch.eye(horizon, dtype=torch.float64), dim=0)
+    shaped = spectrum * (frequencies ** (-exponent / 2))[:, None]
+    matrix = torch.fft.irfft(shaped, n=horizon, dim=0)
+    return (matrix / matrix.square().sum(dim=1, keepdim=True).sqrt()).to(like)

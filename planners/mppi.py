@@ -1,0 +1,76 @@
+"""MPPI (Williams et al., 2017): candidates weighted by exp(-cost / temperature)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least
+
+
+@dataclass(frozen=True)
+class MPPIConfig:
+    """MPPI's settings, in units of the action space.
+
+    Args:
+        horizon: actions per plan.
+        candidates: sequences per iteration.
+        iterations: rounds of sampling and weighting.
+        temperature: divides the cost; small is greedy.
+        std: standard deviation of the candidates around the mean.
+        decay: the standard deviation is multiplied by this after each iteration.
+        deterministic: plan the best sequence found; otherwise draw one of the last iteration's
+            candidates by its weight, for exploration.
+    """
+
+    horizon: int = 4
+    candidates: int = 64
+    iterations: int = 4
+    temperature: float = 0.5
+    std: float = 1.0
+    decay: float = 0.5
+    deterministic: bool = True
+
+    def __post_init__(self) -> None:
+        check_at_least(self, horizon=1, candidates=2, iterations=1)
+        if not (self.temperature > 0 and self.std > 0 and 0 < self.decay <= 1):
+            raise ValueError(
+                "temperature and std must be > 0 and decay in (0, 1], got "
+                f"{self.temperature}, {self.std} and {self.decay}; change them"
+            )
+
+
+class MPPI:
+    """See `MPPIConfig`."""
+
+    def __init__(self, config: MPPIConfig | None = None) -> None:
+        self.config = config or MPPIConfig()
+        self.horizon = self.config.horizon
+
+    @torch.no_grad()
+    def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
+        """Search from `warm_start` (B, H, A); see `Planner.plan`."""
+        config, search = self.config, Search(cost)
+        numbers = noise.normal(
+            config.iterations, config.candidates, *warm_start.shape[1:], like=warm_start
+        )
+        mean = bounds.project(warm_start)
+        for iteration in range(config.iterations):
+            std = config.std * config.decay**iteration
+            candidates = bounds.project(mean[:, None] + std * numbers[:, iteration])
+            candidates[:, 0] = mean
+            costs = search.evaluate(candidates)
+            weights = torch.softmax(-costs / config.temperature, dim=1)  # (B, N)
+            mean = (weights[:, :, None, None] * candidates).sum(dim=1)
+        if config.deterministic:
+            search.evaluate(mean[:, None])
+            return search.plan()
+        # The largest of log weight + Gumbel noise is a draw by weight; Gumbel from normal numbers.
+        uniforms = torch.special.ndtr(noise.normal(config.candidates, like=warm_start))
+        gumbel = -torch.log(-torch.log(uniforms.clamp(1e-6, 1 - 1e-6)))
+        drawn = (weights.log() + gumbel).argmax(dim=1)
+        rows = torch.arange(len(drawn), device=drawn.device)
+        plan = search.plan()
+        return plan._replace(actions=candidates[rows, drawn], cost=costs[rows, drawn])

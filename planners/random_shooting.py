@@ -1,0 +1,48 @@
+"""Random shooting: the best of many guesses. The honest floor for every other planner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least
+
+
+@dataclass(frozen=True)
+class RandomShootingConfig:
+    """Random shooting's settings.
+
+    Args:
+        horizon: actions per plan.
+        candidates: sequences drawn.
+        std: standard deviation around zero, in units of the action space.
+    """
+
+    horizon: int = 4
+    candidates: int = 256
+    std: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_at_least(self, horizon=1, candidates=1)
+        if not self.std > 0:
+            raise ValueError(f"std must be > 0, got {self.std}; raise it")
+
+
+class RandomShooting:
+    """See `RandomShootingConfig`. The warm start is one of the candidates."""
+
+    def __init__(self, config: RandomShootingConfig | None = None) -> None:
+        self.config = config or RandomShootingConfig()
+        self.horizon = self.config.horizon
+
+    @torch.no_grad()
+    def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
+        """Draw once; see `Planner.plan`."""
+        config, search = self.config, Search(cost)
+        numbers = noise.normal(config.candidates, *warm_start.shape[1:], like=warm_start)
+        candidates = bounds.project(config.std * numbers)
+        candidates[:, 0] = bounds.project(warm_start)
+        search.evaluate(candidates)
+        return search.plan()

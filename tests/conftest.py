@@ -1,0 +1,85 @@
+"""Shared by all tests: no window, no thread contention, and data and agents of milliseconds."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from jepa_agent import JEPAAgent, Preset, Trajectories, WorldModelConfig
+
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+# Tensors here are tiny: a second thread gains nothing, and beside other work it waits for ages.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def tiny_model_config() -> WorldModelConfig:
+    """A world model for Two Rooms with a few thousand parameters."""
+    from jepa_agent import WorldModelConfig
+    from jepa_agent.encoders import PatchCNNConfig
+    from jepa_agent.predictors import ResidualMLPConfig
+    from jepa_agent.world_model import ValueConfig
+
+    return WorldModelConfig(
+        chunk=3,
+        latent_dim=8,
+        encoder=PatchCNNConfig(patch=16, channels=(4, 4), hidden=16),
+        predictor=ResidualMLPConfig(width=16, depth=1),
+        value=ValueConfig(width=16, depth=1, dim=4),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_preset(tiny_model_config: WorldModelConfig) -> Preset:
+    """Three training steps of a few windows."""
+    from jepa_agent import Preset, TrainingConfig
+    from jepa_agent.planners import CEMConfig
+
+    return Preset(
+        model=tiny_model_config,
+        training=TrainingConfig(steps=3, groups=2, windows=8, horizon=2),
+        planner=CEMConfig(horizon=2, candidates=16, iterations=2, elites=4),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_trajectories() -> Trajectories:
+    """32 episodes of 12 steps in 8 layouts."""
+    from jepa_agent import Trajectories
+    from jepa_agent.envs import CollectConfig, collect
+
+    config = CollectConfig(policy="mixed", episodes=32, steps=12, episodes_per_layout=4)
+    return Trajectories.from_rollouts(*collect(config))
+
+
+@pytest.fixture
+def tiny_agent(tiny_preset: Preset) -> JEPAAgent:
+    """An untrained agent in float64, where the size of a batch changes no plan."""
+    import torch
+
+    from jepa_agent import EnvSpec, JEPAAgent, WorldModel
+    from jepa_agent.planners import CEM, ActionBounds
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = WorldModel(tiny_preset.model)
+    model.pixel_mean.fill_(20.0)
+    model.pixel_std.fill_(60.0)
+    return JEPAAgent(
+        model.double(),
+        ActionBounds((-1.0, -1.0), (1.0, 1.0), 1.0),
+        EnvSpec("TwoRooms-v0", {"layout": "fixed"}),
+        CEM(tiny_preset.planner),
+    )
+
+
+@pytest.fixture(scope="session")
+def default_agent() -> JEPAAgent:
+    """The shipped checkpoint; do not change it."""
+    from jepa_agent import JEPAAgent
+
+    return JEPAAgent.load("default")
