@@ -14,7 +14,8 @@ from torch import Tensor
 
 from . import checkpoint
 from .configs import from_dict, to_dict
-from .planners import CEM, CONFIGS, PLANNERS, ActionBounds, Cost, Noise, Plan, Planner
+from .costs import CostConfig, PlanningCost
+from .planners import CEM, CONFIGS, PLANNERS, ActionBounds, Noise, Plan, Planner
 from .world_model import WorldModel, WorldModelConfig
 
 
@@ -65,6 +66,7 @@ class JEPAAgent:
         bounds: of one action.
         env: the environment that the model was trained for.
         planner: the search; CEM by default.
+        cost: what the search minimises.
         seed: of the search's random numbers.
         notes: JSON data kept with a checkpoint, such as the training's config.
     """
@@ -75,12 +77,14 @@ class JEPAAgent:
         bounds: ActionBounds,
         env: EnvSpec,
         planner: Planner | None = None,
+        cost: CostConfig | None = None,
         seed: int = 0,
         notes: dict[str, Any] | None = None,
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.bounds, self.env = bounds, env
         self.planner: Planner = planner or CEM()
+        self.cost = cost or CostConfig()
         self.seed, self.notes = seed, notes or {}
         self.last_plan: Plan | None = None
         """The plans of the last decision, for drawing."""
@@ -158,29 +162,8 @@ class JEPAAgent:
         """Plan for n observation and goal images (n, H, W, C); the frames are encoded once."""
         frames = torch.as_tensor(np.stack([images, goals]), device=self.device)
         latents, goal_latents = self.model.encode(frames)
-        cost = self.cost(latents, goal_latents)
+        cost = PlanningCost(self.model, latents, goal_latents, self.cost)
         return self.planner.plan(cost, self.bounds, noise, warm_start)
-
-    def cost(self, latents: Tensor, goals: Tensor) -> Cost:
-        """The planning cost: learned distance to the goal, summed over the imagined chunks.
-
-        Args:
-            latents: (B, D) of the current observations.
-            goals: (B, D) of the goals.
-        """
-        embedded_goals = self.model.embed(goals)[:, None, None]
-
-        def cost(candidates: Tensor) -> Tensor:
-            imagined = self.imagine(latents, candidates)  # (B, N, H, D)
-            return (self.model.embed(imagined) - embedded_goals).norm(dim=-1).sum(dim=-1)
-
-        return cost
-
-    def imagine(self, latents: Tensor, candidates: Tensor) -> Tensor:
-        """Latents (B, N, H, D) imagined from (B, D) under held actions (B, N, H, A)."""
-        held = candidates.repeat(1, 1, 1, self.model.config.chunk)
-        start = latents[:, None].expand(-1, candidates.shape[1], -1)
-        return self.model.rollout(start, held)
 
     def save(self, directory: str | Path) -> None:
         """Write a checkpoint directory; see `checkpoint.save`."""
@@ -194,6 +177,7 @@ class JEPAAgent:
             "env": to_dict(self.env),
             "bounds": to_dict(self.bounds),
             "model": to_dict(self.model.config),
+            "cost": to_dict(self.cost),
             "planner": {"name": name, "config": to_dict(self.planner.config)},
             "notes": self.notes,
         }
@@ -217,6 +201,7 @@ class JEPAAgent:
                 from_dict(ActionBounds, config["bounds"], "bounds"),
                 from_dict(EnvSpec, config["env"], "env"),
                 _planner(config["planner"]),
+                from_dict(CostConfig, config["cost"], "cost"),
                 seed,
                 config["notes"],
             )

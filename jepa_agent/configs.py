@@ -49,6 +49,16 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             return None
         inner = [argument for argument in arguments if argument is not type(None)]
         return _value(inner[0], value, where)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} must be an object, got {value!r}; correct it")
+        if arguments[1] is Any:
+            return value
+        return {k: _value(arguments[1], item, f"{where}.{k}") for k, item in value.items()}
+    if origin is list:
+        if not isinstance(value, list):
+            raise ValueError(f"{where} must be a list, got {value!r}; correct it")
+        return [_value(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise ValueError(f"{where} must be a list, got {value!r}; correct it")

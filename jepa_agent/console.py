@@ -9,6 +9,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from . import training
 
+SHORT = {
+    "prediction": "pred",
+    "variance": "var",
+    "covariance": "cov",
+    "temporal_similarity": "sim",
+    "inverse_dynamics": "idm",
+    "value": "value",
+}
+"""Names of the loss terms that fit a line of 80 characters."""
+
 
 class TrainingDisplay:
     """A bar with throughput and time left, and a line of loss terms now and then."""
@@ -47,8 +57,10 @@ class TrainingDisplay:
             rate=f"{progress.frames_per_second:,.0f} frames/s",
         )
         terms = "  ".join(
-            f"{name} {value:.4f}" for name, value in progress.losses.items() if name != "probe"
+            f"{SHORT[name]} {value:.4f}" for name, value in progress.losses.items() if name in SHORT
         )
         self._progress.console.print(
-            f"step {progress.step:5d}  probe {progress.probe_error:.2f} px  {terms}", style="dim"
+            f"step {progress.step:5d}  probe {progress.probe_error:.2f} px  {terms}",
+            style="dim",
+            highlight=False,
         )

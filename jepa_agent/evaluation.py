@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import gymnasium as gym
 import numpy as np
 from rich import box
 from rich.table import Table
+
+from .configs import from_dict
 
 STRICT_RADIUS = 1.41
 """PLDM's stricter rule, in pixels."""
@@ -37,21 +39,29 @@ class Episode:
 
     Args:
         seed: of the environment's reset.
-        layout: (wall_x, door_y).
+        layout: (wall_x, door_y), or None where the environment has none.
         success: within the success radius at any time.
         success_end: at the last step.
         success_strict: within 1.41 pixels at any time.
         steps: until the first entry, or None.
         optimal_steps: n* = ceil((shortest path - radius) / step length).
+        error: what was raised, where the episode could not be played; it counts as a failure.
     """
 
     seed: int
-    layout: tuple[int, int]
+    layout: tuple[int, int] | None
     success: bool
     success_end: bool
     success_strict: bool
     steps: int | None
     optimal_steps: int
+    error: str | None = None
+
+    @classmethod
+    def failed(cls, seed: int, error: Exception) -> Episode:
+        """An episode that raised."""
+        message = f"{type(error).__name__}: {error}"
+        return cls(seed, None, False, False, False, None, 1, message)
 
 
 @dataclass(frozen=True)
@@ -72,10 +82,6 @@ class Row:
     latency_p50_ms: float | None
     latency_p95_ms: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
-
 
 def play(
     policy: Policy,
@@ -94,11 +100,25 @@ def play(
         parallel: environments side by side.
         on_episode: called with the number of finished episodes.
     """
+    if not callable(getattr(policy, "predict", None)):
+        raise TypeError(
+            f"a policy must have predict(observation, state, episode_start, deterministic), got "
+            f"{type(policy).__name__}; wrap it"
+        )
     envs = [make_env() for _ in range(min(parallel, len(seeds)))]
+    if not isinstance(envs[0].observation_space, gym.spaces.Dict):
+        raise ValueError(
+            "evaluation needs a goal-conditioned environment with a dict observation, got "
+            f"{envs[0].observation_space}; wrap the environment"
+        )
     episodes: list[Episode] = []
     for begin in range(0, len(seeds), len(envs)):
         batch = seeds[begin : begin + len(envs)]
-        episodes += _play_batch(policy, envs[: len(batch)], batch)
+        try:
+            episodes += _play_batch(policy, envs[: len(batch)], batch)
+        except Exception:  # one of them raised: find out which, alone
+            episodes += [_play_alone(policy, make_env, seed) for seed in batch]
+            envs = [make_env() for _ in envs]
         if on_episode is not None:
             on_episode(len(episodes))
     for env in envs:
@@ -106,48 +126,71 @@ def play(
     return episodes
 
 
+def _play_alone(policy: Policy, make_env: Callable[[], gym.Env], seed: int) -> Episode:
+    try:
+        env = make_env()
+        try:
+            return _play_batch(policy, [env], [seed])[0]
+        finally:
+            env.close()
+    except Exception as error:
+        return Episode.failed(int(seed), error)
+
+
 def _play_batch(policy: Policy, envs: list[gym.Env], seeds: Sequence[int]) -> list[Episode]:
-    count = len(envs)
-    resets = [env.reset(seed=seed) for env, seed in zip(envs, seeds, strict=True)]
-    observations = [observation for observation, _ in resets]
-    infos = [info for _, info in resets]
-    starts = infos
-    nearest = np.full(count, np.inf)
-    first_entry: list[int | None] = [None] * count
-    running = np.ones(count, dtype=bool)
-    state, step = None, 0
-    while running.any():
-        batch = {key: np.stack([o[key] for o in observations]) for key in observations[0]}
+    players = [_Player(env, seed) for env, seed in zip(envs, seeds, strict=True)]
+    state, start = None, True
+    while any(player.running for player in players):
+        observations = [player.observation for player in players]
+        batch = {key: np.stack([each[key] for each in observations]) for key in observations[0]}
         actions, state = policy.predict(
-            batch, state=state, episode_start=np.full(count, step == 0), deterministic=True
+            batch,
+            state=state,
+            episode_start=np.full(len(players), start),
+            deterministic=True,
         )
-        step += 1
-        infos = list(infos)
-        for index in np.flatnonzero(running).tolist():
-            observations[index], _, terminated, truncated, infos[index] = envs[index].step(
-                actions[index]
-            )
-            info = infos[index]
-            nearest[index] = min(nearest[index], info["distance"])
-            if info["is_success"] and first_entry[index] is None:
-                first_entry[index] = step
-            running[index] = not (terminated or truncated)
-    episodes = []
-    for index, seed in enumerate(seeds):
-        config = envs[index].unwrapped.config  # type: ignore[attr-defined]
-        way = starts[index]["shortest_path"] - config.success_radius
-        episodes.append(
-            Episode(
-                seed=int(seed),
-                layout=(starts[index]["wall_x"], starts[index]["door_y"]),
-                success=first_entry[index] is not None,
-                success_end=bool(infos[index]["is_success"]),
-                success_strict=bool(nearest[index] <= STRICT_RADIUS),
-                steps=first_entry[index],
-                optimal_steps=max(1, math.ceil(way / config.step_length)),
-            )
+        start = False
+        for player, action in zip(players, actions, strict=True):
+            player.step(action)
+    return [player.episode() for player in players]
+
+
+class _Player:
+    """One environment, one episode, and what is counted in it."""
+
+    def __init__(self, env: gym.Env, seed: int) -> None:
+        self._env, self._seed = env, seed
+        self.observation, self._begin = env.reset(seed=seed)
+        self._info, self._nearest = self._begin, math.inf
+        self._steps, self._first_entry, self.running = 0, 0, True
+
+    def step(self, action: np.ndarray) -> None:
+        """Play on, unless the episode is over."""
+        if not self.running:
+            return
+        self.observation, _, terminated, truncated, self._info = self._env.step(action)
+        self._steps += 1
+        self._nearest = min(self._nearest, self._info["distance"])
+        if self._info["is_success"] and not self._first_entry:
+            self._first_entry = self._steps
+        self.running = not (terminated or truncated)
+
+    def episode(self) -> Episode:
+        """What happened."""
+        config = self._env.unwrapped.config  # type: ignore[attr-defined]
+        way = self._begin["shortest_path"] - config.success_radius
+        layout = None
+        if "wall_x" in self._begin:
+            layout = (int(self._begin["wall_x"]), int(self._begin["door_y"]))
+        return Episode(
+            seed=int(self._seed),
+            layout=layout,
+            success=self._first_entry > 0,
+            success_end=bool(self._info["is_success"]),
+            success_strict=bool(self._nearest <= STRICT_RADIUS),
+            steps=self._first_entry or None,
+            optimal_steps=max(1, math.ceil(way / config.step_length)),
         )
-    return episodes
 
 
 def measure_latency(
@@ -218,47 +261,126 @@ def wilson(successes: int, episodes: int, z: float = 1.959964) -> tuple[float, f
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """Rows as a table for the terminal, 80 columns wide."""
+    """The rows of one suite as a table for the terminal, 80 columns wide."""
     printed = Table(
-        title="% of episodes; success: goal entered within 200 steps (Wilson 95 %)",
+        title=f"{rows[0].suite}: % of {rows[0].episodes} episodes (Wilson 95 %)",
         box=box.SIMPLE,
+        caption=(
+            "success: goal entered within 200 steps; end: there at the last step; strict: within "
+            "1.41 px; ratio: steps to optimal steps; ms: a decision, median and 95th percentile"
+        ),
     )
-    for heading in ("policy", "suite", "n", "success", "end", "strict", "ratio", "SPL", "ms"):
-        printed.add_column(heading, justify="left" if heading in ("policy", "suite") else "right")
+    for heading in ("policy", "success", "end", "strict", "ratio", "SPL", "ms"):
+        justify: Literal["left", "right"] = "left" if heading == "policy" else "right"
+        printed.add_column(heading, justify=justify, no_wrap=True)
+
+    def number(value: float | None, digits: int) -> str:
+        return "-" if value is None else f"{value:.{digits}f}"
+
     for row in rows:
-        ratio, p50, p95 = (
-            "-" if value is None else f"{value:.{digits}f}"
-            for value, digits in (
-                (row.steps_ratio, 2),
-                (row.latency_p50_ms, 1),
-                (row.latency_p95_ms, 1),
-            )
-        )
         printed.add_row(
             row.policy,
-            row.suite,
-            str(row.episodes),
             f"{100 * row.success:.1f} ({100 * row.success_low:.1f}-{100 * row.success_high:.1f})",
             f"{100 * row.success_end:.1f}",
             f"{100 * row.success_strict:.1f}",
-            ratio,
-            f"{row.spl:.2f}",
-            f"{p50} / {p95}",
+            number(row.steps_ratio, 2),
+            number(row.spl, 2),
+            f"{number(row.latency_p50_ms, 1)} / {number(row.latency_p95_ms, 1)}",
         )
-    printed.caption = (
-        "end: at the last step; strict: within 1.41 px; ratio: steps to optimal steps; "
-        "ms: one decision, median / 95th percentile"
-    )
     return printed
 
 
-def write_report(directory: str | Path, rows: Sequence[Row], config: dict[str, Any]) -> Path:
-    """Write `report.json` with the rows and what they were measured with; returns its path."""
-    path = Path(directory) / "report.json"
+def mcnemar(first: Sequence[Episode], second: Sequence[Episode]) -> tuple[int, int, float]:
+    """A paired comparison of two agents on the same seeds.
+
+    Returns:
+        How many seeds only the first solved, how many only the second, and the exact two-sided
+        p-value of McNemar's test: the chance of a split at least this uneven between equals.
+
+    Raises:
+        ValueError: if the seeds differ.
+    """
+    if [episode.seed for episode in first] != [episode.seed for episode in second]:
+        raise ValueError(
+            "a paired comparison needs the same seeds in the same order, got different ones; "
+            "evaluate both with equal --suite, --seed and --episodes"
+        )
+    pairs = [(a.success, b.success) for a, b in zip(first, second, strict=True)]
+    only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
+    disagreements = only_first + only_second
+    fewer = min(only_first, only_second)
+    tail = sum(math.comb(disagreements, k) for k in range(fewer + 1)) / 2**disagreements
+    return only_first, only_second, min(1.0, 2 * tail)
+
+
+def by_layout(episodes: Sequence[Episode]) -> dict[tuple[int, int], tuple[int, int]]:
+    """Episodes and successes of each layout (wall_x, door_y)."""
+    counts: dict[tuple[int, int], tuple[int, int]] = {}
+    for episode in episodes:
+        if episode.layout is not None:
+            played, solved = counts.get(episode.layout, (0, 0))
+            counts[episode.layout] = (played + 1, solved + episode.success)
+    return dict(sorted(counts.items()))
+
+
+def write_heat_map(path: str | Path, episodes: Sequence[Episode], title: str) -> None:
+    """Write a picture of the success in every layout; needs the extra `plots`."""
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(
-        json.dumps({"rows": [row.to_json() for row in rows], "config": config}, indent=2) + "\n"
-    )
-    temporary.replace(path)
-    return path
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ImportError(f'{path} needs matplotlib; run `pip install -e ".[plots]"`') from None
+    counts = by_layout(episodes)
+    walls = range(min(wall for wall, _ in counts), max(wall for wall, _ in counts) + 1)
+    doors = range(min(door for _, door in counts), max(door for _, door in counts) + 1)
+    share = np.full((len(doors), len(walls)), np.nan)
+    for (wall, door), (played, solved) in counts.items():
+        share[door - doors.start, wall - walls.start] = solved / played
+    figure = Figure(figsize=(6, 7), layout="constrained")
+    axes = figure.subplots()
+    extent = (walls.start - 0.5, walls.stop - 0.5, doors.stop - 0.5, doors.start - 0.5)
+    picture = axes.imshow(share, cmap="cividis", vmin=0, vmax=1, extent=extent, aspect="auto")
+    axes.set(xlabel="wall_x", ylabel="door_y", title=title)
+    figure.colorbar(picture, label="success")
+    figure.savefig(path, dpi=120)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `report.json` holds.
+
+    Args:
+        rows: one per policy and suite.
+        config: what it was measured with.
+        episodes: every episode, by "policy/suite".
+    """
+
+    rows: list[Row]
+    config: dict[str, Any]
+    episodes: dict[str, list[Episode]]
+
+    def save(self, directory: str | Path) -> Path:
+        """Write `report.json` into a directory and return its path."""
+        path = Path(directory) / "report.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        temporary.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Report:
+        """Read a report.
+
+        Raises:
+            ValueError: if the file is missing or no report.
+        """
+        try:
+            document = json.loads(Path(path).read_text())
+            return from_dict(cls, document, str(path))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f"{path} must be a report.json of scripts/evaluate.py, got {error}; "
+                "give the path of one"
+            ) from None

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from . import losses
 from .agent import EnvSpec, JEPAAgent, action_bounds
 from .configs import to_dict
+from .costs import CostConfig
 from .data import Renderer, Windows, WindowSampler
 from .planners import CEM, CEMConfig
 from .predictors import mlp
@@ -93,11 +94,13 @@ class Preset:
         model: the world model's shape.
         training: how it is trained.
         planner: the search that its agent uses.
+        cost: what that search minimises.
     """
 
     model: WorldModelConfig = field(default_factory=WorldModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     planner: CEMConfig = field(default_factory=CEMConfig)
+    cost: CostConfig = field(default_factory=CostConfig)
 
 
 @dataclass(frozen=True)
@@ -329,7 +332,9 @@ def train(
     env.close()
     trainer = Trainer(trajectories, render, model, preset.training, torch.device(device))
     notes = {"training": to_dict(preset.training), "data": trajectories.metadata}
-    agent = JEPAAgent(trainer.model, bounds, env_spec, CEM(preset.planner), notes=notes)
+    agent = JEPAAgent(
+        trainer.model, bounds, env_spec, CEM(preset.planner), preset.cost, notes=notes
+    )
     trainer.model.requires_grad_(True).train()
     for progress in trainer.run():
         if on_progress is not None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from .agent import JEPAAgent
+from .costs import imagine
 from .planners import Plan
 
 PLAN = (0, 114, 178)
@@ -40,7 +41,7 @@ def imagined_paths(
     last_costs, last_candidates = plan.trace.costs[-1], plan.trace.candidates[-1]
     order = last_costs[0].argsort()[:SHOWN_CANDIDATES]
     actions = torch.cat([plan.actions[:, None], last_candidates[:, order]], dim=1)
-    imagined = agent.imagine(latents, actions)[0]  # (N, H, D)
+    imagined = imagine(agent.model, latents, actions)[0]  # (N, H, D)
     start = latents[:, None].expand(imagined.shape[0], -1, -1)
     states = agent.model.locate(torch.cat([start, imagined], dim=1)).cpu().numpy()
     return states[0], states[1:]

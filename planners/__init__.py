@@ -1,5 +1,7 @@
 """Search over action sequences. Needs torch; knows no model and no pixels."""
 
+import importlib
+
 from .base import ActionBounds, Cost, Noise, Plan, Planner, Search, Trace
 from .cem import CEM, CEMConfig
 from .gradient import CEMGradient, CEMGradientConfig, Gradient, GradientConfig
@@ -27,6 +29,26 @@ CONFIGS = {
 }
 """Their configs, by the same names."""
 
+
+def make_planner(name: str) -> Planner:
+    """A planner with its default config, by name, or a class given as `package.module:Name`.
+
+    Raises:
+        ValueError: if the name is unknown, or the class cannot be imported or does not plan.
+    """
+    if name in PLANNERS:
+        return PLANNERS[name]()
+    module, _, attribute = name.partition(":")
+    rule = f"a planner must be one of {sorted(PLANNERS)} or a class given as package.module:Name"
+    try:
+        planner = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{rule}, got {name!r} ({error}); check spelling and PYTHONPATH") from None
+    if not callable(getattr(planner, "plan", None)) or not hasattr(planner, "horizon"):
+        raise ValueError(f"{rule} with `horizon` and `plan`, got {name!r}; add them")
+    return planner
+
+
 __all__ = [
     "CEM",
     "CONFIGS",
@@ -49,4 +71,5 @@ __all__ = [
     "RandomShootingConfig",
     "Search",
     "Trace",
+    "make_planner",
 ]

@@ -1,12 +1,17 @@
 """Score an agent beside the oracle, a straight walker and a random policy, on fixed seeds.
 
-python scripts/evaluate.py --episodes 300 --out runs/evaluation
+python scripts/evaluate.py --checkpoint runs/quick --episodes 300 --out runs/evaluation
+python scripts/evaluate.py --suite test-layouts ood --planner mppi
+python scripts/evaluate.py --planner mypkg.mymod:MyPlanner --quick
+python scripts/evaluate.py --compare a/report.json b/report.json
 """
 
 from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -17,7 +22,19 @@ from rich.progress import Progress
 import jepa_agent
 from jepa_agent import JEPAAgent
 from jepa_agent.envs import OraclePolicy, RandomPolicy, StraightPolicy
-from jepa_agent.evaluation import measure_latency, play, summarise, table, write_report
+from jepa_agent.evaluation import (
+    Report,
+    mcnemar,
+    measure_latency,
+    play,
+    summarise,
+    table,
+    write_heat_map,
+)
+from jepa_agent.planners import make_planner
+
+SUITES = {"fixed": "fixed", "train-layouts": "train", "test-layouts": "test", "ood": "ood"}
+"""Layouts by the name of the suite."""
 
 
 @dataclass(frozen=True)
@@ -26,45 +43,71 @@ class Args:
 
     checkpoint: str = "default"
     """A folder that scripts/train.py wrote, or "default"."""
-    episodes: int = 300
+    suite: tuple[str, ...] = ()
+    """fixed, train-layouts, test-layouts, ood; by default that of the checkpoint's layouts."""
+    planner: str = ""
+    """cem, icem, mppi, gradient, cem-gradient, random, or a class of yours as package.module:Name;
+    by default the checkpoint's."""
+    episodes: int = 1000
+    quick: bool = False
+    """100 episodes."""
     seed: int = 1_000_000
     """Episode i is played with seed + i."""
     out: Path = Path("runs/evaluation")
-    """The folder for report.json."""
+    """The folder for report.json and, with the extra `plots`, a heat map of the layouts."""
     parallel: int = 64
-    """Environments side by side, planned together."""
+    """Environments side by side, planned together; the result does not depend on it."""
+    compare: tuple[Path, Path] | None = None
+    """Compare the agents of two reports on the same seeds instead, by McNemar's test."""
 
 
-def main(args: Args) -> None:
+def main(args: Args) -> int:
+    if args.compare is not None:
+        return compare(*args.compare)
     if args.episodes < 1 or args.parallel < 1 or args.seed < 0:
-        raise SystemExit(
-            f"--episodes and --parallel must be >= 1 and --seed >= 0, got {args}; change them"
+        raise ValueError(
+            "--episodes and --parallel must be >= 1 and --seed >= 0, got "
+            f"{args.episodes}, {args.parallel} and {args.seed}; change them"
         )
     agent = JEPAAgent.load(args.checkpoint)
-    suite = agent.env.kwargs["layout"]
+    if args.planner:
+        agent.planner = make_planner(args.planner)
+    layout = agent.env.kwargs["layout"]
+    suites = args.suite or tuple(name for name, value in SUITES.items() if value == layout)
+    for suite in suites:
+        if suite not in SUITES:
+            raise ValueError(f"--suite must be of {sorted(SUITES)}, got {suite!r}; choose of them")
     policies = {
         "agent": agent,
         "oracle": OraclePolicy(),
         "straight": StraightPolicy(),
         "random": RandomPolicy(args.seed),
     }
-    seeds = range(args.seed, args.seed + args.episodes)
-    rows = []
+    count = 100 if args.quick else args.episodes
+    seeds = range(args.seed, args.seed + count)
+    rows, results = [], {}
     with Progress(transient=True) as progress:
-        for name, policy in policies.items():
-            task = progress.add_task(name, total=args.episodes)
-            episodes = play(
-                policy,
-                lambda: agent.env.make(terminate_on_success=False),
-                seeds,
-                args.parallel,
-                lambda done, task=task: progress.update(task, completed=done),
-            )
-            latency = measure_latency(policy, agent.env.make)
-            rows.append(summarise(name, suite, episodes, latency))
-    Console().print(table(rows))
+        for suite in suites:
+            make_env = partial(agent.env.make, layout=SUITES[suite], terminate_on_success=False)
+            for name, policy in policies.items():
+                task = progress.add_task(f"{name} on {suite}", total=count)
+                episodes = play(
+                    policy,
+                    make_env,
+                    seeds,
+                    args.parallel,
+                    lambda done, task=task: progress.update(task, completed=done),
+                )
+                latency = measure_latency(policy, agent.env.make)
+                rows.append(summarise(name, suite, episodes, latency))
+                results[f"{name}/{suite}"] = episodes
+            if find_spec("matplotlib") and suite != "fixed":
+                write_heat_map(args.out / f"{suite}.png", results[f"agent/{suite}"], suite)
+    for suite in suites:
+        Console().print(table([row for row in rows if row.suite == suite]))
     config = {
         "checkpoint": args.checkpoint,
+        "planner": repr(getattr(agent.planner, "config", agent.planner)),
         "seed": args.seed,
         "parallel": args.parallel,
         "jepa_agent": jepa_agent.__version__,
@@ -72,8 +115,35 @@ def main(args: Args) -> None:
         "python": platform.python_version(),
         "processor": platform.processor() or platform.machine(),
     }
-    print("wrote", write_report(args.out, rows, config))
+    print("wrote", Report(rows, config, results).save(args.out))
+    return report_errors(results)
+
+
+def report_errors(results: dict) -> int:
+    """Print every episode that raised; 1 if there is any."""
+    errors = [(name, e) for name, episodes in results.items() for e in episodes if e.error]
+    for name, episode in errors:
+        print(f"error: {name}, seed {episode.seed}: {episode.error}")
+    return 1 if errors else 0
+
+
+def compare(first: Path, second: Path) -> int:
+    """Print a paired comparison of the agents in two reports."""
+    reports = Report.load(first), Report.load(second)
+    for name in sorted(set(reports[0].episodes) & set(reports[1].episodes)):
+        if name.startswith("agent/"):
+            pair = [report.episodes[name] for report in reports]
+            one, two, p = mcnemar(*pair)
+            solved = [sum(episode.success for episode in episodes) for episodes in pair]
+            print(
+                f"{name}: {solved[0]} and {solved[1]} of {len(pair[0])} solved; only {first}: "
+                f"{one}, only {second}: {two}, p = {p:.3g}"
+            )
+    return 0
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args, description=__doc__))
+    try:
+        raise SystemExit(main(tyro.cli(Args, description=__doc__)))
+    except (ValueError, OSError, ImportError) as error:
+        raise SystemExit(f"error: {error}") from None

@@ -1,0 +1,87 @@
+"""Planning costs: how far imagined futures are from the goal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .world_model import WorldModel
+
+DISTANCES = ("value", "latent")
+REDUCTIONS = ("sum", "last", "discounted")
+
+
+@dataclass(frozen=True)
+class CostConfig:
+    """What a planner minimises.
+
+    Args:
+        distance: "value", the learned length of the way, or "latent", the mean squared difference
+            of latents (EB-JEPA's energy).
+        over: "sum" over the horizon, "last" chunk only, or "discounted" sum.
+        discount: per chunk, where `over` is "discounted".
+        effort: weight of the actions' mean squared norm.
+    """
+
+    distance: str = "value"
+    over: str = "sum"
+    discount: float = 0.9
+    effort: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, choices in (("distance", DISTANCES), ("over", REDUCTIONS)):
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {choices}, got {getattr(self, name)!r}; choose one"
+                )
+        if not (0 < self.discount <= 1 and self.effort >= 0):
+            raise ValueError(
+                "discount must be in (0, 1] and effort >= 0, got "
+                f"{self.discount} and {self.effort}; change them"
+            )
+
+
+class PlanningCost:
+    """The cost function of B problems; the current frames and the goals are encoded already.
+
+    Args:
+        model: imagines and measures.
+        latents: (B, D) of the current observations.
+        goals: (B, D) of the goals.
+        config: what to minimise.
+    """
+
+    def __init__(
+        self, model: WorldModel, latents: Tensor, goals: Tensor, config: CostConfig
+    ) -> None:
+        self._model, self._latents, self._config = model, latents, config
+        goals = model.embed(goals) if config.distance == "value" else goals
+        self._goals = goals[:, None, None]
+
+    def __call__(self, candidates: Tensor) -> Tensor:
+        """Costs (B, N) of candidates (B, N, H, A), differentiable."""
+        config = self._config
+        imagined = imagine(self._model, self._latents, candidates)  # (B, N, H, D)
+        if config.distance == "value":
+            way = (self._model.embed(imagined) - self._goals).norm(dim=-1)
+        else:
+            way = (imagined - self._goals).square().mean(dim=-1)  # (B, N, H)
+        if config.over == "last":
+            cost = way[..., -1]
+        elif config.over == "discounted":
+            chunks = torch.arange(way.shape[-1], device=way.device)
+            cost = (way * config.discount**chunks).sum(dim=-1)
+        else:
+            cost = way.sum(dim=-1)
+        if config.effort:
+            cost = cost + config.effort * candidates.square().sum(dim=-1).mean(dim=-1)
+        return cost
+
+
+def imagine(model: WorldModel, latents: Tensor, candidates: Tensor) -> Tensor:
+    """Latents (B, N, H, D) imagined from (B, D) under actions (B, N, H, A), held for a chunk."""
+    held = candidates.repeat(1, 1, 1, model.config.chunk)
+    start = latents[:, None].expand(-1, candidates.shape[1], -1)
+    return model.rollout(start, held)
