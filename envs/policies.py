@@ -6,6 +6,7 @@ any agent in an evaluation. Behaviour for collecting data is in `behaviour.py`.
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
@@ -79,15 +80,36 @@ class StraightPolicy(_ScriptedPolicy):
         return self._toward(position, goal)
 
 
-class RandomPolicy(_ScriptedPolicy):
-    """Draws actions uniformly from the unit disc."""
+class RandomPolicy:
+    """Draws actions uniformly from the unit disc.
+
+    An episode's actions depend on the seed and its first observation alone, so they are the same
+    however many environments are played together.
+    """
 
     def __init__(self, seed: int = 0) -> None:
-        super().__init__()
-        self._rng = np.random.default_rng(seed)
+        self._seed = seed
 
-    def _act(self, observation: Observation) -> np.ndarray:
-        return uniform_disc(self._rng, len(observation["desired_goal"]))
+    def predict(
+        self,
+        observation: Observation,
+        state: list[np.random.Generator] | None = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, list[np.random.Generator]]:
+        """Actions for one observation or a batch; the state holds a generator an environment."""
+        goals = observation["desired_goal"]
+        single = goals.ndim in (1, 3)
+        first = [value[None] if single else value for value in observation.values()]
+        count = len(first[0])
+        started = np.broadcast_to(False if episode_start is None else episode_start, count)
+        generators = list(state) if state else [None] * count
+        for row in range(count):
+            if generators[row] is None or started[row]:
+                key = zlib.crc32(b"".join(value[row].tobytes() for value in first))
+                generators[row] = np.random.default_rng([self._seed, key])
+        actions = np.concatenate([uniform_disc(generator, 1) for generator in generators])
+        return (actions[0] if single else actions), generators
 
 
 def next_waypoint(

@@ -81,6 +81,11 @@ class JEPAAgent:
         seed: int = 0,
         notes: dict[str, Any] | None = None,
     ) -> None:
+        if len(bounds.low) != model.config.action_dim:
+            raise ValueError(
+                f"bounds must be of the model's {model.config.action_dim} action components, got "
+                f"{len(bounds.low)}; use those of the environment it was trained for"
+            )
         self.model = model.eval().requires_grad_(False)
         self.bounds, self.env = bounds, env
         self.planner: Planner = planner or CEM()
@@ -118,6 +123,11 @@ class JEPAAgent:
             ValueError: if the observation is not of the model's kind.
         """
         images, goals = (self._images(observation, key) for key in ("observation", "desired_goal"))
+        if images.shape != goals.shape:
+            raise ValueError(
+                "observation and desired_goal must have one shape, got "
+                f"{images.shape} and {goals.shape}; give a goal for every observation"
+            )
         single = images.ndim == 3
         if single:
             images, goals = images[None], goals[None]

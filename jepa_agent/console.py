@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from types import TracebackType
 
+import gymnasium as gym
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -18,6 +21,15 @@ SHORT = {
     "value": "value",
 }
 """Names of the loss terms that fit a line of 80 characters."""
+
+
+@contextlib.contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """What users can mend ends a script with one line instead of a traceback."""
+    try:
+        yield
+    except (ValueError, OSError, ImportError, FloatingPointError, gym.error.Error) as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 class TrainingDisplay:

@@ -41,6 +41,11 @@ class PatchCNN(nn.Module):
         super().__init__()
         self.patch = config.patch
         height, width, colours = observation_shape
+        if self.patch > min(height, width):
+            raise ValueError(
+                f"patch must be at most the image's size {height} x {width}, got {self.patch}; "
+                "lower it"
+            )
         first, *rest = config.channels
         self.embedding = nn.Linear(self.patch**2 * colours, first)
         layers: list[nn.Module] = []

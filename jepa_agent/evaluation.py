@@ -94,8 +94,9 @@ def play(
 
     Args:
         policy: acts on batches of observations.
-        make_env: builds the environment; it must not terminate on success, and its info must give
-            `distance`, `is_success` and, at reset, `shortest_path`.
+        make_env: builds the environment; it must not terminate on success, its info must give
+            `distance`, `is_success` and, at reset, `shortest_path`, and its `config` the
+            `success_radius` and `step_length`.
         seeds: one episode each.
         parallel: environments side by side.
         on_episode: called with the number of finished episodes.
@@ -104,6 +105,11 @@ def play(
         raise TypeError(
             f"a policy must have predict(observation, state, episode_start, deterministic), got "
             f"{type(policy).__name__}; wrap it"
+        )
+    if len(seeds) == 0 or parallel < 1:
+        raise ValueError(
+            f"seeds must not be empty and parallel at least 1, got {len(seeds)} seeds and "
+            f"parallel {parallel}; raise them"
         )
     envs = [make_env() for _ in range(min(parallel, len(seeds)))]
     if not isinstance(envs[0].observation_space, gym.spaces.Dict):
@@ -257,7 +263,8 @@ def wilson(successes: int, episodes: int, z: float = 1.959964) -> tuple[float, f
     centre = share + z * z / (2 * episodes)
     half = z * math.sqrt(share * (1 - share) / episodes + z * z / (4 * episodes**2))
     scale = 1 + z * z / episodes
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    # exact arithmetic keeps the share inside; rounding need not
+    return max(0.0, (centre - half) / scale), max(share, min(1.0, (centre + half) / scale))
 
 
 def table(rows: Sequence[Row]) -> Table:

@@ -41,7 +41,8 @@ def record(
         progress: called with the number of finished episodes.
 
     Raises:
-        ValueError: if the actions are not a Box, or the counts are below 1.
+        ValueError: if the actions are not a Box, the counts are below 1, or frames are asked of an
+            environment that does not render them.
     """
     if not isinstance(env.action_space, gym.spaces.Box):
         raise ValueError(
@@ -51,6 +52,11 @@ def record(
     if episodes < 1 or steps < 1:
         raise ValueError(
             f"episodes and steps must be at least 1, got {episodes} and {steps}; raise them"
+        )
+    if pixels and env.render_mode != "rgb_array":
+        raise ValueError(
+            "frames need an environment built with render_mode='rgb_array', got "
+            f"{env.render_mode!r}; rebuild it"
         )
     metadata = {
         "env_id": env.spec.id if env.spec else type(env.unwrapped).__name__,
@@ -75,7 +81,7 @@ def _play(
     observation, _ = env.reset(seed=seed)
     seen, frames, actions = [_part(observation)], [], []
     if pixels:
-        frames.append(_frame(env))
+        frames.append(np.asarray(env.render()))
     memory, done = None, False
     while not done and len(actions) < steps:
         if policy is None:
@@ -89,7 +95,7 @@ def _play(
         actions.append(np.asarray(action, dtype=np.float32).reshape(-1))
         seen.append(_part(observation))
         if pixels:
-            frames.append(_frame(env))
+            frames.append(np.asarray(env.render()))
     vectors = np.stack(seen)
     is_image = vectors.dtype == np.uint8 and vectors.ndim == 4
     images = np.stack(frames) if pixels else (vectors if is_image else None)
@@ -114,16 +120,6 @@ def _part(observation: Any) -> np.ndarray:
             )
         observation = observation["observation"]
     return np.asarray(observation)
-
-
-def _frame(env: gym.Env) -> np.ndarray:
-    frame = env.render()
-    if not isinstance(frame, np.ndarray):
-        raise ValueError(
-            "frames need an environment built with render_mode='rgb_array', got "
-            f"{type(frame).__name__} from render(); rebuild it"
-        )
-    return frame
 
 
 def load_object(path: str) -> Any:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -78,6 +79,16 @@ class TrainingConfig:
             raise ValueError(
                 "groups * windows must be at least 16 for the batch statistics, got "
                 f"{self.groups} * {self.windows}; raise one of them"
+            )
+        if not (self.learning_rate > 0 and self.weight_decay >= 0 and self.clip > 0):
+            raise ValueError(
+                "learning_rate and clip must be > 0 and weight_decay >= 0, got "
+                f"{self.learning_rate}, {self.clip} and {self.weight_decay}; change them"
+            )
+        if not (0 <= self.warmup <= 1 and 0 < self.ema <= 1):
+            raise ValueError(
+                f"warmup must be in [0, 1] and ema in (0, 1], got {self.warmup} and {self.ema}; "
+                "change them"
             )
         if not 0.5 < self.expectile < 1.0 or not 0.0 < self.discount < 1.0:
             raise ValueError(
@@ -200,6 +211,8 @@ class Trainer:
         config: TrainingConfig,
         device: torch.device,
     ) -> None:
+        if not np.isfinite(trajectories.states).all():
+            raise ValueError("states must be finite, got NaN or infinite ones; collect again")
         self.config, self.device, self._render = config, device, render
         self.sampler = WindowSampler(trajectories, model_config.chunk, config.horizon, device)
         self.generator = torch.Generator(device).manual_seed(config.seed)
@@ -259,7 +272,7 @@ class Trainer:
         """Train to the last step, yielding progress every `log_every` steps.
 
         Raises:
-            FloatingPointError: when a loss term is not finite; names the term.
+            FloatingPointError: when a loss term or a parameter is not finite; names the term.
         """
         config = self.config
         frames_per_step = config.groups * config.windows * (config.horizon + 1)
@@ -279,6 +292,11 @@ class Trainer:
                         f"every loss term must stay finite, got {name} = {value} by step "
                         f"{self.step}; lower the learning rate or its weight"
                     )
+            if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+                raise FloatingPointError(
+                    f"every parameter must stay finite, they did not by step {self.step}; "
+                    "lower the learning rate or the largest loss weight"
+                )
             now = time.perf_counter()
             spread = self.model.state_std.square().mean().sqrt().item()
             yield Progress(
@@ -312,7 +330,13 @@ def train(
             not fit its observations and actions.
         FloatingPointError: if a loss term is not finite.
     """
-    env_spec = EnvSpec(trajectories.metadata["env_id"], trajectories.metadata["env_kwargs"])
+    metadata = trajectories.metadata
+    if not {"env_id", "env_kwargs"} <= set(metadata):
+        raise ValueError(
+            "the trajectories' metadata must name their environment by env_id and env_kwargs, got "
+            f"{sorted(metadata)}; add them"
+        )
+    env_spec = EnvSpec(metadata["env_id"], metadata["env_kwargs"])
     env = env_spec.make()
     render = getattr(env.unwrapped, "render_states", None)
     if render is None:
@@ -331,7 +355,7 @@ def train(
         )
     env.close()
     trainer = Trainer(trajectories, render, model, preset.training, torch.device(device))
-    notes = {"training": to_dict(preset.training), "data": trajectories.metadata}
+    notes = {"training": to_dict(preset.training), "data": metadata}
     agent = JEPAAgent(
         trainer.model, bounds, env_spec, CEM(preset.planner), preset.cost, notes=notes
     )

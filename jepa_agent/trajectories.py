@@ -99,8 +99,13 @@ class Trajectories:
 
     def save(self, path: str | Path) -> None:
         """Write one HDF5 file; an existing file stays intact until the new one is complete."""
-        with TrajectoryWriter(path, self.metadata) as writer:
-            writer.append(self)
+        writer = TrajectoryWriter(path, self.metadata)
+        try:
+            with writer:
+                writer.append(self)
+        except BaseException:  # nothing to rescue: the trajectories are in memory
+            partial_path(path).unlink(missing_ok=True)
+            raise
 
     @classmethod
     def load(cls, path: str | Path, *, recover: bool = False) -> Trajectories:
@@ -150,15 +155,16 @@ class Trajectories:
                 f"{path} must be finished, its writing was interrupted after {len(offsets) - 1} "
                 "whole episodes; keep them with Trajectories.load(path, recover=True).save(...)"
             )
-        states, episodes = int(offsets[-1]), len(offsets) - 1
-        rows = {
-            "states": states,
-            "actions": states - episodes,
-            "context": episodes,
-            "observations": states,
-        }
-        parts = {name: file[name][: rows[name]] for name in PARTS if name in file}
-        return cls(**parts, offsets=offsets, metadata=json.loads(file.attrs["metadata"]))
+        parts = {name: file[name][...] for name in PARTS if name in file}
+        if recover:  # what the offsets do not speak of is half an episode
+            states, episodes = int(offsets[-1]), len(offsets) - 1
+            rows = {"actions": states - episodes, "context": episodes}
+            parts = {name: part[: rows.get(name, states)] for name, part in parts.items()}
+        metadata = json.loads(file.attrs["metadata"])
+        try:
+            return cls(**parts, offsets=offsets, metadata=metadata)
+        except TrajectoryFileError as error:
+            raise TrajectoryFileError(f"{path}: {error}") from None
 
 
 def partial_path(path: str | Path) -> Path:
@@ -186,6 +192,11 @@ class TrajectoryWriter:
 
         self._path, self._partial = Path(path), partial_path(path)
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._partial.exists():
+            raise FileExistsError(
+                f"{self._partial} is unfinished, or another process is writing it; keep its whole "
+                "episodes with Trajectories.load(path, recover=True).save(...), or delete it"
+            )
         self._file = h5py.File(self._partial, "w", libver="latest")
         self._file.attrs.update(format=FORMAT, version=VERSION, metadata=json.dumps(metadata))
         self._begun = False
@@ -247,5 +258,7 @@ class TrajectoryWriter:
                     f"writing {self._partial} failed, got {failure}; free some space, an older "
                     f"{self._path} is intact"
                 ) from failure
-        if kind is None and self._begun:
+        if not self._begun:
+            self._partial.unlink(missing_ok=True)
+        elif kind is None:
             self._partial.replace(self._path)

@@ -107,14 +107,15 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, fps: int) -> None:
-        if path.suffix not in (".gif", ".mp4"):
+        suffix = path.suffix.lower()
+        if suffix not in (".gif", ".mp4"):
             raise ValueError(f"a video must end in .gif or .mp4, got {path}; rename it")
         import imageio.v2 as imageio
 
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
-        if path.suffix == ".gif":
+        if suffix == ".gif":
             options: dict[str, Any] = {"duration": 1000 / fps, "loop": 0, "subrectangles": True}
         else:
             try:

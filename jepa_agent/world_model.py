@@ -25,6 +25,13 @@ class ValueConfig:
     depth: int = 1
     dim: int = 64
 
+    def __post_init__(self) -> None:
+        if min(self.width, self.depth, self.dim) < 1:
+            raise ValueError(
+                f"width, depth and dim must be positive, got {self.width}, {self.depth} and "
+                f"{self.dim}; raise them"
+            )
+
 
 @dataclass(frozen=True)
 class WorldModelConfig:
@@ -51,9 +58,12 @@ class WorldModelConfig:
     value: ValueConfig = field(default_factory=ValueConfig)
 
     def __post_init__(self) -> None:
-        for name in ("action_dim", "state_dim", "chunk", "latent_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}; raise it")
+        least = {"action_dim": 1, "state_dim": 1, "chunk": 1, "latent_dim": 2}
+        for name, bound in least.items():
+            if getattr(self, name) < bound:
+                raise ValueError(
+                    f"{name} must be at least {bound}, got {getattr(self, name)}; raise it"
+                )
 
 
 class WorldModel(nn.Module):

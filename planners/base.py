@@ -35,10 +35,16 @@ class ActionBounds:
                 f"low and high must have one number per action component, got {self.low} and "
                 f"{self.high}; give them equal length"
             )
-        if any(low >= high for low, high in zip(self.low, self.high, strict=True)):
+        pairs = list(zip(self.low, self.high, strict=True))
+        if not all(low < high for low, high in pairs):
             raise ValueError(f"low must be < high, got {self.low} and {self.high}; swap them")
-        if self.norm is not None and self.norm <= 0:
+        if self.norm is not None and not self.norm > 0:
             raise ValueError(f"norm must be positive or None, got {self.norm}; change it")
+        if self.norm is not None and not all(low <= 0 <= high for low, high in pairs):
+            raise ValueError(
+                "a box with a norm must contain zero, so that scaling stays in it, got "
+                f"{self.low} to {self.high}; drop the norm or shift the actions"
+            )
 
     def project(self, actions: Tensor) -> Tensor:
         """The actions (..., A) moved into the box and scaled onto the ball."""
@@ -81,6 +87,9 @@ class Noise:
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+    def __len__(self) -> int:
+        return len(self._generators)
 
     def normal(self, *shape: int, like: Tensor) -> Tensor:
         """Numbers (B, *shape) of the type and on the device of `like`."""
@@ -170,6 +179,16 @@ def gather(candidates: Tensor, index: Tensor) -> Tensor:
     """Candidates (B, E, H, A) picked per problem by index (B, E) from (B, N, H, A)."""
     rows = torch.arange(len(candidates), device=candidates.device)
     return candidates[rows[:, None], index]
+
+
+def check_warm_start(warm_start: Tensor, horizon: int, bounds: ActionBounds, noise: Noise) -> None:
+    """Raise ValueError unless a warm start has the shape (B, H, A)."""
+    expected = (len(noise), horizon, len(bounds.low))
+    if warm_start.shape != expected:
+        raise ValueError(
+            f"warm_start must have the shape {expected} of problems, horizon and action, got "
+            f"{tuple(warm_start.shape)}; start from zeros of that shape"
+        )
 
 
 def check_at_least(config: object, **least: int) -> None:

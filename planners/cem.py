@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, gather
+from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, check_warm_start, gather
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class CEMConfig:
     min_std: float = 0.02
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, candidates=2, iterations=1, elites=1)
+        check_at_least(self, horizon=1, candidates=3, iterations=1, elites=1)
         if self.elites > self.candidates:
             raise ValueError(
                 f"elites must be <= candidates, got {self.elites} > {self.candidates}; lower elites"
@@ -52,6 +52,7 @@ class CEM:
     @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Search from `warm_start` (B, H, A); see `Planner.plan`."""
+        check_warm_start(warm_start, self.horizon, bounds, noise)
         config, search = self.config, Search(cost)
         numbers = noise.normal(
             config.iterations, config.candidates, *warm_start.shape[1:], like=warm_start

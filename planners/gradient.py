@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least
+from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, check_warm_start
 from .cem import CEM, CEMConfig
 
 
@@ -60,6 +60,7 @@ class Gradient:
         Raises:
             ValueError: if the cost has no gradient with respect to the candidates.
         """
+        check_warm_start(warm_start, self.horizon, bounds, noise)
         config, search = self.config, Search(cost)
         shape = warm_start.shape[1:]
         starts = warm_start[:, None] + config.std * noise.normal(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, gather
+from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, check_warm_start, gather
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class ICEM:
     @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Search from `warm_start` (B, H, A); see `Planner.plan`."""
+        check_warm_start(warm_start, self.horizon, bounds, noise)
         config, search = self.config, Search(cost)
         horizon, action = warm_start.shape[1:]
         colouring = coloured(horizon, config.colour, like=warm_start)

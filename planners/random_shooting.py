@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least
+from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, check_warm_start
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class RandomShooting:
     @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Draw once; see `Planner.plan`."""
+        check_warm_start(warm_start, self.horizon, bounds, noise)
         config, search = self.config, Search(cost)
         numbers = noise.normal(config.candidates, *warm_start.shape[1:], like=warm_start)
         candidates = bounds.project(config.std * numbers)

@@ -16,6 +16,7 @@ import tyro
 from rich.progress import Progress
 
 from jepa_agent import Trajectories
+from jepa_agent.console import errors_in_one_line
 from jepa_agent.envs import CollectConfig, collect
 from jepa_agent.recording import load_object, record
 
@@ -75,7 +76,5 @@ def main(args: Args) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with errors_in_one_line():
         main(tyro.cli(Args, description=__doc__))
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"error: {error}") from None

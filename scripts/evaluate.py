@@ -21,6 +21,7 @@ from rich.progress import Progress
 
 import jepa_agent
 from jepa_agent import JEPAAgent
+from jepa_agent.console import errors_in_one_line
 from jepa_agent.envs import OraclePolicy, RandomPolicy, StraightPolicy
 from jepa_agent.evaluation import (
     Report,
@@ -72,8 +73,9 @@ def main(args: Args) -> int:
     agent = JEPAAgent.load(args.checkpoint)
     if args.planner:
         agent.planner = make_planner(args.planner)
-    layout = agent.env.kwargs["layout"]
+    layout = agent.env.kwargs.get("layout", "random")
     suites = args.suite or tuple(name for name, value in SUITES.items() if value == layout)
+    suites = suites or ("test-layouts",)
     for suite in suites:
         if suite not in SUITES:
             raise ValueError(f"--suite must be of {sorted(SUITES)}, got {suite!r}; choose of them")
@@ -143,7 +145,5 @@ def compare(first: Path, second: Path) -> int:
 
 
 if __name__ == "__main__":
-    try:
+    with errors_in_one_line():
         raise SystemExit(main(tyro.cli(Args, description=__doc__)))
-    except (ValueError, OSError, ImportError) as error:
-        raise SystemExit(f"error: {error}") from None

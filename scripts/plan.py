@@ -15,6 +15,7 @@ import numpy as np
 import tyro
 
 from jepa_agent import JEPAAgent
+from jepa_agent.console import errors_in_one_line
 from jepa_agent.envs.drawing import Window, has_display, to_array
 from jepa_agent.visualize import VideoWriter, draw, imagined_paths
 
@@ -39,7 +40,10 @@ class Args:
 
 def main(args: Args) -> None:
     if args.episodes < 1 or args.seed < 0:
-        raise SystemExit(f"--episodes must be >= 1 and --seed >= 0, got {args}; change them")
+        raise ValueError(
+            "--episodes must be >= 1 and --seed >= 0, got "
+            f"{args.episodes} and {args.seed}; change them"
+        )
     agent = JEPAAgent.load(args.checkpoint)
     video = args.video
     if video is None and not (args.render and has_display()):
@@ -99,4 +103,5 @@ def play(
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Args, description=__doc__))
+    with errors_in_one_line():
+        main(tyro.cli(Args, description=__doc__))

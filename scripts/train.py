@@ -10,12 +10,13 @@ import json
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 import tyro
 
 from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModelConfig, train
-from jepa_agent.console import TrainingDisplay
+from jepa_agent.console import TrainingDisplay, errors_in_one_line
 from jepa_agent.envs import CollectConfig, collect
 from jepa_agent.planners import CEMConfig
 from jepa_agent.training import Progress
@@ -34,8 +35,7 @@ class Args:
     """A trajectory file of scripts/collect.py."""
     out: Path = Path("runs/quick")
     """The run's folder: a checkpoint, and metrics.jsonl."""
-    device: str = "auto"
-    """"auto", "cpu" or "cuda"."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 PRESETS = {
@@ -70,12 +70,16 @@ def main(args: Args) -> None:
         try:
             agent = train(trajectories, preset, device, on_progress)
         except KeyboardInterrupt:
-            print(f"interrupted; the last checkpoint is in {args.out}")
-            return
+            if log.tell():
+                print(f"interrupted; the last checkpoint is in {args.out}")
+            else:
+                print("interrupted before the first checkpoint")
+            raise SystemExit(130) from None
     agent.save(args.out)
     print(f"trained in {time.perf_counter() - began:.0f} s, checkpoint and metrics in {args.out}")
     print(f"next: python scripts/evaluate.py --checkpoint {args.out}")
 
 
 if __name__ == "__main__":
-    main(tyro.extras.overridable_config_cli(PRESETS, description=__doc__))
+    with errors_in_one_line():
+        main(tyro.extras.overridable_config_cli(PRESETS, description=__doc__))

@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, train
+from jepa_agent.data import Windows
+from jepa_agent.envs import TwoRoomsEnv
+from jepa_agent.training import LossWeights, Progress, Trainer
+
+TERMS = {
+    "prediction", "variance", "covariance", "temporal_similarity", "inverse_dynamics", "value",
+}  # fmt: skip
+Run = Callable[..., dict[str, Tensor]]
+
+
+@pytest.fixture
+def run(tiny_trajectories: Trajectories, tiny_preset: Preset) -> Run:
+    """Train with some settings changed; gives the resulting parameters."""
+
+    def run(**changes: Any) -> dict[str, Tensor]:
+        training = dataclasses.replace(tiny_preset.training, **changes)
+        preset = dataclasses.replace(tiny_preset, training=training)
+        return train(tiny_trajectories, preset).model.state_dict()
+
+    return run
+
+
+def differ(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return any(not torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_short_training_gives_a_working_agent(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    log: list[Progress] = []
+    agent = train(
+        tiny_trajectories, tiny_preset, on_progress=lambda progress, _: log.append(progress)
+    )
+    (last,) = log
+    assert (last.step, last.steps, last.seconds_left) == (3, 3, 0.0)
+    assert set(last.losses) == TERMS | {"probe"}
+    assert all(math.isfinite(value) for value in last.losses.values())
+    assert last.probe_error > 0.0
+    assert last.frames_per_second > 0.0
+    assert agent.env.kwargs == tiny_trajectories.metadata["env_kwargs"]
+    assert agent.planner.config == tiny_preset.planner
+    assert agent.notes["training"]["steps"] == 3
+    assert not agent.model.training
+    assert not any(parameter.requires_grad for parameter in agent.model.parameters())
+    observation, _ = agent.env.make().reset(seed=0)
+    action, _ = agent.predict(observation)
+    assert np.linalg.norm(action) <= 1.0 + 1e-6
+
+
+def test_the_objective_and_the_probes_error_fall(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    training = dataclasses.replace(tiny_preset.training, steps=100, learning_rate=3e-3)
+    log: list[Progress] = []
+    train(
+        tiny_trajectories,
+        dataclasses.replace(tiny_preset, training=training),
+        on_progress=lambda progress, _: log.append(progress),
+    )
+    assert [progress.step for progress in log] == [50, 100]
+    first, second = (
+        sum(getattr(training.weights, term) * progress.losses[term] for term in TERMS)
+        for progress in log
+    )
+    assert second < first
+    assert log[1].probe_error < log[0].probe_error
+
+
+def test_the_agent_can_plan_in_the_middle_of_its_training(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    def on_progress(progress: Progress, agent: JEPAAgent) -> None:
+        observation, _ = agent.env.make().reset(seed=0)
+        agent.predict(observation)
+
+    train(tiny_trajectories, tiny_preset, on_progress=on_progress)
+
+
+def test_same_seed_same_bits(run: Run) -> None:
+    assert not differ(run(), run())
+
+
+def test_training_leaves_the_global_generator_alone(run: Run) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(12345)
+        before = torch.get_rng_state()
+        run()
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+CHANGES: dict[str, Any] = {
+    "steps": 4,
+    "groups": 3,
+    "windows": 9,
+    "horizon": 3,
+    "learning_rate": 2e-3,
+    "weight_decay": 0.5,
+    "warmup": 1.0,
+    "clip": 0.01,
+    "discount": 0.5,
+    "expectile": 0.6,
+    "ema": 0.5,
+    "weights": LossWeights(value=3.0),
+    "bfloat16": True,
+    "seed": 1,
+}
+
+
+def test_every_setting_changes_the_result(run: Run) -> None:
+    assert set(CHANGES) == {field.name for field in dataclasses.fields(TrainingConfig)}
+    base = run()
+    for name, value in CHANGES.items():
+        assert differ(run(**{name: value}), base), name
+
+
+def test_every_loss_weight_changes_the_result(run: Run) -> None:
+    names = {field.name for field in dataclasses.fields(LossWeights)}
+    assert names == TERMS
+    base = run()
+    for name in names:
+        assert differ(run(weights=LossWeights(**{name: 0.0})), base), name
+
+
+def test_the_probe_moves_nothing_but_itself(run: Run) -> None:
+    nothing = LossWeights(**dict.fromkeys(TERMS, 0.0))
+    short, long = (run(weights=nothing, weight_decay=0.0, steps=steps) for steps in (1, 4))
+    moved = {name for name in short if not torch.equal(short[name], long[name])}
+    assert moved
+    assert all(name.startswith("probe.") for name in moved)
+
+
+@pytest.fixture
+def trainer(tiny_trajectories: Trajectories, tiny_preset: Preset) -> Trainer:
+    """One step of training."""
+    return Trainer(
+        tiny_trajectories,
+        TwoRoomsEnv.render_states,
+        tiny_preset.model,
+        dataclasses.replace(tiny_preset.training, steps=1, ema=0.25),
+        torch.device("cpu"),
+    )
+
+
+def test_the_value_target_follows_the_value(trainer: Trainer) -> None:
+    target, value = trainer.objective.value_target[0].weight, trainer.model.value[0].weight
+    before = target.clone()
+    assert torch.equal(before, value)
+    list(trainer.run())
+    assert not torch.equal(before, value)
+    torch.testing.assert_close(target, before + 0.25 * (value - before))
+
+
+def test_the_objective_sees_what_the_states_look_like(trainer: Trainer) -> None:
+    seen: list[tuple[Any, ...]] = []
+    trainer.objective.register_forward_pre_hook(lambda _, arguments: seen.append(arguments))
+    list(trainer.run())
+    ((model, images, batch),) = seen
+    assert model is trainer.model
+    layouts = batch.context.expand(*batch.states.shape[:3], 3)
+    for index in np.ndindex(*batch.states.shape[:3]):
+        expected = TwoRoomsEnv.render_states(batch.states[index], layouts[index])
+        assert torch.equal(images[index], expected)
+
+
+Batch = tuple[Windows, dict[str, Tensor], Tensor]
+
+
+@pytest.fixture
+def evaluated(trainer: Trainer) -> Batch:
+    """Windows, their loss terms and their latents (G, R, H + 1, D), in float64."""
+    model, objective = trainer.model.double(), trainer.objective.double()
+    with torch.no_grad():
+        objective.value_target[0].weight.mul_(1.5)  # so that target and value differ
+    batch = trainer.sampler.draw(2, 8, trainer.generator)
+    batch = batch._replace(states=batch.states.double(), actions=batch.actions.double())
+    images = TwoRoomsEnv.render_states(batch.states, batch.context.double())
+    return batch, objective(model, images, batch), model.encode(images)
+
+
+def assert_mean(term: Tensor, values: list[Tensor]) -> None:
+    torch.testing.assert_close(term.double(), torch.stack(values).mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_prediction_and_inverse_dynamics_equal_a_plain_loop(
+    trainer: Trainer, evaluated: Batch
+) -> None:
+    batch, terms, latents = evaluated
+    prediction, inverse = [], []
+    for group, window in np.ndindex(2, 8):
+        imagined = latents[group, window, 0]
+        for h, actions in enumerate(batch.actions[group, window]):
+            before, after = latents[group, window, h : h + 2]
+            imagined = trainer.model.predict(imagined, actions)
+            prediction.append((imagined - after).square().mean())
+            guess = trainer.objective.inverse_dynamics(torch.cat([before, after]))
+            inverse.append((guess - actions).square().mean())
+    assert_mean(terms["prediction"], prediction)
+    assert_mean(terms["inverse_dynamics"], inverse)
+
+
+def test_the_value_term_equals_a_plain_loop(trainer: Trainer, evaluated: Batch) -> None:
+    _, terms, latents = evaluated
+    config, slow = trainer.config, trainer.objective.value_target
+    values = []
+    for group, window, frame in np.ndindex(2, 8, config.horizon):
+        state, successor = latents[group, window, frame], slow(latents[group, window, frame + 1])
+        for goal in np.ndindex(8, config.horizon + 1):
+            distance, target = trainer.model.distance(state, latents[group][goal]), 0.0
+            if goal != (window, frame):
+                way = (successor - slow(latents[group][goal])).norm()
+                target = 1.0 + config.discount * way.item()
+            weight = config.expectile if distance > target else 1.0 - config.expectile
+            values.append(weight * (distance - target).square())
+    assert_mean(terms["value"], values)
+
+
+def test_inputs_and_states_are_standardised(run: Run, tiny_trajectories: Trajectories) -> None:
+    parameters = run(groups=8, windows=200, steps=1)
+    states = torch.as_tensor(tiny_trajectories.states)
+    torch.testing.assert_close(parameters["state_mean"], states.mean(dim=0), rtol=0, atol=2.0)
+    torch.testing.assert_close(parameters["state_std"], states.std(dim=0), rtol=0.1, atol=0)
+    red, green, blue = parameters["pixel_mean"].tolist()
+    assert 0.0 < red < green < 255.0
+    assert blue == 0.0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_undefined_actions_in_the_data_stop_the_training(
+    tiny_trajectories: Trajectories, tiny_preset: Preset, value: float
+) -> None:
+    actions = np.full_like(tiny_trajectories.actions, value)
+    with pytest.raises((FloatingPointError, ValueError), match="finite"):
+        train(dataclasses.replace(tiny_trajectories, actions=actions), tiny_preset)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_undefined_states_in_the_data_stop_the_training(
+    tiny_trajectories: Trajectories, tiny_preset: Preset, value: float
+) -> None:
+    states = np.full_like(tiny_trajectories.states, value)
+    with pytest.raises((FloatingPointError, ValueError), match="finite"):
+        train(dataclasses.replace(tiny_trajectories, states=states), tiny_preset)
+
+
+@pytest.mark.parametrize("steps", [2, 60])
+def test_a_diverging_training_stops_and_names_the_term(run: Run, steps: int) -> None:
+    terms = "|".join(sorted(TERMS))
+    message = rf"every loss term must stay finite, got ({terms}) = (nan|inf) by step \d+; lower"
+    with pytest.raises(FloatingPointError, match=message):
+        run(steps=steps, learning_rate=1e30)
+
+
+def test_no_training_returns_undefined_parameters(run: Run) -> None:
+    """Also where the last step, after whose loss nothing is evaluated, breaks them."""
+    try:
+        parameters = run(steps=1, weights=LossWeights(variance=1e39))
+    except FloatingPointError:
+        return
+    assert all(tensor.isfinite().all() for tensor in parameters.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"observation_shape": (64, 64, 3)}, r"must be \(\(65, 65, 3\), 2, 2\).*\(64, 64, 3\)"),
+        ({"action_dim": 3}, r"got \(\(65, 65, 3\), 3, 2\); change the model"),
+        ({"state_dim": 4}, r"got \(\(65, 65, 3\), 2, 4\); change the model"),
+    ],
+)
+def test_a_model_for_another_environment_is_rejected(
+    tiny_trajectories: Trajectories, tiny_preset: Preset, change: dict[str, Any], message: str
+) -> None:
+    model = dataclasses.replace(tiny_preset.model, **change)
+    with pytest.raises(ValueError, match=message):
+        train(tiny_trajectories, dataclasses.replace(tiny_preset, model=model))
+
+
+def test_an_environment_without_a_renderer_is_rejected(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    metadata = {"env_id": "Pendulum-v1", "env_kwargs": {}}
+    with pytest.raises(ValueError, match="Pendulum-v1 must have a batched renderer"):
+        train(dataclasses.replace(tiny_trajectories, metadata=metadata), tiny_preset)
+
+
+def test_data_that_do_not_name_their_environment_are_rejected(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    with pytest.raises(ValueError, match="env_id"):
+        train(dataclasses.replace(tiny_trajectories, metadata={}), tiny_preset)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "steps must be positive, got 0; raise it"),
+        ({"groups": 0}, "groups must be positive"),
+        ({"windows": 0}, "windows must be positive"),
+        ({"horizon": 0}, "horizon must be positive"),
+        ({"groups": 3, "windows": 5}, r"at least 16 .*got 3 \* 5"),
+        ({"expectile": 0.5}, "expectile must be in .*got 0.5"),
+        ({"expectile": 1.0}, "expectile must be in"),
+        ({"discount": 1.0}, "discount in .*1.0"),
+        ({"discount": 0.0}, "discount in"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"learning_rate": math.nan}, "learning_rate"),
+        ({"weight_decay": -1.0}, "weight_decay"),
+        ({"warmup": -0.1}, "warmup"),
+        ({"clip": 0.0}, "clip"),
+        ({"ema": 1.5}, "ema"),
+    ],
+    ids=str,
+)
+def test_impossible_settings_are_rejected(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig(**settings)

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jepa_agent import JEPAAgent, Preset, Trajectories
+from jepa_agent.training import Progress
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+TINY_TRAINING = [
+    "quick", "--collect.episodes", "32", "--collect.steps", "30", "--training.steps", "2",
+    "--training.windows", "8", "--training.horizon", "2", "--device", "cpu",
+]  # fmt: skip
+
+
+def run(script: str, *arguments: str, cwd: Path) -> str:
+    """What a script prints, run as users do."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", str(SCRIPTS / script), *arguments],
+        capture_output=True, text=True, cwd=cwd, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+Exit = Callable[..., tuple[int | str | None, str]]
+
+
+@pytest.fixture
+def exit_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Exit:
+    """Run a script in this process: the code it exits with, and what it says."""
+
+    def run(script: str, *arguments: str) -> tuple[int | str | None, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        with pytest.raises(SystemExit) as caught:
+            runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+        printed = capsys.readouterr()
+        return caught.value.code, f"{caught.value.code}\n{printed.out}{printed.err}"
+
+    return run
+
+
+@pytest.fixture
+def train_script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """scripts/train.py as a module."""
+    spec = importlib.util.spec_from_file_location("train_script", SCRIPTS / "train.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "train_script", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
+def test_every_script_explains_itself(exit_of: Exit, script: str) -> None:
+    code, said = exit_of(script, "--help")
+    assert code == 0
+    assert "usage" in said
+
+
+def test_train_explains_its_presets(exit_of: Exit) -> None:
+    code, said = exit_of("train.py", "quick", "--help")
+    assert code == 0
+    assert "--training.learning-rate" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ("plan.py --episodes 0", "episodes"),
+        ("plan.py --episodes many", "many"),
+        ("plan.py --seed -1", "seed"),
+        ("plan.py --checkpoint nowhere", "nowhere"),
+        ("plan.py --video film.avi", "film.avi"),
+        ("plan.py --nonsense", "nonsense"),
+        ("evaluate.py --episodes 0", "episodes"),
+        ("evaluate.py --parallel 0", "parallel"),
+        ("evaluate.py --seed -1", "seed"),
+        ("evaluate.py --checkpoint nowhere", "nowhere"),
+        ("collect.py --episodes 0", "episodes"),
+        ("collect.py --policy clever", "clever"),
+        ("collect.py --layout maze", "maze"),
+        ("collect.py --seed -1", "seed"),
+        ("collect.py --episodes 2 --out .", "."),
+        ("collect.py --env Nowhere-v0 --policy random", "Nowhere"),
+        ("collect.py --env CartPole-v1 --policy random", "continuous"),
+        ("train.py", "quick"),
+        ("train.py slow", "slow"),
+        ("train.py quick --data none.h5", "none.h5"),
+        ("train.py quick --training.steps 0", "steps"),
+        ("train.py quick --training.expectile 2", "expectile"),
+        ("train.py quick --planner.elites 100", "elites"),
+        ("train.py quick --collect.policy clever", "clever"),
+        ("train.py quick --collect.episodes 8 --device toaster", "toaster"),
+        ("train.py quick --collect.episodes 8 --collect.steps 4", "longer episodes"),
+        ("train.py quick --collect.episodes 8 --model.state-dim 3", "state_dim"),
+    ],
+)
+def test_bad_arguments_end_in_a_clear_message(exit_of: Exit, arguments: str, named: str) -> None:
+    code, said = exit_of(*arguments.split())
+    assert code not in (0, None)
+    assert named in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("script", ["plan.py", "evaluate.py"])
+def test_a_damaged_checkpoint_ends_in_a_clear_message(
+    exit_of: Exit, tiny_agent: JEPAAgent, tmp_path: Path, script: str
+) -> None:
+    tiny_agent.save(tmp_path / "run")
+    (weights,) = (tmp_path / "run").glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    code, said = exit_of(script, "--checkpoint", str(tmp_path / "run"), "--episodes", "1")
+    assert code not in (0, None)
+    assert "checksum" in said
+
+
+def test_collect_writes_the_same_data_for_the_same_seed(tmp_path: Path) -> None:
+    arguments = ("--episodes", "40", "--steps", "12", "--policy", "mixed", "--out")
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        said = run("collect.py", *arguments, f"{name}.h5", "--seed", seed, cwd=tmp_path)
+        assert "40 episodes" in said
+        assert f"{name}.h5" in said
+    first, again, other = (Trajectories.load(tmp_path / f"{name}.h5") for name in "abc")
+    for part in ("states", "actions", "context", "offsets"):
+        np.testing.assert_array_equal(getattr(first, part), getattr(again, part))
+    assert (first.states != other.states).any()
+    assert len(first) == 40
+    assert first.metadata["collect"]["seed"] == 3
+    assert sorted(os.listdir(tmp_path)) == ["a.h5", "b.h5", "c.h5"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "written"),
+    [
+        (("--render",), "no display to open a window on: writing plan.gif", "plan.gif"),
+        pytest.param(("--video", "x.gif"), "see x.gif", "x.gif", marks=pytest.mark.slow),
+        pytest.param((), "neither --render nor --video", "plan.gif", marks=pytest.mark.slow),
+    ],
+)
+def test_plan_writes_a_video(
+    tmp_path: Path, arguments: tuple[str, ...], said: str, written: str
+) -> None:
+    import imageio.v3 as imageio
+
+    printed = run("plan.py", "--episodes", "1", *arguments, cwd=tmp_path)
+    assert said in printed
+    assert "1 of 1 goals reached" in printed
+    assert os.listdir(tmp_path) == [written]
+    frames = imageio.imread(tmp_path / written)
+    assert len(frames) > 8
+    assert frames.shape[1] >= 8 * 65
+    assert frames.shape[2] == 8 * 65
+
+
+def test_evaluate_writes_a_report(tmp_path: Path) -> None:
+    printed = run("evaluate.py", "--episodes", "2", "--seed", "5", "--out", "report", cwd=tmp_path)
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    rows = {row["policy"]: row for row in report["rows"]}
+    assert sorted(rows) == ["agent", "oracle", "random", "straight"]
+    assert all(row["suite"] == "fixed" and row["episodes"] == 2 for row in rows.values())
+    assert rows["agent"]["success"] == rows["oracle"]["success"] == 1.0
+    assert rows["oracle"]["steps_ratio"] <= rows["agent"]["steps_ratio"] + 0.3
+    for name in rows:
+        assert name in printed
+    assert str(Path("report") / "report.json") in printed
+    assert os.listdir(tmp_path / "report") == ["report.json"]
+
+
+def test_train_writes_a_checkpoint_and_its_metrics(tmp_path: Path) -> None:
+    printed = run("train.py", *TINY_TRAINING, "--out", "run", cwd=tmp_path)
+    assert "checkpoint and metrics in run" in printed
+    (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["step"] == 2
+    assert len(os.listdir(tmp_path / "run")) == 3
+    agent = JEPAAgent.load(tmp_path / "run")
+    assert agent.notes["training"]["steps"] == 2
+    assert agent.env.kwargs == {"layout": "fixed"}
+
+
+@pytest.mark.slow
+def test_train_reads_collected_data(tmp_path: Path) -> None:
+    collected = ("--episodes", "32", "--steps", "30", "--layout", "test", "--out", "data.h5")
+    run("collect.py", *collected, cwd=tmp_path)
+    run("train.py", *TINY_TRAINING, "--data", "data.h5", "--out", "run", cwd=tmp_path)
+    assert JEPAAgent.load(tmp_path / "run").notes["data"]["collect"]["layout"] == "test"
+
+
+def interrupt_after(
+    lines: int, train_script: ModuleType, agent: JEPAAgent, out: Path, capsys: Any
+) -> str:
+    """Press Ctrl-C after some lines of progress of scripts/train.py; what it says."""
+
+    def train(data: Trajectories, preset: Preset, device: str, on_progress: Any) -> None:
+        for line in range(1, lines + 1):
+            on_progress(Progress(50 * line, 600, 1.0, 1.0, {"probe": 1.0}, 1.0), agent)
+        raise KeyboardInterrupt
+
+    train_script.train = train
+    collected = train_script.CollectConfig(episodes=16, steps=5)
+    with pytest.raises(SystemExit) as caught:
+        train_script.main(train_script.Args(collect=collected, out=out, device="cpu"))
+    assert caught.value.code == 130
+    return capsys.readouterr().out
+
+
+def test_an_interrupted_training_keeps_its_last_checkpoint(
+    train_script: ModuleType,
+    tiny_agent: JEPAAgent,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = interrupt_after(2, train_script, tiny_agent, tmp_path / "run", capsys)
+    assert "interrupted; the last checkpoint is in" in said
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [50, 100]
+    assert JEPAAgent.load(tmp_path / "run").env == tiny_agent.env
+
+
+def test_a_training_interrupted_at_once_promises_no_checkpoint(
+    train_script: ModuleType,
+    tiny_agent: JEPAAgent,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = interrupt_after(0, train_script, tiny_agent, tmp_path / "run", capsys)
+    if "checkpoint is in" in said:
+        JEPAAgent.load(tmp_path / "run")

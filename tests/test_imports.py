@@ -1,0 +1,116 @@
+"""What importing costs, and who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import jepa_agent
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("torch", "pygame", "h5py", "imageio", "safetensors", "stable_baselines3")
+
+
+def run(code: str) -> str:
+    """What a fresh Python prints."""
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent
+    ).stdout.strip()
+
+
+def loaded_by(statements: str) -> set[str]:
+    """Which heavy packages are loaded after some statements in a fresh Python."""
+    return set(run(f"{statements}; import sys; print(*sys.modules)").split()) & set(HEAVY)
+
+
+def test_importing_the_package_is_light_and_registers_the_environment() -> None:
+    assert not loaded_by("import jepa_agent")
+    assert run("import gymnasium, jepa_agent; print(gymnasium.spec('TwoRooms-v0').id)") == (
+        "TwoRooms-v0"
+    )
+
+
+def test_importing_the_environments_loads_no_learning_library() -> None:
+    assert not loaded_by("import jepa_agent.envs, jepa_agent.envs.two_rooms")
+
+
+def test_playing_without_a_window_loads_neither_torch_nor_pygame() -> None:
+    statements = "import gymnasium as g; e = g.make('jepa_agent:TwoRooms-v0'); e.reset(seed=0)"
+    assert not loaded_by(statements + "; e.step(e.action_space.sample())")
+
+
+def test_importing_planners_loads_torch_alone() -> None:
+    assert loaded_by("import jepa_agent.planners") == {"torch"}
+
+
+def test_public_names_are_loaded_when_asked_for() -> None:
+    for name in jepa_agent.__all__:
+        assert getattr(jepa_agent, name) is not None
+    assert set(dir(jepa_agent)) >= set(jepa_agent.__all__)
+    assert jepa_agent.WorldModel.__name__ == "WorldModel"
+    with pytest.raises(AttributeError, match="module 'jepa_agent' has no attribute 'Nonsense'"):
+        _ = jepa_agent.Nonsense
+
+
+def modules(folder: str) -> list[Path]:
+    paths = sorted((ROOT / folder).glob("*.py"))
+    assert paths
+    return paths
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Absolute names of what a module imports, anywhere in it."""
+    folder = path.parent.name
+    package = {"envs": "jepa_agent.envs", "planners": "jepa_agent.planners"}.get(folder, folder)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) + 1 - node.level]
+            module = ".".join([*(base if node.level else []), *filter(None, [node.module])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def is_within(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(package + ".") for package in packages)
+
+
+@pytest.mark.parametrize("folder", ["envs", "planners"])
+def test_environments_and_planners_import_nothing_of_the_rest(folder: str) -> None:
+    for path in modules(folder):
+        for name in imports(path):
+            is_own = is_within(name, (f"jepa_agent.{folder}",))
+            assert is_own or not is_within(name, ("jepa_agent",)), f"{path} imports {name}"
+
+
+def test_environments_need_no_torch_and_planners_nothing_but_torch() -> None:
+    for path in modules("envs"):
+        assert not [name for name in imports(path) if is_within(name, ("torch",))], path
+    foreign = ("gymnasium", "numpy", "pygame", "h5py", "safetensors", "imageio")
+    for path in modules("planners"):
+        assert not [name for name in imports(path) if is_within(name, foreign)], path
+
+
+def test_learning_code_imports_no_concrete_environment() -> None:
+    for path in modules("jepa_agent"):
+        for name in imports(path):
+            assert not is_within(name, ("jepa_agent.envs", "envs")), f"{path} imports {name}"
+
+
+def test_the_library_does_not_import_stable_baselines3() -> None:
+    for folder in ("jepa_agent", "envs", "planners"):
+        for path in modules(folder):
+            for name in imports(path):
+                assert not is_within(name, ("stable_baselines3", "sb3_contrib")), path
+
+
+def test_nothing_unpickles() -> None:
+    for folder in ("jepa_agent", "envs", "planners", "scripts"):
+        for path in modules(folder):
+            assert not [n for n in imports(path) if is_within(n, ("pickle", "dill", "joblib"))]
+            assert "torch.load(" not in path.read_text(), path
