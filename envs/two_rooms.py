@@ -9,7 +9,7 @@ import numpy as np
 
 from . import drawing, rewards
 from .episodes import Episodes, Observation, action_space, check_actions, observation_space
-from .physics import Layout
+from .physics import Layout, is_free
 from .rendering import render
 from .tasks import TwoRoomsConfig
 
@@ -172,6 +172,11 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         numpy arrays or torch tensors; torch renders where the tensors are.
         """
         return render(states, Layout.from_array(context))
+
+    @staticmethod
+    def is_free(states: Any, context: Any) -> Any:
+        """Whether states (..., 2) are inside a room or the door in contexts (..., 3), batched."""
+        return is_free(states, Layout.from_array(context))
 
     @staticmethod
     def state_to_screen(states: Any) -> Any:

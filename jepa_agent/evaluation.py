@@ -16,6 +16,7 @@ from rich import box
 from rich.table import Table
 
 from .configs import from_dict
+from .open_loop import OpenLoopStep
 
 STRICT_RADIUS = 1.41
 """PLDM's stricter rule, in pixels."""
@@ -361,11 +362,13 @@ class Report:
         rows: one per policy and suite.
         config: what it was measured with.
         episodes: every episode, by "policy/suite".
+        open_loop: errors of imagination, by suite.
     """
 
     rows: list[Row]
     config: dict[str, Any]
     episodes: dict[str, list[Episode]]
+    open_loop: dict[str, list[OpenLoopStep]]
 
     def save(self, directory: str | Path) -> Path:
         """Write `report.json` into a directory and return its path."""

@@ -16,13 +16,21 @@ from pathlib import Path
 
 import torch
 import tyro
+from rich import box
 from rich.console import Console
 from rich.progress import Progress
+from rich.table import Table
 
 import jepa_agent
-from jepa_agent import JEPAAgent
+from jepa_agent import JEPAAgent, Trajectories
 from jepa_agent.console import errors_in_one_line
-from jepa_agent.envs import OraclePolicy, RandomPolicy, StraightPolicy
+from jepa_agent.envs import (
+    CollectConfig,
+    OraclePolicy,
+    RandomPolicy,
+    StraightPolicy,
+    collect,
+)
 from jepa_agent.evaluation import (
     Report,
     mcnemar,
@@ -32,6 +40,7 @@ from jepa_agent.evaluation import (
     table,
     write_heat_map,
 )
+from jepa_agent.open_loop import OpenLoopStep, open_loop
 from jepa_agent.planners import make_planner
 
 SUITES = {"fixed": "fixed", "train-layouts": "train", "test-layouts": "test", "ood": "ood"}
@@ -87,7 +96,7 @@ def main(args: Args) -> int:
     }
     count = 100 if args.quick else args.episodes
     seeds = range(args.seed, args.seed + count)
-    rows, results = [], {}
+    rows, results, unrolled = [], {}, {}
     with Progress(transient=True) as progress:
         for suite in suites:
             make_env = partial(agent.env.make, layout=SUITES[suite], terminate_on_success=False)
@@ -103,10 +112,17 @@ def main(args: Args) -> int:
                 latency = measure_latency(policy, agent.env.make)
                 rows.append(summarise(name, suite, episodes, latency))
                 results[f"{name}/{suite}"] = episodes
+            world = agent.env.make().unwrapped
+            data = collect(CollectConfig("mixed", SUITES[suite], 2048, 60, 2, args.seed))
+            unrolled[suite] = open_loop(
+                agent.model, world.render_states, Trajectories.from_rollouts(*data),
+                is_free=world.is_free,
+            )  # fmt: skip
             if find_spec("matplotlib") and suite != "fixed":
                 write_heat_map(args.out / f"{suite}.png", results[f"agent/{suite}"], suite)
     for suite in suites:
         Console().print(table([row for row in rows if row.suite == suite]))
+        Console().print(open_loop_table(suite, unrolled[suite]))
     config = {
         "checkpoint": args.checkpoint,
         "planner": repr(getattr(agent.planner, "config", agent.planner)),
@@ -117,8 +133,20 @@ def main(args: Args) -> int:
         "python": platform.python_version(),
         "processor": platform.processor() or platform.machine(),
     }
-    print("wrote", Report(rows, config, results).save(args.out))
+    print("wrote", Report(rows, config, results, unrolled).save(args.out))
     return report_errors(results)
+
+
+def open_loop_table(suite: str, steps: list[OpenLoopStep]) -> Table:
+    """Errors of imagination for the terminal."""
+    printed = Table(title=f"{suite}: open-loop error in pixels", box=box.SIMPLE)
+    for heading in ("steps", "imagined", "stand still", "random actions", "in walls"):
+        printed.add_column(heading, justify="right")
+    for each in steps:
+        errors = (each.error, each.stand_still, each.random_actions)
+        walls = "-" if each.violations is None else f"{100 * each.violations:.1f} %"
+        printed.add_row(str(each.steps), *(f"{value:.2f}" for value in errors), walls)
+    return printed
 
 
 def report_errors(results: dict) -> int:
