@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import numpy as np
 from array_api_compat import array_namespace, device
 
@@ -47,16 +50,22 @@ def draw_dot(image: Array, position: Array) -> None:
     xp = array_namespace(position)
     flat = image.reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3)
     position = position.reshape(-1, 2)
-    steps = xp.arange(PATCH, dtype=xp.int64, device=device(position))
+    place = device(position)
     corner = xp.astype(position, xp.int64) - (PATCH // 2 - 1)
-    lines = corner[:, :, None] + steps  # (B, 2, 10)
+    lines = corner[:, :, None] + _count(xp, PATCH, place)  # (B, 2, 10)
     offset = xp.astype(lines, position.dtype) - position[:, :, None]
     # exp of a sum of squares is a product: two lines of exponentials instead of a square of them
     profile = xp.exp(offset * offset * (-0.5 / DOT_STD**2))
     dot = (255.0 * profile[:, 1, :, None]) * profile[:, 0, None, :]
-    row = xp.arange(flat.shape[0], device=device(position))[:, None, None]
+    row = _count(xp, flat.shape[0], place)[:, None, None]
     values = xp.astype(dot, xp.uint8)  # truncation is floor, as the values are positive
     flat[row, lines[:, 1, :, None], lines[:, 0, None, :], 0] = values
+
+
+@functools.lru_cache(maxsize=8)
+def _count(xp: Any, count: int, place: Any) -> Array:
+    # a single environment's step is short enough for two aranges to matter
+    return xp.arange(count, dtype=xp.int64, device=place)
 
 
 def draw_walls(layout: Layout, like: Array) -> Array:
