@@ -42,16 +42,14 @@ class Episodes:
         self.distance = np.zeros(num, dtype=np.float32)
         self._groups = config.layout_groups()
         self._bounces = np.zeros((num, BOUNCES_PER_DRAW, 2), dtype=np.float32)
-        self._age = np.zeros(num, dtype=np.int64)
+        self._turn = np.zeros(num, dtype=np.int64)  # each row's next bounce
+        self._turns_left = BOUNCES_PER_DRAW  # no row runs out of bounces before that
         self._rows = np.arange(num)
+        self._cache_layout()
         self._is_pixels = config.obs_type == "pixels"
         if self._is_pixels:  # drawn once an episode
             self._walls = np.zeros((num, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
             self._goal_images = np.zeros_like(self._walls)
-
-    @property
-    def layout(self) -> Layout:
-        return Layout.from_array(self.context)
 
     @property
     def is_success(self) -> np.ndarray:
@@ -76,7 +74,8 @@ class Episodes:
         task = chosen.apply(sample_tasks(uniforms, groups), uniforms)
         self.context[rows], self.position[rows], self.goal[rows] = task
         self._draw_bounces(rows, rngs)
-        self._age[rows] = 0
+        self._turn[rows] = 0
+        self._cache_layout()
         if self._is_pixels:
             walls = draw_walls(Layout.from_array(task[0]), task[2])
             self._walls[rows] = walls
@@ -102,19 +101,22 @@ class Episodes:
             rngs: the episodes' generators, for bounces beyond the first 200 steps.
             frozen: boolean (num,), agents that stay where they are.
         """
-        wide = actions.astype(np.float64)  # squares of large float32 would overflow
-        lengths = np.sqrt(np.einsum("na,na->n", wide, wide))
+        lengths = np.sqrt(np.einsum("na,na->n", actions, actions))
+        if not np.isfinite(lengths).all():  # squares of large float32 overflow
+            lengths = np.linalg.norm(actions.astype(np.float64), axis=1)
         scale = self.config.step_length / np.maximum(lengths, 1.0)
-        displacement = (wide * scale[:, None]).astype(np.float32)
+        displacement = actions * scale[:, None].astype(np.float32)
         if frozen is not None:
             displacement[frozen] = 0.0
-        turn = self._age % BOUNCES_PER_DRAW
-        if self._age.any() and (worn := (turn == 0) & (self._age > 0)).any():
-            rows = np.flatnonzero(worn)
-            self._draw_bounces(rows, [rngs[int(row)] for row in rows])
-        bounce = self._bounces[self._rows, turn]
+        if self._turns_left == 0:
+            worn = np.flatnonzero(self._turn == BOUNCES_PER_DRAW)
+            self._draw_bounces(worn, [rngs[row] for row in worn.tolist()])
+            self._turn[worn] = 0
+            self._turns_left = BOUNCES_PER_DRAW - int(self._turn.max())
+        bounce = self._bounces[self._rows, self._turn]
         self.position = physics.step(self.position, displacement, self.layout, bounce)
-        self._age += 1 if frozen is None else ~frozen
+        self._turn += 1 if frozen is None else ~frozen
+        self._turns_left -= 1
         self._measure()
 
     def observe(self) -> Observation:
@@ -152,9 +154,9 @@ class Episodes:
         return {
             "position": self.position.copy(),
             "goal": self.goal.copy(),
-            "wall_x": self.context[:, 0].astype(np.int64),
-            "door_y": self.context[:, 1].astype(np.int64),
-            "door_halfwidth": self.context[:, 2].astype(np.int64),
+            "wall_x": self._whole[0].copy(),
+            "door_y": self._whole[1].copy(),
+            "door_halfwidth": self._whole[2].copy(),
             "distance": self.distance.astype(np.float64),
             "is_success": self.is_success,
         }
@@ -163,6 +165,12 @@ class Episodes:
         for row, rng in zip(rows, rngs, strict=True):
             rng.standard_normal(dtype=np.float32, out=self._bounces[row])
         self._bounces[rows] *= np.float32(self.config.bounce_noise)
+
+    def _cache_layout(self) -> None:
+        """Columns of the context as arrays of their own, which are faster to compute with."""
+        columns = np.ascontiguousarray(self.context.T)
+        self.layout = Layout(*columns)
+        self._whole = columns.astype(np.int64)
 
     def _measure(self) -> None:
         self.distance = rewards.straight_distance(self.position, self.goal)

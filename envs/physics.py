@@ -167,7 +167,7 @@ def path_through_door(
 
     The path crosses two gates, the door's openings in the left and the right face. Its length is
     convex in the two crossing heights, so the minimum is the straight line where that passes both
-    gates, and otherwise has one crossing at an end of its gate: five candidates, exact.
+    gates, and otherwise has one crossing at an end of its gate: the best of five candidates.
 
     Args:
         start, goal: (..., 2) free points, in any room or in the gap.
@@ -180,58 +180,48 @@ def path_through_door(
     """
     xp = array_namespace(start)
     start, goal = xp.broadcast_arrays(start, goal)
-    left = layout.wall_x - WALL_HALF_THICKNESS - margin
-    right = layout.wall_x + WALL_HALF_THICKNESS + margin
+    left = layout.wall_x - WALL_HALF_THICKNESS
+    right = layout.wall_x + WALL_HALF_THICKNESS
     low = layout.door_y - layout.door_halfwidth + margin
     high = layout.door_y + layout.door_halfwidth - margin
     sx, sy, gx, gy = start[..., 0], start[..., 1], goal[..., 0], goal[..., 1]
 
     # Gates in the order of travel; a gate behind the start or the goal is moved onto that point.
-    first = xp.minimum(
-        xp.maximum(xp.where(sx <= gx, left, right), xp.minimum(sx, gx)), xp.maximum(sx, gx)
-    )
-    second = xp.minimum(
-        xp.maximum(xp.where(sx <= gx, right, left), xp.minimum(sx, gx)), xp.maximum(sx, gx)
-    )
+    rightward = sx <= gx
+    near, far = xp.where(rightward, sx, gx), xp.where(rightward, gx, sx)
+    gates = xp.stack([left - margin + 0 * sx, right + margin + 0 * sx])
+    gates = xp.minimum(xp.maximum(gates, near), far)
+    first = xp.where(rightward, gates[0, ...], gates[1, ...])
+    second = xp.where(rightward, gates[1, ...], gates[0, ...])
 
     def on_line(ax: Array, ay: Array, bx: Array, by: Array, at: Array) -> Array:
         span = bx - ax
         share = (at - ax) / xp.where(span == 0, xp.ones_like(span), span)
-        return ay + _clamp(xp, share, 0.0, 1.0) * (by - ay)
+        return ay + share * (by - ay)
 
     def clamp(height: Array) -> Array:
         return xp.minimum(xp.maximum(height, low), high)
 
-    def length(y1: Array, y2: Array) -> Array:
-        return (
-            _norm(xp, first - sx, y1 - sy)
-            + _norm(xp, second - first, y2 - y1)
-            + _norm(xp, gx - second, gy - y2)
-        )
-
+    # Heights of the crossings (5, ...): straight, then one of them at an end of its gate.
+    ends = xp.stack([low + 0 * sy, high + 0 * sy])
     straight_1 = on_line(sx, sy, gx, gy, first)
     straight_2 = on_line(sx, sy, gx, gy, second)
-    # Without the margin: next to the wall is still in the room.
-    wall_left, wall_right = left + margin, right - margin
-    same_room = ((sx <= wall_left) & (gx <= wall_left)) | ((sx >= wall_right) & (gx >= wall_right))
-    passes = (clamp(straight_1) == straight_1) & (clamp(straight_2) == straight_2)
-    best_1, best_2 = straight_1, straight_2
-    shortest = xp.where(
-        same_room | passes, _norm(xp, gx - sx, gy - sy), xp.full_like(straight_1, xp.inf)
+    onward = clamp(on_line(first, ends, gx, gy, second))
+    backward = clamp(on_line(sx, sy, second, ends, first))
+    y1 = xp.concat([clamp(straight_1)[None, ...], ends, backward])
+    y2 = xp.concat([clamp(straight_2)[None, ...], onward, ends])
+    lengths = (
+        _norm(xp, first - sx, y1 - sy)
+        + _norm(xp, second - first, y2 - y1)
+        + _norm(xp, gx - second, gy - y2)
     )
-    zero = xp.zeros_like(straight_1)
-    candidates = [
-        (end + zero, clamp(on_line(first, end + zero, gx, gy, second))) for end in (low, high)
-    ] + [(clamp(on_line(sx, sy, second, end + zero, first)), end + zero) for end in (low, high)]
-    for y1, y2 in candidates:
-        candidate = length(y1, y2)
-        better = (candidate < shortest) & ~same_room
-        best_1, best_2 = xp.where(better, y1, best_1), xp.where(better, y2, best_2)
-        shortest = xp.where(better, candidate, shortest)
-    bends = xp.stack(
-        [xp.stack([first, best_1], axis=-1), xp.stack([second, best_2], axis=-1)], axis=-2
-    )
-    return bends, shortest
+    best = xp.argmin(lengths, axis=0)[None, ...]
+    same_room = ((sx <= left) & (gx <= left)) | ((sx >= right) & (gx >= right))
+    best_1 = xp.where(same_room, straight_1, xp.take_along_axis(y1, best, axis=0)[0, ...])
+    best_2 = xp.where(same_room, straight_2, xp.take_along_axis(y2, best, axis=0)[0, ...])
+    shortest = xp.where(same_room, _norm(xp, gx - sx, gy - sy), xp.min(lengths, axis=0))
+    bends = xp.stack([first, best_1, second, best_2], axis=-1)
+    return xp.reshape(bends, (*bends.shape[:-1], 2, 2)), shortest
 
 
 def shortest_path(start: Array, goal: Array, layout: Layout) -> Array:

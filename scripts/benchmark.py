@@ -89,7 +89,7 @@ def single_env(runs: int) -> list[tuple[str, np.ndarray, str]]:
 def vector_env(runs: int, copies: int = 4096) -> list[tuple[str, np.ndarray, str]]:
     """Steps per second of the vector environment, autoreset included."""
     rng = np.random.default_rng(0)
-    actions = rng.uniform(-1, 1, (16, copies, 2)).astype(np.float32)
+    actions = rng.uniform(-1, 1, (200, copies, 2)).astype(np.float32)
     rows = []
     for obs_type, steps, unit in (("state", 400, "steps/s"), ("pixels", 10, "frames/s")):
         envs = gym.make_vec("TwoRooms-v0", num_envs=copies, obs_type=obs_type)

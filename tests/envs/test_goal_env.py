@@ -32,7 +32,7 @@ def transitions(env: gym.Env, steps: int) -> tuple[dict[str, np.ndarray], np.nda
 @pytest.mark.parametrize("obs_type", ["state", "pixels"])
 @pytest.mark.parametrize("reward_type", ["sparse", "dense"])
 def test_recomputed_rewards_are_those_of_the_steps(obs_type: str, reward_type: str) -> None:
-    env = gym.make("TwoRooms-v0", obs_type=obs_type, reward_type=reward_type, success_radius=15.0)
+    env = gym.make("TwoRooms-v0", obs_type=obs_type, reward_type=reward_type, success_radius=40.0)
     seen, rewards, infos = transitions(env, 300)
     task: Any = env.unwrapped
     goals = seen["achieved_goal"], seen["desired_goal"]

@@ -85,7 +85,8 @@ def test_random_policy_rarely_succeeds() -> None:
 
 
 def test_random_policy_is_seeded_and_uniform_in_the_disc() -> None:
-    observation = {"observation": np.zeros((20_000, 4)), "desired_goal": np.zeros((20_000, 2))}
+    starts = np.arange(80_000.0).reshape(20_000, 4)
+    observation = {"observation": starts, "desired_goal": starts[:, :2]}
     actions, _ = RandomPolicy(seed=1).predict(observation)
     again, _ = RandomPolicy(seed=1).predict(observation)
     other, _ = RandomPolicy(seed=2).predict(observation)

@@ -7,6 +7,7 @@ from pathlib import Path
 import gymnasium as gym
 import imageio.v3 as iio
 import numpy as np
+import pytest
 from gymnasium.wrappers import (
     FilterObservation,
     FlattenObservation,
@@ -31,12 +32,14 @@ def play(env: gym.Env) -> dict:
     return info
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_record_video(tmp_path: Path) -> None:
+    # (the filter: moviepy leaves its pipes to the garbage collector)
     env = gym.make("TwoRooms-v0", render_mode="rgb_array")
-    env = RecordVideo(env, str(tmp_path), disable_logger=True)
+    env = RecordVideo(env, str(tmp_path / "videos"), disable_logger=True)
     play(env)
     env.close()
-    (video,) = tmp_path.glob("*.mp4")
+    (video,) = (tmp_path / "videos").glob("*.mp4")
     frames = iio.imread(video)
     assert frames.shape[1:] == (520, 520, 3)
     assert len(frames) > 5
