@@ -26,6 +26,7 @@ from jepa_agent.evaluation import (
     table,
     wilson,
 )
+from jepa_agent.open_loop import OpenLoopStep
 
 GOALS = {0: 100.0, 1: 5.0, 2: 20.0}
 """Goals by seed modulo 3: out of reach, passed by, reached in the end."""
@@ -201,7 +202,8 @@ def test_summarise_without_a_success_or_a_latency() -> None:
 def report() -> Report:
     episodes = [episode(10, 9), Episode.failed(7, RuntimeError("oops"))]
     rows = [summarise(name, "fixed", episodes) for name in ("agent", "random")]
-    return Report(rows, {"seed": 0}, {"agent/fixed": episodes})
+    unrolled = {"fixed": [OpenLoopStep(5, 0.5, 4.0, 6.0, None), OpenLoopStep(10, 1, 2, 3, 0.1)]}
+    return Report(rows, {"seed": 0}, {"agent/fixed": episodes}, unrolled)
 
 
 def test_the_report_has_exactly_the_promised_keys(tmp_path: Path) -> None:
