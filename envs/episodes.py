@@ -113,7 +113,9 @@ class Episodes:
             self._draw_bounces(worn, [rngs[row] for row in worn.tolist()])
             self._turn[worn] = 0
             self._turns_left = BOUNCES_PER_DRAW - int(self._turn.max())
-        bounce = self._bounces[self._rows, self._turn]
+        # a pair of float32 is one complex64: half the gathers
+        pairs = self._bounces.view(np.complex64)[:, :, 0]
+        bounce = pairs[self._rows, self._turn].view(np.float32).reshape(-1, 2)
         self.position = physics.step(self.position, displacement, self.layout, bounce)
         self._turn += 1 if frozen is None else ~frozen
         self._turns_left -= 1

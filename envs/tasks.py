@@ -75,6 +75,17 @@ class TwoRoomsConfig:
             )
         self.layout_groups()  # raises on layouts out of range
 
+    @classmethod
+    def from_kwargs(cls, kwargs: dict[str, Any]) -> TwoRoomsConfig:
+        """Build a config; unknown names are an error that lists the known ones."""
+        unknown = [name for name in kwargs if name not in cls.__dataclass_fields__]
+        if unknown:
+            raise TypeError(
+                f"TwoRooms-v0 takes {', '.join(cls.__dataclass_fields__)} and render_mode, got "
+                f"{unknown}; correct the name"
+            )
+        return cls(**kwargs)
+
     def layout_groups(self) -> LayoutGroups:
         """The layouts that an episode is drawn from, with the pinned values applied."""
         if isinstance(self.layout, str):
@@ -106,6 +117,14 @@ def pin(groups: LayoutGroups, wall_x: int | None, door_y: int | None) -> LayoutG
             )
         pinned.append(layouts)
     return tuple(pinned)
+
+
+def novelty(layout: tuple[int, int]) -> str:
+    """What of a layout (wall_x, door_y) the split "train" never shows."""
+    new_wall, new_door = layout[0] in TEST_WALLS, layout[1] in TEST_DOORS
+    if new_wall and new_door:
+        return "new wall and door"
+    return "new wall" if new_wall else "new door" if new_door else "nothing"
 
 
 def sample_tasks(

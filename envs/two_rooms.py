@@ -72,7 +72,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
     """Actions are bounded by this Euclidean norm besides their box."""
 
     def __init__(self, render_mode: str | None = None, **config: Any) -> None:
-        self.config = TwoRoomsConfig(**config)
+        self.config = TwoRoomsConfig.from_kwargs(config)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(
                 f"render_mode must be None or one of {self.metadata['render_modes']}, "

@@ -45,7 +45,7 @@ class TwoRoomsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
                 f"render_mode must be None for a vector environment, got {render_mode!r}; "
                 "render a single environment"
             )
-        self.config = TwoRoomsConfig(**config)
+        self.config = TwoRoomsConfig.from_kwargs(config)
         self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.render_mode = None

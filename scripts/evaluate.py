@@ -31,7 +31,9 @@ from jepa_agent.envs import (
     StraightPolicy,
     collect,
 )
+from jepa_agent.envs.tasks import novelty
 from jepa_agent.evaluation import (
+    Episode,
     Report,
     mcnemar,
     measure_latency,
@@ -122,6 +124,8 @@ def main(args: Args) -> int:
                 write_heat_map(args.out / f"{suite}.png", results[f"agent/{suite}"], suite)
     for suite in suites:
         Console().print(table([row for row in rows if row.suite == suite]))
+        if suite == "test-layouts":
+            print_by_novelty(results[f"agent/{suite}"])
         Console().print(open_loop_table(suite, unrolled[suite]))
     config = {
         "checkpoint": args.checkpoint,
@@ -135,6 +139,18 @@ def main(args: Args) -> int:
     }
     print("wrote", Report(rows, config, results, unrolled).save(args.out))
     return report_errors(results)
+
+
+def print_by_novelty(episodes: list[Episode]) -> None:
+    """The agent's success on new walls, new doors and both, apart."""
+    for name in ("new wall", "new door", "new wall and door"):
+        chosen = [e for e in episodes if e.layout is not None and novelty(e.layout) == name]
+        if chosen:
+            row = summarise("agent", name, chosen)
+            low, high = 100 * row.success_low, 100 * row.success_high
+            print(
+                f"agent, {name}: {100 * row.success:.1f} ({low:.1f}-{high:.1f}) % of {len(chosen)}"
+            )
 
 
 def open_loop_table(suite: str, steps: list[OpenLoopStep]) -> Table:

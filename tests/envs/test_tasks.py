@@ -1,10 +1,14 @@
 """Layout sets, sampled tasks, and the errors of configs and reset options."""
 
+from collections import Counter
+
+import gymnasium as gym
 import numpy as np
 import pytest
 
+import jepa_agent  # noqa: F401  registers the environments
 from jepa_agent.envs.physics import HIGH, LOW
-from jepa_agent.envs.tasks import TwoRoomsConfig, sample_tasks
+from jepa_agent.envs.tasks import TwoRoomsConfig, novelty, sample_tasks
 
 MARGIN = 2.6
 
@@ -110,3 +114,16 @@ def test_sampled_tasks_lie_in_opposite_rooms_and_keep_the_margin(name: str) -> N
 def test_bad_config(config: dict[str, object], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         TwoRoomsConfig(**config)
+
+
+def test_novelty_is_what_the_training_layouts_lack() -> None:
+    (train,) = TwoRoomsConfig(layout="train").layout_groups()
+    (test,) = TwoRoomsConfig(layout="test").layout_groups()
+    assert {novelty((int(wall), int(door))) for wall, door, _ in train} == {"nothing"}
+    counts = Counter(novelty((int(wall), int(door))) for wall, door, _ in test)
+    assert counts == {"new wall": 2 * 42, "new door": 23 * 3, "new wall and door": 2 * 3}
+
+
+def test_an_unknown_keyword_is_named_beside_the_known_ones() -> None:
+    with pytest.raises(TypeError, match=r"takes layout, .* got \['wallx'\]; correct the name"):
+        gym.make("TwoRooms-v0", wallx=3)
