@@ -103,11 +103,13 @@ class RandomPolicy:
         first = [value[None] if single else value for value in observation.values()]
         count = len(first[0])
         started = np.broadcast_to(False if episode_start is None else episode_start, count)
-        generators = list(state) if state else [None] * count
+        generators = []
         for row in range(count):
-            if generators[row] is None or started[row]:
+            if state is None or started[row]:
                 key = zlib.crc32(b"".join(value[row].tobytes() for value in first))
-                generators[row] = np.random.default_rng([self._seed, key])
+                generators.append(np.random.default_rng([self._seed, key]))
+            else:
+                generators.append(state[row])
         actions = np.concatenate([uniform_disc(generator, 1) for generator in generators])
         return (actions[0] if single else actions), generators
 

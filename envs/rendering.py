@@ -117,10 +117,10 @@ def read_layout(image: np.ndarray) -> np.ndarray:
         float32 (..., 3).
     """
     inside = slice(int(LOW) + 1, int(HIGH))
-    inner = image[..., inside, inside, 1] > 0  # (..., 55, 55)
+    inner = np.asarray(image[..., inside, inside, 1] > 0)  # (..., 55, 55)
     line = np.arange(inside.start, inside.stop, dtype=np.float32)
     column = inner.any(axis=-2)
-    gap = ~inner.any(axis=-1)
+    gap = np.asarray(~inner.any(axis=-1))
     wall_x = (column * line).sum(axis=-1) / np.maximum(column.sum(axis=-1), 1)
     height = gap.sum(axis=-1)
     door_y = (gap * line).sum(axis=-1) / np.maximum(height, 1)

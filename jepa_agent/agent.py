@@ -177,18 +177,19 @@ class JEPAAgent:
 
     def save(self, directory: str | Path) -> None:
         """Write a checkpoint directory; see `checkpoint.save`."""
-        name = next((n for n, kind in PLANNERS.items() if type(self.planner) is kind), None)
+        planner: Any = self.planner
+        name = next((n for n, kind in PLANNERS.items() if type(planner) is kind), None)
         if name is None:
             raise TypeError(
                 f"a checkpoint records one of the planners {sorted(PLANNERS)}, got "
-                f"{type(self.planner).__name__}; set agent.planner after loading instead"
+                f"{type(planner).__name__}; set agent.planner after loading instead"
             )
         config = {
             "env": to_dict(self.env),
             "bounds": to_dict(self.bounds),
             "model": to_dict(self.model.config),
             "cost": to_dict(self.cost),
-            "planner": {"name": name, "config": to_dict(self.planner.config)},
+            "planner": {"name": name, "config": to_dict(planner.config)},
             "notes": self.notes,
         }
         checkpoint.save(directory, self.model.state_dict(), config)
@@ -257,8 +258,8 @@ def _planner(document: dict[str, Any]) -> Planner:
     name = document["name"]
     if name not in PLANNERS:
         raise ValueError(f"planner.name must be one of {sorted(PLANNERS)}, got {name!r}")
-    config = from_dict(CONFIGS[name], document["config"], "planner.config")
-    return PLANNERS[name](config)  # type: ignore[arg-type, return-value]
+    config: Any = from_dict(CONFIGS[name], document["config"], "planner.config")
+    return PLANNERS[name](config)
 
 
 def _mix(*numbers: int) -> int:

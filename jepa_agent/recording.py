@@ -79,7 +79,9 @@ def _play(
     env: gym.Env, steps: int, policy: Any, seed: int, pixels: bool, metadata: dict[str, Any]
 ) -> Trajectories:
     observation, _ = env.reset(seed=seed)
-    seen, frames, actions = [_part(observation)], [], []
+    seen = [_part(observation)]
+    frames: list[np.ndarray] = []
+    actions: list[np.ndarray] = []
     if pixels:
         frames.append(np.asarray(env.render()))
     memory, done = None, False

@@ -1,6 +1,7 @@
 """Search over action sequences. Needs torch; knows no model and no pixels."""
 
 import importlib
+from collections.abc import Callable
 
 from .base import ActionBounds, Cost, Noise, Plan, Planner, Search, Trace
 from .cem import CEM, CEMConfig
@@ -9,7 +10,7 @@ from .icem import ICEM, ICEMConfig
 from .mppi import MPPI, MPPIConfig
 from .random_shooting import RandomShooting, RandomShootingConfig
 
-PLANNERS = {
+PLANNERS: dict[str, Callable[..., Planner]] = {
     "cem": CEM,
     "icem": ICEM,
     "mppi": MPPI,
@@ -19,7 +20,7 @@ PLANNERS = {
 }
 """The planners by the names that scripts and checkpoints use."""
 
-CONFIGS = {
+CONFIGS: dict[str, type] = {
     "cem": CEMConfig,
     "icem": ICEMConfig,
     "mppi": MPPIConfig,

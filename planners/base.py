@@ -125,6 +125,8 @@ class Search:
     """
 
     def __init__(self, cost: Cost) -> None:
+        self.best: Tensor
+        self.best_cost: Tensor
         self._cost = cost
         self._candidates: list[Tensor] = []
         self._costs: list[Tensor] = []
