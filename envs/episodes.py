@@ -41,10 +41,7 @@ class Episodes:
         self.context = np.zeros((num, 3), dtype=np.float32)
         self.distance = np.zeros(num, dtype=np.float32)
         self._groups = config.layout_groups()
-        self._bounces = np.zeros((num, BOUNCES_PER_DRAW, 2), dtype=np.float32)
-        self._turn = np.zeros(num, dtype=np.int64)  # each row's next bounce
-        self._turns_left = BOUNCES_PER_DRAW  # no row runs out of bounces before that
-        self._rows = np.arange(num)
+        self._bounces = Bounces(config.bounce_noise, num)
         self._cache_layout()
         self._is_pixels = config.obs_type == "pixels"
         if self._is_pixels:  # drawn once an episode
@@ -73,8 +70,7 @@ class Episodes:
         uniforms = np.stack([rng.random(UNIFORMS_PER_TASK) for rng in rngs])
         task = chosen.apply(sample_tasks(uniforms, groups), uniforms)
         self.context[rows], self.position[rows], self.goal[rows] = task
-        self._draw_bounces(rows, rngs)
-        self._turn[rows] = 0
+        self._bounces.draw(rows, rngs)
         self._cache_layout()
         if self._is_pixels:
             walls = draw_walls(Layout.from_array(task[0]), task[2])
@@ -102,23 +98,15 @@ class Episodes:
             frozen: boolean (num,), agents that stay where they are.
         """
         lengths = np.sqrt(np.einsum("na,na->n", actions, actions))
-        if not np.isfinite(lengths).all():  # squares of large float32 overflow
+        if lengths.max() == np.inf:  # squares of large float32 overflow
             lengths = np.linalg.norm(actions.astype(np.float64), axis=1)
         scale = self.config.step_length / np.maximum(lengths, 1.0)
-        displacement = actions * scale[:, None].astype(np.float32)
+        displacement = (actions * scale[:, None]).astype(np.float32, copy=False)
         if frozen is not None:
             displacement[frozen] = 0.0
-        if self._turns_left == 0:
-            worn = np.flatnonzero(self._turn == BOUNCES_PER_DRAW)
-            self._draw_bounces(worn, [rngs[row] for row in worn.tolist()])
-            self._turn[worn] = 0
-            self._turns_left = BOUNCES_PER_DRAW - int(self._turn.max())
-        # a pair of float32 is one complex64: half the gathers
-        pairs = self._bounces.view(np.complex64)[:, :, 0]
-        bounce = pairs[self._rows, self._turn].view(np.float32).reshape(-1, 2)
-        self.position = physics.step(self.position, displacement, self.layout, bounce)
-        self._turn += 1 if frozen is None else ~frozen
-        self._turns_left -= 1
+        self._bounces.renew(rngs)
+        self.position = physics.step(self.position, displacement, self.layout, self._bounces)
+        self._bounces.turn_over(frozen)
         self._measure()
 
     def observe(self) -> Observation:
@@ -163,11 +151,6 @@ class Episodes:
             "is_success": self.is_success,
         }
 
-    def _draw_bounces(self, rows: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
-        for row, rng in zip(rows, rngs, strict=True):
-            rng.standard_normal(dtype=np.float32, out=self._bounces[row])
-        self._bounces[rows] *= np.float32(self.config.bounce_noise)
-
     def _cache_layout(self) -> None:
         """Columns of the context as arrays of their own, which are faster to compute with."""
         columns = np.ascontiguousarray(self.context.T)
@@ -176,6 +159,45 @@ class Episodes:
 
     def _measure(self) -> None:
         self.distance = rewards.straight_distance(self.position, self.goal)
+
+
+class Bounces:
+    """The bounces of every row's next steps, drawn 200 at a time.
+
+    Args:
+        std: standard deviation in pixels.
+        num: rows.
+    """
+
+    def __init__(self, std: float, num: int) -> None:
+        self._std = np.float32(std)
+        self._table = np.zeros((num, BOUNCES_PER_DRAW, 2), dtype=np.float32)
+        self._turn = np.zeros(num, dtype=np.int64)
+        self._turns_left = BOUNCES_PER_DRAW  # no row runs out before that
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        """This step's bounces (n, 2) of the rows under a mask (num,): few of them meet a wall."""
+        index = np.flatnonzero(rows)
+        return self._table[index, self._turn[index]]
+
+    def draw(self, rows: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
+        """Draw anew for some rows, each from its own generator."""
+        for row, rng in zip(rows.tolist(), rngs, strict=True):
+            rng.standard_normal(dtype=np.float32, out=self._table[row])
+        self._table[rows] *= self._std
+        self._turn[rows] = 0
+
+    def renew(self, rngs: Sequence[np.random.Generator]) -> None:
+        """Draw anew for the rows that have used all of theirs."""
+        if self._turns_left == 0:
+            worn = np.flatnonzero(self._turn == BOUNCES_PER_DRAW)
+            self.draw(worn, [rngs[row] for row in worn.tolist()])
+            self._turns_left = BOUNCES_PER_DRAW - int(self._turn.max())
+
+    def turn_over(self, frozen: np.ndarray | None) -> None:
+        """Go on to the next step, except for rows that did not take this one."""
+        self._turn += 1 if frozen is None else ~frozen
+        self._turns_left -= 1
 
 
 def check_actions(actions: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -189,8 +211,9 @@ def check_actions(actions: Any, shape: tuple[int, ...]) -> np.ndarray:
         raise TypeError(f"{rule}, got dtype {array.dtype} ({actions!r}); pass floats")
     if array.shape != shape:
         raise ValueError(f"{rule}, got shape {array.shape}; reshape it")
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
-        array = array.astype(np.float32, copy=False)
+    if array.dtype != np.float32:
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
+            array = array.astype(np.float32)
     if not np.isfinite(array).all():
         raise ValueError(f"{rule}, got {actions!r}; remove NaN, infinite and huge values")
     return array

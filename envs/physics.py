@@ -70,7 +70,7 @@ def step(position: Array, displacement: Array, layout: Layout, bounce: Array) ->
         displacement: (..., 2) pixels, of any length.
         layout: fields of shape (...,).
         bounce: (..., 2) pixels, the random offset after an impact; zeros make the step
-            deterministic.
+            deterministic. Beside numpy positions, anything that gives the rows under a mask.
 
     Returns:
         (..., 2) free points: exactly `position + displacement` where the move touches nothing.
@@ -230,8 +230,9 @@ def shortest_path(start: Array, goal: Array, layout: Layout) -> Array:
 
 
 def _clamp(xp: Any, values: Array, low: float, high: float) -> Array:
-    # numpy's own clip costs more than the whole step of a single environment
-    return xp.where(values < low, low, xp.where(values > high, high, values))
+    if is_numpy_array(values):  # its clip costs more than the whole step of an environment
+        return np.minimum(np.maximum(values, low), high)
+    return xp.clip(values, low, high)
 
 
 def _norm(xp: Any, dx: Array, dy: Array) -> Array:

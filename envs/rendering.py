@@ -48,24 +48,30 @@ def draw_dot(image: Array, position: Array) -> None:
         position: (..., 2) pixels, within the border walls.
     """
     xp = array_namespace(position)
-    flat = image.reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3)
     position = position.reshape(-1, 2)
-    place = device(position)
-    corner = xp.astype(position, xp.int64) - (PATCH // 2 - 1)
-    lines = corner[:, :, None] + _count(xp, PATCH, place)  # (B, 2, 10)
-    offset = xp.astype(lines, position.dtype) - position[:, :, None]
+    offsets, pixels, first = _patch(xp, position.shape[0], position.dtype, device(position))
+    corner = xp.astype(position, xp.int64)
+    offset = offsets - (position - xp.astype(corner, position.dtype))[:, :, None]  # (B, 2, 10)
     # exp of a sum of squares is a product: two lines of exponentials instead of a square of them
     profile = xp.exp(offset * offset * (-0.5 / DOT_STD**2))
-    dot = (255.0 * profile[:, 1, :, None]) * profile[:, 0, None, :]
-    row = _count(xp, flat.shape[0], place)[:, None, None]
+    dot = (255.0 * profile[:, 1, :, None]) * profile[:, 0, None, :]  # (B, 10, 10)
     values = xp.astype(dot, xp.uint8)  # truncation is floor, as the values are positive
-    flat[row, lines[:, 1, :, None], lines[:, 0, None, :], 0] = values
+    index = (first + 3 * (IMAGE_SIZE * corner[:, 1] + corner[:, 0]))[:, None] + pixels  # (B, 100)
+    image.reshape(-1)[index] = values.reshape(-1, PATCH**2)
 
 
 @functools.lru_cache(maxsize=8)
-def _count(xp: Any, count: int, place: Any) -> Array:
-    # a single environment's step is short enough for two aranges to matter
-    return xp.arange(count, dtype=xp.int64, device=place)
+def _patch(xp: Any, count: int, dtype: Any, place: Any) -> tuple[Array, Array, Array]:
+    """What drawing dots needs of constants, which cost a single environment as much as the rest.
+
+    Returns:
+        The patch's pixel lines relative to the pixel under the dot's centre (10,), the flat
+        offsets of its red values (100,), and the flat offset of each image (B,).
+    """
+    lines = xp.arange(PATCH, dtype=xp.int64, device=place) - (PATCH // 2 - 1)
+    pixels = 3 * (IMAGE_SIZE * lines[:, None] + lines[None, :]).reshape(-1)
+    first = xp.arange(count, dtype=xp.int64, device=place) * (3 * IMAGE_SIZE**2)
+    return xp.astype(lines, dtype), pixels, first
 
 
 def draw_walls(layout: Layout, like: Array) -> Array:
