@@ -196,9 +196,17 @@ class JEPAAgent:
 
     @classmethod
     def load(
-        cls, path_or_name: str | Path = "default", device: torch.device | str = "cpu", seed: int = 0
+        cls,
+        path_or_name: str | Path = "default",
+        device: torch.device | str | None = None,
+        seed: int = 0,
     ) -> JEPAAgent:
         """Load a checkpoint directory, or a shipped one by name ("default").
+
+        Args:
+            path_or_name: the checkpoint.
+            device: where to plan; by default a GPU where there is one.
+            seed: of the search's random numbers.
 
         Raises:
             CheckpointError: if it is missing, damaged, foreign or of another version.
@@ -208,7 +216,7 @@ class JEPAAgent:
             model = WorldModel(from_dict(WorldModelConfig, config["model"], "model"))
             model.load_state_dict(tensors)
             return cls(
-                model.to(device),
+                model.to(device or default_device()),
                 from_dict(ActionBounds, config["bounds"], "bounds"),
                 from_dict(EnvSpec, config["env"], "env"),
                 _planner(config["planner"]),
@@ -241,6 +249,11 @@ class JEPAAgent:
         zeros = np.zeros(count, dtype=np.int64)
         plan = torch.zeros(count, self.planner.horizon, len(self.bounds.low), device=self.device)
         return AgentState(plan, zeros, zeros, zeros, zeros.astype(bool))
+
+
+def default_device() -> torch.device:
+    """A GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def action_bounds(env: gym.Env) -> ActionBounds:

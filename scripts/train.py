@@ -16,6 +16,7 @@ import torch
 import tyro
 
 from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModelConfig, train
+from jepa_agent.agent import default_device
 from jepa_agent.console import TrainingDisplay, errors_in_one_line
 from jepa_agent.envs import CollectConfig, collect
 from jepa_agent.planners import CEMConfig
@@ -51,9 +52,7 @@ PRESETS = {
 
 def main(args: Args) -> None:
     began = time.perf_counter()
-    device = args.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = default_device() if args.device == "auto" else torch.device(args.device)
     if args.data is not None:
         trajectories = Trajectories.load(args.data)
     else:
