@@ -236,4 +236,5 @@ def _clamp(xp: Any, values: Array, low: float, high: float) -> Array:
 
 
 def _norm(xp: Any, dx: Array, dy: Array) -> Array:
-    return xp.sqrt(dx * dx + dy * dy)
+    # The last term changes no length; it keeps the gradient of a zero length finite.
+    return xp.sqrt(dx * dx + dy * dy + 1e-30)

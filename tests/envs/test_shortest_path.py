@@ -61,7 +61,7 @@ def test_is_a_metric_at_least_euclidean(context: tuple[int, int, int]) -> None:
     euclidean = np.linalg.norm(b - a, axis=-1)
 
     np.testing.assert_allclose(shortest_path(b, a, layout), ab, atol=1e-4)
-    np.testing.assert_array_equal(shortest_path(a, a, layout), 0)
+    np.testing.assert_allclose(shortest_path(a, a, layout), 0, atol=1e-12)
     assert (ab >= euclidean - 1e-4).all()
     assert (ab <= shortest_path(a, c, layout) + shortest_path(c, b, layout) + 1e-4).all()
 
@@ -119,3 +119,18 @@ def test_shapes_broadcast_and_torch_agrees() -> None:
     tensors = torch.from_numpy(start)[:, None], torch.from_numpy(goal)
     in_torch = shortest_path(*tensors, Layout(*torch.tensor([32.0, 18.0, 4.0])))
     np.testing.assert_allclose(in_torch.numpy(), pairs, atol=1e-5)
+
+
+def test_the_gradient_is_finite_everywhere_and_points_away_from_the_goal() -> None:
+    """Also at the goal, in the gap and on the line of a face, where a path has zero legs."""
+    context = torch.tensor([32.0, 18.0, 4.0])
+    points = [(10.0, 40.0), (31.0, 18.0), (32.0, 18.0), (33.0, 20.0), (50.0, 40.0), (50.0, 18.0)]
+    start = torch.tensor(points, requires_grad=True)
+    goal = torch.tensor([50.0, 40.0])
+    shortest_path(start, goal.expand_as(start), Layout.from_array(context)).sum().backward()
+    assert start.grad is not None
+    assert start.grad.isfinite().all()
+    norms = start.grad.norm(dim=-1)
+    torch.testing.assert_close(norms[[0, 2, 3, 5]], torch.ones(4), atol=1e-4, rtol=0)
+    assert start.grad[0, 1] > 0  # back towards the door
+    assert norms[4] == 0
