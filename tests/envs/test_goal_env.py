@@ -84,12 +84,9 @@ def test_sac_with_hindsight_learns_in_two_minutes() -> None:
         learning_rate=1e-3,
         seed=0,
     )
-    model.learn(HER_STEPS)
+    model.learn(12_000)
     returns = {}
     for name, policy in (("sac", model), ("random", RandomPolicy())):
         env.reset(seed=123)
         returns[name], _ = evaluate_policy(policy, env, n_eval_episodes=40, warn=False)
     assert returns["sac"] > returns["random"] + 10
-
-
-HER_STEPS = 12_000
