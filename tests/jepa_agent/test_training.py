@@ -82,11 +82,16 @@ def test_the_objective_and_the_probes_error_fall(
 def test_the_agent_can_plan_in_the_middle_of_its_training(
     tiny_trajectories: Trajectories, tiny_preset: Preset
 ) -> None:
+    norms = []
+
     def on_progress(progress: Progress, agent: JEPAAgent) -> None:
         observation, _ = agent.env.make().reset(seed=0)
-        agent.predict(observation)
+        action, _ = agent.predict(observation)
+        norms.append(float(np.linalg.norm(action)))
 
     train(tiny_trajectories, tiny_preset, on_progress=on_progress)
+    assert len(norms) == 1
+    assert norms[0] <= 1 + 1e-6
 
 
 def test_same_seed_same_bits(run: Run) -> None:
