@@ -19,8 +19,9 @@ from .tasks import (
     sample_tasks,
 )
 
-BOUNCES_PER_DRAW = 200
-"""An episode's bounces are drawn at its reset, so that a step calls no random generator."""
+BOUNCES_PER_DRAW = 32
+"""Bounces are drawn many at a time, the first at an episode's reset: most steps call no generator.
+"""
 
 Observation = dict[str, np.ndarray]
 
@@ -40,6 +41,7 @@ class Episodes:
         self.goal = np.zeros((num, 2), dtype=np.float32)
         self.context = np.zeros((num, 3), dtype=np.float32)
         self.distance = np.zeros(num, dtype=np.float32)
+        self.is_success = np.zeros(num, dtype=bool)
         self._groups = config.layout_groups()
         self._bounces = Bounces(config.bounce_noise, num)
         self._cache_layout()
@@ -47,11 +49,6 @@ class Episodes:
         if self._is_pixels:  # drawn once an episode
             self._walls = np.zeros((num, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
             self._goal_images = np.zeros_like(self._walls)
-
-    @property
-    def is_success(self) -> np.ndarray:
-        """Whether each agent is within the success radius of its goal (num,)."""
-        return rewards.is_success(self.config, self.distance)
 
     def begin(
         self, rows: np.ndarray, rngs: Sequence[np.random.Generator], options: dict | None
@@ -97,16 +94,17 @@ class Episodes:
             rngs: the episodes' generators, for bounces beyond the first 200 steps.
             frozen: boolean (num,), agents that stay where they are.
         """
-        lengths = np.sqrt(np.einsum("na,na->n", actions, actions))
-        if lengths.max() == np.inf:  # squares of large float32 overflow
-            lengths = np.linalg.norm(actions.astype(np.float64), axis=1)
+        wide = actions.astype(np.float64)  # squares of large float32 overflow
+        lengths = rewards.norm(wide)
         scale = self.config.step_length / np.maximum(lengths, 1.0)
-        displacement = (actions * scale[:, None]).astype(np.float32, copy=False)
+        displacement = (wide * scale[:, None]).astype(np.float32)
         if frozen is not None:
             displacement[frozen] = 0.0
-        self._bounces.renew(rngs)
-        self.position = physics.step(self.position, displacement, self.layout, self._bounces)
-        self._bounces.turn_over(frozen)
+
+        def bounce(rows: np.ndarray) -> np.ndarray:
+            return self._bounces.take(rows, rngs)
+
+        self.position = physics.step(self.position, displacement, self.layout, bounce)
         self._measure()
 
     def observe(self) -> Observation:
@@ -123,7 +121,7 @@ class Episodes:
                 "desired_goal": self._goal_images.copy(),
             }
         return {
-            "observation": np.concatenate([self.position, self.context[:, :2]], axis=1),
+            "observation": np.concatenate([self.position, self._layout_seen], axis=1),
             "achieved_goal": self.position.copy(),
             "desired_goal": self.goal.copy(),
         }
@@ -148,21 +146,23 @@ class Episodes:
             "door_y": self._whole[1].copy(),
             "door_halfwidth": self._whole[2].copy(),
             "distance": self.distance.astype(np.float64),
-            "is_success": self.is_success,
+            "is_success": self.is_success.copy(),
         }
 
     def _cache_layout(self) -> None:
         """Columns of the context as arrays of their own, which are faster to compute with."""
         columns = np.ascontiguousarray(self.context.T)
+        self._layout_seen = self.context[:, :2].copy()
         self.layout = Layout(*columns)
         self._whole = columns.astype(np.int64)
 
     def _measure(self) -> None:
         self.distance = rewards.straight_distance(self.position, self.goal)
+        self.is_success = rewards.is_success(self.config, self.distance)
 
 
 class Bounces:
-    """The bounces of every row's next steps, drawn 200 at a time.
+    """Bounces for every row, drawn 32 at a time from the row's own generator.
 
     Args:
         std: standard deviation in pixels.
@@ -173,12 +173,16 @@ class Bounces:
         self._std = np.float32(std)
         self._table = np.zeros((num, BOUNCES_PER_DRAW, 2), dtype=np.float32)
         self._turn = np.zeros(num, dtype=np.int64)
-        self._turns_left = BOUNCES_PER_DRAW  # no row runs out before that
 
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """This step's bounces (n, 2) of the rows under a mask (num,): few of them meet a wall."""
-        index = np.flatnonzero(rows)
-        return self._table[index, self._turn[index]]
+    def take(self, rows: np.ndarray, rngs: Sequence[np.random.Generator]) -> np.ndarray:
+        """The next bounce (n, 2) of some rows (n,), which must differ."""
+        turn = self._turn[rows]
+        if turn.max() == BOUNCES_PER_DRAW:
+            worn = rows[turn == BOUNCES_PER_DRAW]
+            self.draw(worn, [rngs[row] for row in worn.tolist()])
+            turn = self._turn[rows]
+        self._turn[rows] = turn + 1
+        return self._table[rows, turn]
 
     def draw(self, rows: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         """Draw anew for some rows, each from its own generator."""
@@ -186,18 +190,6 @@ class Bounces:
             rng.standard_normal(dtype=np.float32, out=self._table[row])
         self._table[rows] *= self._std
         self._turn[rows] = 0
-
-    def renew(self, rngs: Sequence[np.random.Generator]) -> None:
-        """Draw anew for the rows that have used all of theirs."""
-        if self._turns_left == 0:
-            worn = np.flatnonzero(self._turn == BOUNCES_PER_DRAW)
-            self.draw(worn, [rngs[row] for row in worn.tolist()])
-            self._turns_left = BOUNCES_PER_DRAW - int(self._turn.max())
-
-    def turn_over(self, frozen: np.ndarray | None) -> None:
-        """Go on to the next step, except for rows that did not take this one."""
-        self._turn += 1 if frozen is None else ~frozen
-        self._turns_left -= 1
 
 
 def check_actions(actions: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -8,16 +8,16 @@ configuration of EB-JEPA (arXiv 2602.03604).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace, is_numpy_array
 
-Array = Any
-"""A numpy array or a torch tensor."""
+from .arrays import Array, clamp, namespace
 
 LOW, HIGH = 4.0, 60.0
 """The border walls, on both axes: the agent lives strictly between them."""
+CENTRE, HALF_EXTENT = (LOW + HIGH) / 2, (HIGH - LOW) / 2
 WALL_HALF_THICKNESS = 1.0
 DOOR_HALFWIDTH = 4.0
 MARGIN = 0.3
@@ -57,7 +57,12 @@ def is_free(position: Array, layout: Layout) -> Array:
     return in_border & (beside_wall | in_door)
 
 
-def step(position: Array, displacement: Array, layout: Layout, bounce: Array) -> Array:
+def step(
+    position: Array,
+    displacement: Array,
+    layout: Layout,
+    bounce: Array | Callable[[np.ndarray], np.ndarray],
+) -> Array:
     """Move by a displacement; a move that meets a wall stops there and bounces.
 
     The agent stops at the first intersection with a wall. From there `bounce` carries it on, with
@@ -70,34 +75,43 @@ def step(position: Array, displacement: Array, layout: Layout, bounce: Array) ->
         displacement: (..., 2) pixels, of any length.
         layout: fields of shape (...,).
         bounce: (..., 2) pixels, the random offset after an impact; zeros make the step
-            deterministic. Beside numpy positions, anything that gives the rows under a mask.
+            deterministic. For numpy positions (n, 2) also a function that gives the bounces
+            (k, 2) of the k rows which may touch something; it is called only if there are any.
 
     Returns:
         (..., 2) free points: exactly `position + displacement` where the move touches nothing.
     """
     end = position + displacement
-    left = layout.wall_x - WALL_HALF_THICKNESS
-    right = layout.wall_x + WALL_HALF_THICKNESS
-    x, end_x = position[..., 0], end[..., 0]
-    # A room is convex: with both ends in the same room the move touches nothing.
-    same_room = ((x < left) & (end_x < left)) | ((x > right) & (end_x > right))
-    inside = (end > LOW) & (end < HIGH)
-    clear = same_room & inside[..., 0] & inside[..., 1]
-    if not is_numpy_array(position):  # on a GPU, selecting rows would wait for the device
-        xp = array_namespace(position)
+    clear = _stays_in_room(position, end, layout)
+    if not isinstance(position, np.ndarray):  # on a GPU, selecting rows would wait for the device
         moved = _collide(position, displacement, layout, bounce)
-        return xp.where(clear[..., None], end, moved)
+        return namespace(position).where(clear[..., None], end, moved)
     if clear.all():
         return end
-    touched = ~clear
-    rows = Layout(*(np.broadcast_to(field, clear.shape)[touched] for field in layout))
-    end[touched] = _collide(position[touched], displacement[touched], rows, bounce[touched])
+    rows = np.nonzero(~clear) if clear.ndim else ()
+    local = Layout(*(_broadcast(field, clear.shape)[rows] for field in layout))
+    bounces = bounce(rows[0]) if callable(bounce) else bounce[rows]
+    end[rows] = _collide(position[rows], displacement[rows], local, bounces)
     return end
+
+
+def _stays_in_room(position: Array, end: Array, layout: Layout) -> Array:
+    """Whether both ends (..., 2) of a move lie in one room: rooms are convex, it touches nothing.
+
+    Differences round monotonically, so a point on a wall is never taken for one beside it.
+    """
+    xp = namespace(position)
+    before, after = position[..., 0] - layout.wall_x, end[..., 0] - layout.wall_x
+    one_side = (xp.minimum(before, after) > WALL_HALF_THICKNESS) | (
+        xp.maximum(before, after) < -WALL_HALF_THICKNESS
+    )
+    within = abs(end - CENTRE) < HALF_EXTENT
+    return one_side & within[..., 0] & within[..., 1]
 
 
 def _collide(position: Array, displacement: Array, layout: Layout, bounce: Array) -> Array:
     """`step` without the short cut for moves that stay in a room."""
-    xp = array_namespace(position)
+    xp = namespace(position)
     end = position + displacement
     x, y = position[..., 0], position[..., 1]
     dy = displacement[..., 1]
@@ -114,7 +128,7 @@ def _collide(position: Array, displacement: Array, layout: Layout, bounce: Array
     # Borders. Whether one is met is read off the end point, so rounding cannot let a move out.
     border = xp.where(toward_high, HIGH, LOW) - position
     met = (end <= LOW) | (end >= HIGH)
-    t_border_xy = xp.where(met, _clamp(xp, border / divisor, 0.0, 1.0), NEVER)
+    t_border_xy = xp.where(met, clamp(border / divisor, 0.0, 1.0), NEVER)
     t_border_x, t_border_y = t_border_xy[..., 0], t_border_xy[..., 1]
     t_border = xp.minimum(t_border_x, t_border_y)
 
@@ -132,12 +146,12 @@ def _collide(position: Array, displacement: Array, layout: Layout, bounce: Array
         ..., 1
     ]
     t_wall = xp.where(hits_face, t_in, t_edge)
-    t_wall = xp.where(hits_face | hits_edge, _clamp(xp, t_wall, 0.0, 1.0), NEVER)
+    t_wall = xp.where(hits_face | hits_edge, clamp(t_wall, 0.0, 1.0), NEVER)
 
     # The first impact, and the bounce away from it.
     time = xp.minimum(t_wall, t_border)
     wall_first = t_wall <= t_border
-    impact = _clamp(xp, position + _clamp(xp, time, 0.0, 1.0)[..., None] * displacement, LOW, HIGH)
+    impact = clamp(position + clamp(time, 0.0, 1.0)[..., None] * displacement, LOW, HIGH)
     impact_x, impact_y = impact[..., 0], impact[..., 1]
     normal_is_x = xp.where(wall_first, hits_face, t_border_x <= t_border_y)
     away = xp.where(toward_high, -abs(bounce), abs(bounce))
@@ -152,8 +166,8 @@ def _collide(position: Array, displacement: Array, layout: Layout, bounce: Array
     on_left = xp.where(wall_first & hits_face, rightward, impact_x < layout.wall_x)
     low_x = xp.where(in_strip | on_left, LOW, right)
     high_x = xp.where(in_strip | ~on_left, HIGH, left)
-    low_y = xp.where(in_strip, _clamp(xp, door_y - halfwidth, LOW, HIGH), LOW)
-    high_y = xp.where(in_strip, _clamp(xp, door_y + halfwidth, LOW, HIGH), HIGH)
+    low_y = xp.where(in_strip, clamp(door_y - halfwidth, LOW, HIGH), LOW)
+    high_y = xp.where(in_strip, clamp(door_y + halfwidth, LOW, HIGH), HIGH)
     low = xp.stack([low_x, low_y], axis=-1) + MARGIN
     high = xp.stack([high_x, high_y], axis=-1) - MARGIN
     blocked = xp.minimum(xp.maximum(target, low), high)
@@ -165,10 +179,6 @@ def path_through_door(
 ) -> tuple[Array, Array]:
     """The shortest path between two points as its two bends, one at each face of the wall.
 
-    The path crosses two gates, the door's openings in the left and the right face. Its length is
-    convex in the two crossing heights, so the minimum is the straight line where that passes both
-    gates, and otherwise has one crossing at an end of its gate: the best of five candidates.
-
     Args:
         start, goal: (..., 2) free points, in any room or in the gap.
         layout: fields of shape (...,).
@@ -178,61 +188,77 @@ def path_through_door(
         The bends in order (..., 2, 2) and the path's length (...,) in pixels. Between points of
         one room the bends lie on the straight line and the length is Euclidean.
     """
-    xp = array_namespace(start)
-    start, goal = xp.broadcast_arrays(start, goal)
-    left = layout.wall_x - WALL_HALF_THICKNESS
-    right = layout.wall_x + WALL_HALF_THICKNESS
-    low = layout.door_y - layout.door_halfwidth + margin
-    high = layout.door_y + layout.door_halfwidth - margin
-    sx, sy, gx, gy = start[..., 0], start[..., 1], goal[..., 0], goal[..., 1]
-
-    # Gates in the order of travel; a gate behind the start or the goal is moved onto that point.
-    rightward = sx <= gx
-    near, far = xp.where(rightward, sx, gx), xp.where(rightward, gx, sx)
-    gates = xp.stack([left - margin + 0 * sx, right + margin + 0 * sx])
-    gates = xp.minimum(xp.maximum(gates, near), far)
-    first = xp.where(rightward, gates[0, ...], gates[1, ...])
-    second = xp.where(rightward, gates[1, ...], gates[0, ...])
-
-    def on_line(ax: Array, ay: Array, bx: Array, by: Array, at: Array) -> Array:
-        span = bx - ax
-        share = (at - ax) / xp.where(span == 0, xp.ones_like(span), span)
-        return ay + share * (by - ay)
-
-    def clamp(height: Array) -> Array:
-        return xp.minimum(xp.maximum(height, low), high)
-
-    # Heights of the crossings (5, ...): straight, then one of them at an end of its gate.
-    ends = xp.stack([low + 0 * sy, high + 0 * sy])
-    straight_1 = on_line(sx, sy, gx, gy, first)
-    straight_2 = on_line(sx, sy, gx, gy, second)
-    onward = clamp(on_line(first, ends, gx, gy, second))
-    backward = clamp(on_line(sx, sy, second, ends, first))
-    y1 = xp.concat([clamp(straight_1)[None, ...], ends, backward])
-    y2 = xp.concat([clamp(straight_2)[None, ...], onward, ends])
-    lengths = (
-        _norm(xp, first - sx, y1 - sy)
-        + _norm(xp, second - first, y2 - y1)
-        + _norm(xp, gx - second, gy - y2)
-    )
+    xp = namespace(start)
+    gates, heights, lengths = _taut_paths(start, goal, layout, margin)
     best = xp.argmin(lengths, axis=0)[None, ...]
-    same_room = ((sx <= left) & (gx <= left)) | ((sx >= right) & (gx >= right))
-    best_1 = xp.where(same_room, straight_1, xp.take_along_axis(y1, best, axis=0)[0, ...])
-    best_2 = xp.where(same_room, straight_2, xp.take_along_axis(y2, best, axis=0)[0, ...])
-    shortest = xp.where(same_room, _norm(xp, gx - sx, gy - sy), xp.min(lengths, axis=0))
-    bends = xp.stack([first, best_1, second, best_2], axis=-1)
-    return xp.reshape(bends, (*bends.shape[:-1], 2, 2)), shortest
+    chosen = [xp.take_along_axis(height, best, axis=0)[0, ...] for height in heights]
+    left = xp.stack([gates[0], chosen[0]], axis=-1)
+    right = xp.stack([gates[1], chosen[1]], axis=-1)
+    rightward = (start[..., 0] <= goal[..., 0])[..., None]
+    bends = [xp.where(rightward, left, right), xp.where(rightward, right, left)]
+    return xp.stack(bends, axis=-2), xp.min(lengths, axis=0)
 
 
 def shortest_path(start: Array, goal: Array, layout: Layout) -> Array:
     """Length (...,) in pixels of the shortest free path between two free points (..., 2)."""
-    return path_through_door(start, goal, layout)[1]
+    return namespace(start).min(_taut_paths(start, goal, layout, 0.0)[2], axis=0)
 
 
-def _clamp(xp: Any, values: Array, low: float, high: float) -> Array:
-    if is_numpy_array(values):  # its clip costs more than the whole step of an environment
-        return np.minimum(np.maximum(values, low), high)
-    return xp.clip(values, low, high)
+def _taut_paths(
+    start: Array, goal: Array, layout: Layout, margin: float
+) -> tuple[list[Array], list[Array], Array]:
+    """Paths of which one is the shortest.
+
+    A path crosses two gates, the door's openings in the wall's left and right face. Its length is
+    convex in the two heights at which it does, so the minimum is the straight line where that
+    passes both gates, and otherwise has one crossing at an end of its gate: the best of five.
+
+    Returns:
+        The gates' x (...,), left and right; the heights (5, ...) of the crossings there; the
+        lengths (5, ...), all that of the straight line between points of one room.
+    """
+    xp = namespace(start)
+    (sx, sy), (gx, gy) = (start[..., 0], start[..., 1]), (goal[..., 0], goal[..., 1])
+    left, right = layout.wall_x - WALL_HALF_THICKNESS, layout.wall_x + WALL_HALF_THICKNESS
+    low, high = layout.door_y - layout.door_halfwidth, layout.door_y + layout.door_halfwidth
+    one_room = ((sx <= left) & (gx <= left)) | ((sx >= right) & (gx >= right))
+
+    # From the point further left to the other. A gate that is not between them moves onto one.
+    near, far = xp.minimum(sx, gx), xp.maximum(sx, gx)
+    rightward = sx <= gx
+    near_y, far_y = xp.where(rightward, sy, gy), xp.where(rightward, gy, sy)
+    first = xp.minimum(xp.maximum(left - margin, near), far)
+    second = xp.minimum(xp.maximum(right + margin, near), far)
+    before, between, after = first - near, second - first, far - second
+    rise = _divide(xp, far_y - near_y, far - near)
+    straight_1, straight_2 = near_y + before * rise, far_y - after * rise
+
+    # In one room every height is allowed: the gate is as wide as the straight line needs.
+    low, high = low + margin, high - margin
+    low = xp.where(one_room, xp.minimum(straight_1, straight_2), low)
+    high = xp.where(one_room, xp.maximum(straight_1, straight_2), high)
+    ends = xp.stack([low, high])
+    onward = ends + (far_y - ends) * _divide(xp, between, between + after)
+    backward = ends + (near_y - ends) * _divide(xp, between, before + between)
+    heights_1 = xp.concat([straight_1[None, ...], ends, backward])
+    heights_2 = xp.concat([straight_2[None, ...], onward, ends])
+    heights_1 = xp.minimum(xp.maximum(heights_1, low), high)
+    heights_2 = xp.minimum(xp.maximum(heights_2, low), high)
+    lengths = (
+        _norm(xp, before, heights_1 - near_y)
+        + _norm(xp, between, heights_2 - heights_1)
+        + _norm(xp, after, far_y - heights_2)
+    )
+    lengths = xp.where(one_room, _norm(xp, far - near, far_y - near_y), lengths)
+    return [first, second], [heights_1, heights_2], lengths
+
+
+def _broadcast(field: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return field if field.shape == shape else np.broadcast_to(field, shape)
+
+
+def _divide(xp: Any, part: Array, whole: Array) -> Array:
+    return part / xp.where(whole == 0, xp.ones_like(whole), whole)
 
 
 def _norm(xp: Any, dx: Array, dy: Array) -> Array:

@@ -6,9 +6,10 @@ import functools
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from .physics import HIGH, LOW, WALL_HALF_THICKNESS, Array, Layout
+from .arrays import Array, cast, namespace
+from .physics import HIGH, LOW, WALL_HALF_THICKNESS, Layout
 
 IMAGE_SIZE = 65
 DOT_STD = 1.3
@@ -29,7 +30,7 @@ def render(position: Array, layout: Layout) -> Array:
     Returns:
         uint8 (..., 65, 65, 3), rows down, columns right; the blue channel is 0.
     """
-    xp = array_namespace(position)
+    xp = namespace(position)
     walls = draw_walls(layout, position)
     shape = (*position.shape[:-1], IMAGE_SIZE, IMAGE_SIZE, 3)
     image = xp.empty(shape, dtype=xp.uint8, device=device(position))
@@ -47,15 +48,15 @@ def draw_dot(image: Array, position: Array) -> None:
         image: contiguous uint8 (..., 65, 65, 3), red channel 0.
         position: (..., 2) pixels, within the border walls.
     """
-    xp = array_namespace(position)
+    xp = namespace(position)
     position = position.reshape(-1, 2)
     offsets, pixels, first = _patch(xp, position.shape[0], position.dtype, device(position))
-    corner = xp.astype(position, xp.int64)
-    offset = offsets - (position - xp.astype(corner, position.dtype))[:, :, None]  # (B, 2, 10)
+    corner = cast(position, xp.int64)
+    offset = offsets - (position - cast(corner, position.dtype))[:, :, None]  # (B, 2, 10)
     # exp of a sum of squares is a product: two lines of exponentials instead of a square of them
     profile = xp.exp(offset * offset * (-0.5 / DOT_STD**2))
     dot = (255.0 * profile[:, 1, :, None]) * profile[:, 0, None, :]  # (B, 10, 10)
-    values = xp.astype(dot, xp.uint8)  # truncation is floor, as the values are positive
+    values = cast(dot, xp.uint8)  # truncation is floor, as the values are positive
     index = (first + 3 * (IMAGE_SIZE * corner[:, 1] + corner[:, 0]))[:, None] + pixels  # (B, 100)
     image.reshape(-1)[index] = values.reshape(-1, PATCH**2)
 
@@ -71,7 +72,7 @@ def _patch(xp: Any, count: int, dtype: Any, place: Any) -> tuple[Array, Array, A
     lines = xp.arange(PATCH, dtype=xp.int64, device=place) - (PATCH // 2 - 1)
     pixels = 3 * (IMAGE_SIZE * lines[:, None] + lines[None, :]).reshape(-1)
     first = xp.arange(count, dtype=xp.int64, device=place) * (3 * IMAGE_SIZE**2)
-    return xp.astype(lines, dtype), pixels, first
+    return cast(lines, dtype), pixels, first
 
 
 def draw_walls(layout: Layout, like: Array) -> Array:
@@ -81,7 +82,7 @@ def draw_walls(layout: Layout, like: Array) -> Array:
         layout: fields of shape (...,).
         like: an array whose namespace, floating type and device are used.
     """
-    xp = array_namespace(like)
+    xp = namespace(like)
     line = xp.arange(IMAGE_SIZE, dtype=like.dtype, device=device(like))
     is_border = (line == LOW) | (line == HIGH)  # (65,)
     border = is_border[:, None] | is_border[None, :]
@@ -89,7 +90,7 @@ def draw_walls(layout: Layout, like: Array) -> Array:
     outside_door = abs(line - layout.door_y[..., None]) > layout.door_halfwidth[..., None]
     solid = outside_door & (line >= LOW) & (line <= HIGH)
     inner = solid[..., :, None] & in_column[..., None, :]
-    green = xp.astype(border | inner, xp.uint8) * 255
+    green = cast(border | inner, xp.uint8) * 255
     image = xp.zeros((*green.shape, 3), dtype=xp.uint8, device=device(like))
     image[..., 1] = green
     return image

@@ -20,8 +20,13 @@ ROOM_DIAGONAL = (physics.HIGH - physics.LOW) * 2**0.5
 
 def straight_distance(position: np.ndarray, goal: np.ndarray) -> np.ndarray:
     """Pixels (...) between points (..., 2)."""
-    offset = goal - position
-    return np.sqrt(np.einsum("...a,...a->...", offset, offset))
+    return norm(goal - position)
+
+
+def norm(vectors: np.ndarray) -> np.ndarray:
+    """Lengths (...) of vectors (..., 2); several times faster than numpy's norm and hypot."""
+    x, y = vectors[..., 0], vectors[..., 1]
+    return np.sqrt(x * x + y * y)
 
 
 def is_success(config: TwoRoomsConfig, distance: np.ndarray) -> np.ndarray:
@@ -31,7 +36,7 @@ def is_success(config: TwoRoomsConfig, distance: np.ndarray) -> np.ndarray:
 
 def sparse_reward(success: np.ndarray) -> np.ndarray:
     """0 where successful, else -1."""
-    return np.where(success, 0.0, -1.0)
+    return success - 1.0
 
 
 def dense_reward(shortest_path: np.ndarray) -> np.ndarray:

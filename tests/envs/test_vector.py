@@ -55,7 +55,7 @@ def finished_episodes(batch: VectorEnv, sync: VectorEnv, steps: int) -> int:
     ("config", "steps"),
     [
         ({"obs_type": "state", "success_radius": 15.0}, 250),
-        ({"obs_type": "pixels", "success_radius": 30.0, "reward_type": "dense"}, 40),
+        ({"obs_type": "pixels", "success_radius": 35.0, "reward_type": "dense"}, 60),
     ],
     ids=["state", "pixels"],
 )
