@@ -42,6 +42,7 @@ class CollectConfig:
         episodes: how many trajectories.
         steps: actions per trajectory.
         episodes_per_layout: consecutive trajectories that share a layout.
+        layouts: use only so many of the set's layouts, chosen by the seed; 0 for all.
         seed: same seed, same bytes.
     """
 
@@ -50,6 +51,7 @@ class CollectConfig:
     episodes: int = 20_000
     steps: int = 90
     episodes_per_layout: int = 16
+    layouts: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,7 +59,7 @@ class CollectConfig:
             raise ValueError(
                 f"policy must be one of {tuple(POLICIES)}, got {self.policy!r}; choose one of them"
             )
-        counts = {"episodes": 1, "steps": 1, "episodes_per_layout": 1, "seed": 0}
+        counts = {"episodes": 1, "steps": 1, "episodes_per_layout": 1, "layouts": 0, "seed": 0}
         for name, least in counts.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -72,9 +74,7 @@ def collect(config: CollectConfig, progress: Callable[[int], None] | None = None
     episodes, steps = config.episodes, config.steps
     env_config = TwoRoomsConfig(layout=config.layout)
     root, *seeds = np.random.SeedSequence(config.seed).spawn(1 + -(-episodes // BLOCK))
-    context = _draw_contexts(
-        env_config, episodes, config.episodes_per_layout, np.random.default_rng(root)
-    )
+    context = _draw_contexts(env_config, config, np.random.default_rng(root))
     rollouts = Rollouts(
         np.empty((episodes, steps + 1, 2), dtype=np.float32),
         np.empty((episodes, steps, 2), dtype=np.float32),
@@ -105,11 +105,14 @@ def collect(config: CollectConfig, progress: Callable[[int], None] | None = None
 
 
 def _draw_contexts(
-    config: TwoRoomsConfig, episodes: int, episodes_per_layout: int, rng: np.random.Generator
+    env_config: TwoRoomsConfig, config: CollectConfig, rng: np.random.Generator
 ) -> np.ndarray:
     """Contexts (E, 3): every layout of the set about equally often, in random order."""
-    draws = -(-episodes // episodes_per_layout)
-    groups = config.layout_groups()
+    draws = -(-config.episodes // config.episodes_per_layout)
+    groups = env_config.layout_groups()
+    if config.layouts:
+        every = np.concatenate(groups)
+        groups = (rng.permutation(every)[: config.layouts],)
     group = rng.permutation(np.arange(draws) % len(groups))
     drawn = np.empty((draws, 3), dtype=np.float32)
     for index, layouts in enumerate(groups):
@@ -117,7 +120,7 @@ def _draw_contexts(
         rounds = [rng.permutation(len(layouts)) for _ in range(-(-len(rows) // len(layouts)))]
         if rounds:
             drawn[rows] = layouts[np.concatenate(rounds)[: len(rows)]]
-    return np.repeat(drawn, episodes_per_layout, axis=0)[:episodes]
+    return np.repeat(drawn, config.episodes_per_layout, axis=0)[: config.episodes]
 
 
 def _simulate(

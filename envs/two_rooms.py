@@ -9,7 +9,7 @@ import numpy as np
 
 from . import drawing, rewards
 from .episodes import Episodes, Observation, action_space, check_actions, observation_space
-from .physics import Layout, is_free
+from .physics import Layout, is_free, shortest_path
 from .rendering import render
 from .tasks import TwoRoomsConfig
 
@@ -177,6 +177,16 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
     def is_free(states: Any, context: Any) -> Any:
         """Whether states (..., 2) are inside a room or the door in contexts (..., 3), batched."""
         return is_free(states, Layout.from_array(context))
+
+    @staticmethod
+    def shortest_path(states: Any, goals: Any, context: Any) -> Any:
+        """Pixels (...) from states to goals (..., 2) around the wall, in contexts (..., 3)."""
+        return shortest_path(states, goals, Layout.from_array(context))
+
+    @staticmethod
+    def room(states: Any, context: Any) -> Any:
+        """Which room states (..., 2) are in, in contexts (..., 3): True for the right one."""
+        return states[..., 0] > context[..., 0]
 
     @staticmethod
     def state_to_screen(states: Any) -> Any:

@@ -15,6 +15,7 @@ from torch import Tensor
 from . import checkpoint
 from .configs import from_dict, to_dict
 from .costs import CostConfig, PlanningCost
+from .history import stack_frames
 from .planners import CEM, CONFIGS, PLANNERS, ActionBounds, Noise, Plan, Planner
 from .world_model import WorldModel, WorldModelConfig
 
@@ -26,14 +27,16 @@ class EnvSpec:
     Args:
         id: the environment's registered name.
         kwargs: its keyword arguments.
+        history: frames per observation; see `stack_frames`.
     """
 
     id: str
     kwargs: dict
+    history: int = 1
 
     def make(self, **overrides: Any) -> gym.Env:
         """Build the environment; overrides win over the recorded arguments."""
-        return gym.make(self.id, **{**self.kwargs, **overrides})
+        return stack_frames(gym.make(self.id, **{**self.kwargs, **overrides}), self.history)
 
 
 @dataclass
@@ -56,8 +59,9 @@ class AgentState:
 
 
 class JEPAAgent:
-    """Plans in latent space to reach the goal in `observation["desired_goal"]`.
+    """Plans in latent space to reach a goal, an observation of the state to be in.
 
+    The goal is `observation["desired_goal"]`; where an environment has none, `set_goal` gives one.
     Works wherever a Stable-Baselines3 policy does: `predict` takes one observation or a batch,
     and `evaluate_policy` scores it.
 
@@ -93,14 +97,28 @@ class JEPAAgent:
         self.seed, self.notes = seed, notes or {}
         self.last_plan: Plan | None = None
         """The plans of the last decision, for drawing."""
+        self._goal: np.ndarray | None = None
+        self._search = self._plan_from_latents
 
     @property
     def device(self) -> torch.device:
         return self.model.pixel_mean.device
 
+    def set_goal(self, goal: np.ndarray | None) -> None:
+        """Plan towards an observation from now on, whatever observations say; None forgets it."""
+        self._goal = None if goal is None else self._checked("the goal", goal)
+
+    def compile(self) -> None:
+        """Compile the whole search, with CUDA graphs on a GPU; the next decisions are slow.
+
+        Off by default: on two CPU cores it gains nothing (docs/results.md).
+        """
+        mode = "reduce-overhead" if self.device.type == "cuda" else None
+        self._search = torch.compile(self._plan_from_latents, mode=mode, dynamic=False)
+
     def predict(
         self,
-        observation: Mapping[str, np.ndarray],
+        observation: Mapping[str, np.ndarray] | np.ndarray,
         state: AgentState | None = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
@@ -111,7 +129,8 @@ class JEPAAgent:
         `state` every call plans anew.
 
         Args:
-            observation: `observation` and `desired_goal`, uint8 (H, W, C) or (n, H, W, C).
+            observation: `observation` and `desired_goal`, each uint8 (H, W, C) or a vector (S,),
+                or n of them; after `set_goal`, the observation alone will do.
             state: what the last call returned.
             episode_start: (n,) boolean, which environments have just been reset.
             deterministic: ignored, the search is always seeded.
@@ -122,13 +141,8 @@ class JEPAAgent:
         Raises:
             ValueError: if the observation is not of the model's kind.
         """
-        images, goals = (self._images(observation, key) for key in ("observation", "desired_goal"))
-        if images.shape != goals.shape:
-            raise ValueError(
-                "observation and desired_goal must have one shape, got "
-                f"{images.shape} and {goals.shape}; give a goal for every observation"
-            )
-        single = images.ndim == 3
+        images, goals = self._seen_and_wanted(observation)
+        single = images.ndim == len(self.model.config.observation_shape)
         if single:
             images, goals = images[None], goals[None]
         count = len(images)
@@ -169,14 +183,24 @@ class JEPAAgent:
 
     @torch.no_grad()
     def plan(self, images: np.ndarray, goals: np.ndarray, warm_start: Tensor, noise: Noise) -> Plan:
-        """Plan for n observation and goal images (n, H, W, C); the frames are encoded once."""
+        """Plan for n observations and goals (n, ...); both are encoded once."""
         frames = torch.as_tensor(np.stack([images, goals]), device=self.device)
         latents, goal_latents = self.model.encode(frames)
-        cost = PlanningCost(self.model, latents, goal_latents, self.cost)
+        return self._search(latents, goal_latents, warm_start, noise)
+
+    def _plan_from_latents(
+        self, latents: Tensor, goals: Tensor, warm_start: Tensor, noise: Noise
+    ) -> Plan:
+        cost = PlanningCost(self.model, latents, goals, self.cost)
         return self.planner.plan(cost, self.bounds, noise, warm_start)
 
-    def save(self, directory: str | Path) -> None:
-        """Write a checkpoint directory; see `checkpoint.save`."""
+    def save(self, directory: str | Path, half: bool = False) -> None:
+        """Write a checkpoint directory; see `checkpoint.save`.
+
+        Args:
+            directory: created if missing.
+            half: store the weights as float16, in half the space.
+        """
         planner: Any = self.planner
         name = next((n for n, kind in PLANNERS.items() if type(planner) is kind), None)
         if name is None:
@@ -192,7 +216,10 @@ class JEPAAgent:
             "planner": {"name": name, "config": to_dict(planner.config)},
             "notes": self.notes,
         }
-        checkpoint.save(directory, self.model.state_dict(), config)
+        tensors = self.model.state_dict()
+        if half:
+            tensors = {name: tensor.half() for name, tensor in tensors.items()}
+        checkpoint.save(directory, tensors, config)
 
     @classmethod
     def load(
@@ -230,20 +257,42 @@ class JEPAAgent:
                 "restore or retrain it"
             ) from error
 
-    def _images(self, observation: Mapping[str, np.ndarray], key: str) -> np.ndarray:
+    def _seen_and_wanted(
+        self, observation: Mapping[str, np.ndarray] | np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The observation and the goal, of one shape."""
+        parts = observation if isinstance(observation, Mapping) else {"observation": observation}
+        goal = self._goal
+        for key in ("observation",) if goal is not None else ("observation", "desired_goal"):
+            if key not in parts:
+                raise ValueError(
+                    f"an observation must be a dict with {key!r}, got "
+                    f"{type(observation).__name__}; use a goal-conditioned environment, or give "
+                    "the goal by agent.set_goal(observation)"
+                )
+        seen = self._checked("observation", parts["observation"])
+        if goal is not None:
+            return seen, np.broadcast_to(goal, seen.shape)
+        wanted = self._checked("desired_goal", parts["desired_goal"])
+        if seen.shape != wanted.shape:
+            raise ValueError(
+                "observation and desired_goal must have one shape, got "
+                f"{seen.shape} and {wanted.shape}; give a goal for every observation"
+            )
+        return seen, wanted
+
+    def _checked(self, name: str, observation: np.ndarray) -> np.ndarray:
         shape = self.model.config.observation_shape
-        if not isinstance(observation, Mapping) or key not in observation:
+        array = np.asarray(observation)
+        is_image = len(shape) == 3
+        kind = array.dtype == np.uint8 if is_image else array.dtype.kind == "f"
+        if not kind or array.ndim - len(shape) not in (0, 1) or array.shape[-len(shape) :] != shape:
             raise ValueError(
-                f"an observation must be a dict with {key!r}, got {type(observation).__name__}; "
-                "use a goal-conditioned environment"
+                f"{name} must be {'uint8 images' if is_image else 'float vectors'} {shape}, for "
+                f"which this model was trained, got {array.dtype} {array.shape}; build the "
+                "environment with agent.env.make()"
             )
-        images = np.asarray(observation[key])
-        if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[-3:] != shape:
-            raise ValueError(
-                f"{key} must be uint8 images {shape}, for which this model was trained, got "
-                f"{images.dtype} {images.shape}; build the environment with agent.env.make()"
-            )
-        return images
+        return array if is_image else array.astype(np.float32)
 
     def _fresh_state(self, count: int) -> AgentState:
         zeros = np.zeros(count, dtype=np.int64)

@@ -40,6 +40,11 @@ def from_dict(cls: type[Config], data: Any, where: str = "") -> Config:
     return cls(**{name: _value(hints[name], data[name], f"{where}.{name}") for name in names})
 
 
+def _names(kind: Any) -> set[str]:
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    return {field.name for field in fields}
+
+
 def _value(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
@@ -48,6 +53,11 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if value is None and type(None) in arguments:
             return None
         inner = [argument for argument in arguments if argument is not type(None)]
+        if len(inner) > 1:  # of several dataclasses, the one with these fields
+            fitting = [
+                kind for kind in inner if isinstance(value, dict) and _names(kind) == set(value)
+            ]
+            inner = fitting or inner
         return _value(inner[0], value, where)
     if origin is dict:
         if not isinstance(value, dict):

@@ -19,6 +19,7 @@ SHORT = {
     "temporal_similarity": "sim",
     "inverse_dynamics": "idm",
     "value": "value",
+    "context": "ctx",
 }
 """Names of the loss terms that fit a line of 80 characters."""
 
@@ -71,8 +72,20 @@ class TrainingDisplay:
         terms = "  ".join(
             f"{SHORT[name]} {value:.4f}" for name, value in progress.losses.items() if name in SHORT
         )
-        self._progress.console.print(
-            f"step {progress.step:5d}  probe {progress.probe_error:.2f} px  {terms}",
-            style="dim",
-            highlight=False,
-        )
+        self._print(f"step {progress.step:5d}  probe {progress.probe_error:.2f} px  {terms}")
+        found = progress.diagnostics
+        if found is not None:
+            self._print(
+                f"held out: position {found.position_error:.2f} px, context "
+                f"{_numbers(found.context_error)} px, rank correlation "
+                f"{_numbers([found.rank_correlation])} (through the door "
+                f"{_numbers([found.rank_correlation_through_door])}), open loop "
+                f"{_numbers(found.open_loop_error)} px, success {_numbers([found.success])}"
+            )
+
+    def _print(self, line: str) -> None:
+        self._progress.console.print(line, style="dim", highlight=False)
+
+
+def _numbers(values: list[float] | list[float | None]) -> str:
+    return " / ".join("-" if value is None else f"{value:.3g}" for value in values) or "-"

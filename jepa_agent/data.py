@@ -13,17 +13,46 @@ from .trajectories import Trajectories
 
 Renderer = Callable[[Tensor, Tensor], Tensor]
 """Compact states (..., S) and contexts (..., C) to uint8 images (..., H, W, C)."""
+ENCODED_TOGETHER = 2048
+"""Frames per call of the encoder where all of a data set is encoded."""
 
 
 class Windows(NamedTuple):
     """A batch of G groups of one context each, R windows a group, of H chunks."""
 
+    which: Tensor
+    """(G,): the contexts' numbers in the data."""
+    rows: Tensor
+    """(G, R, H + 1): where the chunks' ends are in the data."""
     states: Tensor
-    """(G, R, H + 1, S): the states at the chunks' ends."""
+    """(G, R, H + 1, S): the states there."""
     actions: Tensor
     """(G, R, H, K * A)."""
     context: Tensor
     """(G, 1, 1, C)."""
+
+
+class Views:
+    """What a model sees of the data: rendered states, stored observations, or the states alone.
+
+    Args:
+        trajectories: the data.
+        render: the environment's batched renderer, if it has one.
+        device: where stored observations go and views are made.
+    """
+
+    def __init__(
+        self, trajectories: Trajectories, render: Renderer | None, device: torch.device
+    ) -> None:
+        self._render, self._stored = render, None
+        if render is None and trajectories.observations is not None:
+            self._stored = torch.as_tensor(trajectories.observations).to(device)
+
+    def __call__(self, rows: Tensor, states: Tensor, context: Tensor) -> Tensor:
+        """Observations (..., *shape) of rows (...) with states (..., S) and contexts (..., C)."""
+        if self._render is not None:
+            return self._render(states, context)
+        return states if self._stored is None else self._stored[rows]
 
 
 class WindowSampler:
@@ -90,10 +119,76 @@ class WindowSampler:
         start = (uniforms[1] * self._starts[episode]).long()  # (G, R)
         steps = torch.arange(self._chunk * self._horizon, device=device)
         frames = torch.arange(self._horizon + 1, device=device) * self._chunk
-        states = self._states[(self._offset[episode] + start)[..., None] + frames]
+        rows = (self._offset[episode] + start)[..., None] + frames
         actions = self._actions[(self._action_offset[episode] + start)[..., None] + steps]
         return Windows(
-            states,
+            context,
+            rows,
+            self._states[rows],
             actions.reshape(groups, windows, self._horizon, -1),
             self._contexts[context][:, None, None],
         )
+
+
+def shift_images(images: Tensor, offset: Tensor) -> Tensor:
+    """Images (..., H, W, C) moved by whole pixels, offset (2,) to the right and down.
+
+    What leaves the image is lost, what comes in is 0. No call waits for the device.
+    """
+    for dim, pixels in ((-2, offset[0]), (-3, offset[1])):
+        size = images.shape[dim]
+        source = torch.arange(size, device=images.device) - pixels
+        inside = (source >= 0) & (source < size)
+        images = images.index_select(dim, source.clamp(0, size - 1))
+        images = images * inside.reshape([size if d == dim else 1 for d in (-3, -2, -1)])
+    return images
+
+
+@torch.no_grad()
+def encode_trajectories(
+    trajectories: Trajectories,
+    encode: Callable[[Tensor, Tensor, Tensor], Tensor],
+    chunk: int,
+    device: torch.device,
+    seed: int = 0,
+) -> Trajectories:
+    """The same episodes in latent space, one frame a chunk: what an encoder that is frozen sees.
+
+    Args:
+        trajectories: the data.
+        encode: rows (N,), states (N, S) and contexts (N, C) to latents (N, D).
+        chunk: environment steps K per chunk; every episode begins at a random one of its first K.
+        device: where to encode.
+        seed: of these beginnings.
+
+    Returns:
+        Trajectories whose states are the latents, float16, whose actions are chunks (K * A), and
+        whose observations are the true states.
+    """
+    lengths = np.diff(trajectories.offsets)
+    long = np.flatnonzero(lengths > chunk)
+    phase = np.random.default_rng(seed).integers(np.minimum(chunk, lengths[long] - chunk))
+    frames = (lengths[long] - 1 - phase) // chunk + 1
+    offsets = np.concatenate([[0], np.cumsum(frames)])
+    episode = np.repeat(np.arange(len(long)), frames)
+    first = (trajectories.offsets[long] + phase)[episode]
+    rows = first + chunk * (np.arange(len(episode)) - offsets[episode])
+    latents = []
+    for begin in range(0, len(rows), ENCODED_TOGETHER):
+        part = slice(begin, begin + ENCODED_TOGETHER)
+        states = torch.as_tensor(trajectories.states[rows[part]]).to(device)
+        context = torch.as_tensor(trajectories.context[long[episode[part]]]).to(device)
+        row = torch.as_tensor(rows[part]).to(device)
+        latents.append(encode(row, states, context).to(torch.float16).cpu().numpy())
+    has_next = np.ones(len(rows), dtype=bool)
+    has_next[offsets[1:] - 1] = False
+    starts = (rows - long[episode])[has_next]  # an episode has one action fewer than states
+    actions = trajectories.actions[starts[:, None] + np.arange(chunk)]
+    return Trajectories(
+        np.concatenate(latents),
+        actions.reshape(len(starts), -1),
+        trajectories.context[long],
+        offsets,
+        trajectories.metadata,
+        trajectories.states[rows],
+    )

@@ -34,6 +34,10 @@ class Policy(Protocol):
     ) -> tuple[np.ndarray, Any]: ...
 
 
+Success = Callable[[Any, dict[str, Any]], bool]
+"""Whether an observation with its info is one of success."""
+
+
 @dataclass(frozen=True)
 class Episode:
     """What happened on one seed.
@@ -43,9 +47,9 @@ class Episode:
         layout: (wall_x, door_y), or None where the environment has none.
         success: within the success radius at any time.
         success_end: at the last step.
-        success_strict: within 1.41 pixels at any time.
-        steps: until the first entry, or None.
-        optimal_steps: n* = ceil((shortest path - radius) / step length).
+        success_strict: within 1.41 pixels at any time; None where `success` came from the caller.
+        steps: until the first success, or None.
+        optimal_steps: n* = ceil((shortest path - radius) / step length), where that is known.
         error: what was raised, where the episode could not be played; it counts as a failure.
     """
 
@@ -53,16 +57,16 @@ class Episode:
     layout: tuple[int, int] | None
     success: bool
     success_end: bool
-    success_strict: bool
+    success_strict: bool | None
     steps: int | None
-    optimal_steps: int
+    optimal_steps: int | None
     error: str | None = None
 
     @classmethod
     def failed(cls, seed: int, error: Exception) -> Episode:
         """An episode that raised."""
         message = f"{type(error).__name__}: {error}"
-        return cls(seed, None, False, False, False, None, 1, message)
+        return cls(seed, None, False, False, None, None, None, message)
 
 
 @dataclass(frozen=True)
@@ -76,10 +80,10 @@ class Row:
     success_low: float
     success_high: float
     success_end: float
-    success_strict: float
+    success_strict: float | None
     steps: float | None
     steps_ratio: float | None
-    spl: float
+    spl: float | None
     latency_p50_ms: float | None
     latency_p95_ms: float | None
 
@@ -90,17 +94,19 @@ def play(
     seeds: Sequence[int],
     parallel: int = 64,
     on_episode: Callable[[int], None] | None = None,
+    success: Success | None = None,
 ) -> list[Episode]:
     """Play one episode per seed to its time limit, `parallel` at a time.
 
     Args:
         policy: acts on batches of observations.
-        make_env: builds the environment; it must not terminate on success, its info must give
-            `distance`, `is_success` and, at reset, `shortest_path`, and its `config` the
-            `success_radius` and `step_length`.
+        make_env: builds the environment, which must not terminate on success. Without `success`
+            its info must give `distance`, `is_success` and, at reset, `shortest_path`, and its
+            `config` the `success_radius` and `step_length`.
         seeds: one episode each.
         parallel: environments side by side.
         on_episode: called with the number of finished episodes.
+        success: what counts, in environments of any kind.
     """
     if not callable(getattr(policy, "predict", None)):
         raise TypeError(
@@ -113,18 +119,18 @@ def play(
             f"parallel {parallel}; raise them"
         )
     envs = [make_env() for _ in range(min(parallel, len(seeds)))]
-    if not isinstance(envs[0].observation_space, gym.spaces.Dict):
+    if success is None and not isinstance(envs[0].observation_space, gym.spaces.Dict):
         raise ValueError(
             "evaluation needs a goal-conditioned environment with a dict observation, got "
-            f"{envs[0].observation_space}; wrap the environment"
+            f"{envs[0].observation_space}; wrap the environment, or say what `success` is"
         )
     episodes: list[Episode] = []
     for begin in range(0, len(seeds), len(envs)):
         batch = seeds[begin : begin + len(envs)]
         try:
-            episodes += _play_batch(policy, envs[: len(batch)], batch)
+            episodes += _play_batch(policy, envs[: len(batch)], batch, success)
         except Exception:  # one of them raised: find out which, alone
-            episodes += [_play_alone(policy, make_env, seed) for seed in batch]
+            episodes += [_play_alone(policy, make_env, seed, success) for seed in batch]
             envs = [make_env() for _ in envs]
         if on_episode is not None:
             on_episode(len(episodes))
@@ -133,23 +139,26 @@ def play(
     return episodes
 
 
-def _play_alone(policy: Policy, make_env: Callable[[], gym.Env], seed: int) -> Episode:
+def _play_alone(
+    policy: Policy, make_env: Callable[[], gym.Env], seed: int, success: Success | None
+) -> Episode:
     try:
         env = make_env()
         try:
-            return _play_batch(policy, [env], [seed])[0]
+            return _play_batch(policy, [env], [seed], success)[0]
         finally:
             env.close()
     except Exception as error:
         return Episode.failed(int(seed), error)
 
 
-def _play_batch(policy: Policy, envs: list[gym.Env], seeds: Sequence[int]) -> list[Episode]:
-    players = [_Player(env, seed) for env, seed in zip(envs, seeds, strict=True)]
+def _play_batch(
+    policy: Policy, envs: list[gym.Env], seeds: Sequence[int], success: Success | None
+) -> list[Episode]:
+    players = [_Player(env, seed, success) for env, seed in zip(envs, seeds, strict=True)]
     state, start = None, True
     while any(player.running for player in players):
-        observations = [player.observation for player in players]
-        batch = {key: np.stack([each[key] for each in observations]) for key in observations[0]}
+        batch = _stack([player.observation for player in players])
         actions, state = policy.predict(
             batch,
             state=state,
@@ -162,41 +171,54 @@ def _play_batch(policy: Policy, envs: list[gym.Env], seeds: Sequence[int]) -> li
     return [player.episode() for player in players]
 
 
+def _stack(observations: list[Any]) -> Any:
+    if isinstance(observations[0], dict):
+        return {key: np.stack([each[key] for each in observations]) for key in observations[0]}
+    return np.stack(observations)
+
+
 class _Player:
     """One environment, one episode, and what is counted in it."""
 
-    def __init__(self, env: gym.Env, seed: int) -> None:
-        self._env, self._seed = env, seed
+    def __init__(self, env: gym.Env, seed: int, success: Success | None) -> None:
+        self._env, self._seed, self._success = env, seed, success
         self.observation, self._begin = env.reset(seed=seed)
-        self._info, self._nearest = self._begin, math.inf
+        self._nearest, self._there = math.inf, False
         self._steps, self._first_entry, self.running = 0, 0, True
 
     def step(self, action: np.ndarray) -> None:
         """Play on, unless the episode is over."""
         if not self.running:
             return
-        self.observation, _, terminated, truncated, self._info = self._env.step(action)
+        self.observation, _, terminated, truncated, info = self._env.step(action)
         self._steps += 1
-        self._nearest = min(self._nearest, self._info["distance"])
-        if self._info["is_success"] and not self._first_entry:
+        if self._success is None:
+            self._nearest = min(self._nearest, info["distance"])
+            self._there = bool(info["is_success"])
+        else:
+            self._there = bool(self._success(self.observation, info))
+        if self._there and not self._first_entry:
             self._first_entry = self._steps
         self.running = not (terminated or truncated)
 
     def episode(self) -> Episode:
         """What happened."""
-        config = self._env.unwrapped.config  # type: ignore[attr-defined]
-        way = self._begin["shortest_path"] - config.success_radius
-        layout = None
+        layout = strict = optimal = None
+        if self._success is None:
+            config = self._env.unwrapped.config  # type: ignore[attr-defined]
+            way = self._begin["shortest_path"] - config.success_radius
+            optimal = max(1, math.ceil(way / config.step_length))
+            strict = bool(self._nearest <= STRICT_RADIUS)
         if "wall_x" in self._begin:
             layout = (int(self._begin["wall_x"]), int(self._begin["door_y"]))
         return Episode(
             seed=int(self._seed),
             layout=layout,
             success=self._first_entry > 0,
-            success_end=bool(self._info["is_success"]),
-            success_strict=bool(self._nearest <= STRICT_RADIUS),
+            success_end=self._there,
+            success_strict=strict,
             steps=self._first_entry or None,
-            optimal_steps=max(1, math.ceil(way / config.step_length)),
+            optimal_steps=optimal,
         )
 
 
@@ -239,7 +261,10 @@ def summarise(
     `success_low` and `success_high` are Wilson 95 % bounds; `steps` and `steps_ratio` are means
     of n and of n / n* over successes; `spl` is the mean of success * n* / max(n, n*).
     """
-    solved = [(e.steps, e.optimal_steps) for e in episodes if e.steps is not None]
+    solved = [e.steps for e in episodes if e.steps is not None]
+    ways = [(e.steps, e.optimal_steps) for e in episodes if e.steps and e.optimal_steps]
+    strict = [e.success_strict for e in episodes if e.success_strict is not None]
+    known = any(e.optimal_steps is not None for e in episodes)
     low, high = wilson(len(solved), len(episodes))
     return Row(
         policy=policy,
@@ -249,10 +274,10 @@ def summarise(
         success_low=low,
         success_high=high,
         success_end=float(np.mean([e.success_end for e in episodes])),
-        success_strict=float(np.mean([e.success_strict for e in episodes])),
-        steps=float(np.mean([n for n, _ in solved])) if solved else None,
-        steps_ratio=float(np.mean([n / best for n, best in solved])) if solved else None,
-        spl=sum(best / max(n, best) for n, best in solved) / len(episodes),
+        success_strict=sum(strict) / len(episodes) if known else None,
+        steps=float(np.mean(solved)) if solved else None,
+        steps_ratio=float(np.mean([n / best for n, best in ways])) if ways else None,
+        spl=sum(best / max(n, best) for n, best in ways) / len(episodes) if known else None,
         latency_p50_ms=latency[0] if latency else None,
         latency_p95_ms=latency[1] if latency else None,
     )
@@ -274,8 +299,8 @@ def table(rows: Sequence[Row]) -> Table:
         title=f"{rows[0].suite}: % of {rows[0].episodes} episodes (Wilson 95 %)",
         box=box.SIMPLE,
         caption=(
-            "success: goal entered within 200 steps; end: there at the last step; strict: within "
-            "1.41 px; ratio: steps to optimal steps; ms: a decision, median and 95th percentile"
+            "success: goal entered at any time; end: there at the last step; strict: within 1.41 "
+            "px; ratio: steps to optimal steps; ms: a decision, median and 95th percentile"
         ),
     )
     for heading in ("policy", "success", "end", "strict", "ratio", "SPL", "ms"):
@@ -290,7 +315,7 @@ def table(rows: Sequence[Row]) -> Table:
             row.policy,
             f"{100 * row.success:.1f} ({100 * row.success_low:.1f}-{100 * row.success_high:.1f})",
             f"{100 * row.success_end:.1f}",
-            f"{100 * row.success_strict:.1f}",
+            "-" if row.success_strict is None else f"{100 * row.success_strict:.1f}",
             number(row.steps_ratio, 2),
             number(row.spl, 2),
             f"{number(row.latency_p50_ms, 1)} / {number(row.latency_p95_ms, 1)}",

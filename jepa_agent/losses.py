@@ -2,7 +2,8 @@
 
 Prediction, variance, covariance, temporal similarity and inverse dynamics are those of EB-JEPA
 (arXiv 2602.03604), after VICReg (2105.04906) and PLDM (2502.14819); the value-shaped distance is
-that of HILP and of value-guided planning with JEPAs (2601.00844).
+that of HILP and of value-guided planning with JEPAs (2601.00844); the episode's context is
+identified by InfoNCE (1807.03748).
 """
 
 from __future__ import annotations
@@ -39,6 +40,24 @@ def covariance(latents: Tensor) -> Tensor:
     return off_diagonal / (features * (features - 1))
 
 
+def sigreg(latents: Tensor, directions: Tensor) -> Tensor:
+    """Distance of the latents from an isotropic Gaussian (SIGReg of LeJEPA, 2511.08544).
+
+    The Epps-Pulley statistic of one-dimensional projections: the squared difference of their
+    empirical characteristic function from that of a standard normal, under a Gaussian window.
+
+    Args:
+        latents: (N, D), time folded into the batch.
+        directions: (D, M), on which to project; they are scaled to unit length.
+    """
+    projected = latents @ F.normalize(directions, dim=0)  # (N, M)
+    frequency = torch.linspace(-5.0, 5.0, 17, device=latents.device, dtype=latents.dtype)
+    window = torch.exp(-0.5 * frequency**2)  # also the characteristic function itself
+    phase = projected[..., None] * frequency  # (N, M, 17)
+    difference = (phase.cos().mean(dim=0) - window) ** 2 + phase.sin().mean(dim=0) ** 2
+    return len(latents) * torch.trapezoid(difference * window, frequency, dim=-1).mean()
+
+
 def temporal_similarity(latents: Tensor) -> Tensor:
     """Mean squared change between consecutive latents (..., T, D)."""
     return (latents[..., 1:, :] - latents[..., :-1, :]).square().mean()
@@ -47,6 +66,23 @@ def temporal_similarity(latents: Tensor) -> Tensor:
 def inverse_dynamics(predicted: Tensor, actions: Tensor) -> Tensor:
     """Mean squared error of actions (..., A) predicted from two consecutive latents."""
     return F.mse_loss(predicted, actions)
+
+
+def context(embedding: Tensor, remembered: Tensor, which: Tensor, temperature: float) -> Tensor:
+    """InfoNCE: every frame must find its own context among all of the data.
+
+    Contexts are compared by what is remembered of each (a memory bank, 1805.01978), so that the
+    nearest of them, which are the hardest to tell apart, are there in every batch.
+
+    Args:
+        embedding: unit vectors (G, ..., E) of frames in G contexts.
+        remembered: unit vectors (C, E) of all contexts, or zeros of those not seen yet.
+        which: (G,), the contexts' numbers.
+        temperature: of the softmax over contexts.
+    """
+    similarity = embedding @ remembered.T / temperature  # (G, ..., C)
+    label = which.reshape(-1, *[1] * (embedding.ndim - 2)).expand(embedding.shape[:-1])
+    return F.cross_entropy(similarity.flatten(0, -2), label.flatten())
 
 
 def expectile_value(

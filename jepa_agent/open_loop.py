@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .data import Renderer, WindowSampler
+from .data import Renderer, Views, WindowSampler
 from .trajectories import Trajectories
 from .world_model import WorldModel
 
@@ -36,7 +36,7 @@ class OpenLoopStep:
 @torch.no_grad()
 def open_loop(
     model: WorldModel,
-    render: Renderer,
+    render: Renderer | None,
     trajectories: Trajectories,
     chunks: int = 10,
     windows: int = 1024,
@@ -47,7 +47,7 @@ def open_loop(
 
     Args:
         model: imagines; its probe reads states off latents.
-        render: the environment's batched renderer.
+        render: the environment's batched renderer, if it has one.
         trajectories: the truth.
         chunks: how far.
         windows: how many.
@@ -63,7 +63,8 @@ def open_loop(
         batch = type(batch)(*(torch.cat(pair) for pair in zip(batch, more, strict=True)))
     states, actions = batch.states[:windows, 0], batch.actions[:windows, 0]  # (W, T, ...)
     context = batch.context[:windows, 0]  # (W, 1, C)
-    start = model.encode(render(states[:, :1], context))[:, 0]  # (W, D)
+    view = Views(trajectories, render, device)
+    start = model.encode(view(batch.rows[:windows, 0, 0], states[:, 0], context[:, 0]))  # (W, D)
     stood = model.locate(start)[:, None]
     imagined = model.locate(model.rollout(start, actions))  # (W, chunks, S)
     misled = model.locate(model.rollout(start, actions.roll(1, dims=0)))

@@ -44,6 +44,35 @@ class ResidualMLP(nn.Module):
         self.change = mlp(latent_dim + action_dim, config.width, config.depth, latent_dim)
         self.norm = nn.LayerNorm(latent_dim)
 
-    def forward(self, latent: Tensor, actions: Tensor) -> Tensor:
-        """Latents (..., D) and action chunks (..., K * A) to latents (..., D)."""
+    def forward(self, latent: Tensor, actions: Tensor, norm: nn.Module) -> Tensor:
+        """Latents (..., D) and action chunks (..., K * A) to latents (..., D); `norm` is the
+        encoder's LayerNorm, for predictors that share it."""
         return self.norm(latent + self.change(torch.cat([latent, actions], dim=-1)))
+
+
+@dataclass(frozen=True)
+class GRUConfig:
+    """EB-JEPA's predictor: the latent is the state of a GRU, the actions are its input."""
+
+
+class GRU(nn.Module):
+    """z' = LayerNorm(GRU(actions, z)), the LayerNorm being the encoder's."""
+
+    def __init__(self, latent_dim: int, action_dim: int) -> None:
+        super().__init__()
+        self.cell = nn.GRUCell(action_dim, latent_dim)
+
+    def forward(self, latent: Tensor, actions: Tensor, norm: nn.Module) -> Tensor:
+        """Latents (..., D) and action chunks (..., K * A) to latents (..., D)."""
+        state = self.cell(actions.flatten(0, -2), latent.flatten(0, -2))
+        return norm(state).reshape(latent.shape)
+
+
+PredictorConfig = ResidualMLPConfig | GRUConfig
+
+
+def make_predictor(config: PredictorConfig, latent_dim: int, action_dim: int) -> ResidualMLP | GRU:
+    """The predictor of a config."""
+    if isinstance(config, GRUConfig):
+        return GRU(latent_dim, action_dim)
+    return ResidualMLP(config, latent_dim, action_dim)

@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from .history import stack_frames
 from .trajectories import Trajectories, TrajectoryWriter
 
 EPISODES_PER_WRITE = 16
@@ -23,6 +24,7 @@ def record(
     policy: Any = None,
     seed: int = 0,
     pixels: bool = False,
+    history: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """Play episodes and write them to a trajectory file as they come.
@@ -38,6 +40,7 @@ def record(
         policy: anything with Stable-Baselines3's `predict`; random actions if None.
         seed: of the environment and of random actions.
         pixels: store rendered frames as observations, beside the states.
+        history: frames per observation; see `stack_frames`.
         progress: called with the number of finished episodes.
 
     Raises:
@@ -65,8 +68,10 @@ def record(
             for key, value in (env.spec.kwargs if env.spec else {}).items()
             if key != "render_mode"
         },
+        "history": history,
         "record": {"episodes": episodes, "steps": steps, "seed": seed, "pixels": pixels},
     }
+    env = stack_frames(env, history)
     env.action_space.seed(seed)
     with TrajectoryWriter(path, metadata) as writer:
         for index in range(episodes):

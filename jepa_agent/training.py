@@ -1,38 +1,68 @@
-"""Training a world model from trajectories, without rewards and without reconstructing pixels."""
+"""Training a world model from trajectories, without rewards and without reconstructing pixels.
+
+Joint training shows every module windows of a few contexts at a time. Refinement then freezes the
+encoder and goes on with the predictor and the value on cached latents, many more at a time.
+"""
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import losses
 from .agent import EnvSpec, JEPAAgent, action_bounds
 from .configs import to_dict
 from .costs import CostConfig
-from .data import Renderer, Windows, WindowSampler
-from .planners import CEM, CEMConfig
-from .predictors import mlp
+from .data import Renderer, Views, Windows, WindowSampler, encode_trajectories, shift_images
+from .diagnostics import Diagnostics, diagnose
+from .objective import LossWeights, Objective
+from .planners import CEM, ActionBounds, CEMConfig
+from .runs import Run
 from .trajectories import Trajectories
 from .world_model import WorldModel, WorldModelConfig
 
+PROJECTIONS = 64
+"""Random directions on which SIGReg looks at a batch."""
+
 
 @dataclass(frozen=True)
-class LossWeights:
-    """The coefficients of the loss terms."""
+class RefinementConfig:
+    """Training of predictor and value on the latents of the frozen encoder.
 
-    prediction: float = 1.0
-    variance: float = 16.0
-    covariance: float = 8.0
-    temporal_similarity: float = 0.1
-    inverse_dynamics: float = 10.0
-    value: float = 0.2
+    Args:
+        steps: optimiser steps; 0 leaves it out.
+        groups: contexts (layouts) per batch.
+        windows: trajectory windows per context; the value learns from all pairs of their states.
+        horizon: chunks per window.
+        learning_rate: peak of AdamW's cosine schedule.
+    """
+
+    steps: int = 0
+    groups: int = 32
+    windows: int = 32
+    horizon: int = 4
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        least = {"steps": 0, "groups": 1, "windows": 1, "horizon": 1}
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if value < bound:
+                raise ValueError(
+                    f"refinement.{name} must be at least {bound}, got {value}; raise it"
+                )
+        if not self.learning_rate > 0:
+            raise ValueError(
+                f"refinement.learning_rate must be > 0, got {self.learning_rate}; raise it"
+            )
 
 
 @dataclass(frozen=True)
@@ -44,15 +74,25 @@ class TrainingConfig:
         groups: contexts (layouts) per batch.
         windows: trajectory windows per context.
         horizon: chunks per window, predicted autoregressively from its first frame.
+        unroll: chunks of them that are predicted; 0 for all.
+        shift: every batch of images is moved by up to so many pixels on both axes, so that the
+            encoder learns walls at places where no layout has them.
         learning_rate: peak of AdamW's cosine schedule.
         weight_decay: of AdamW.
         warmup: share of the steps that the learning rate rises.
-        clip: largest gradient norm.
+        clip: largest gradient norm of encoder, predictor and value, each.
         discount: of the value, per chunk.
         expectile: of the value regression.
         ema: rate per step at which the value's target follows it.
+        within_context: variance and covariance look at what differs within a context alone, so
+            that the latent cannot satisfy them by a random code for every context.
+        temperature: of the context's softmax.
         weights: coefficients of the loss terms.
-        bfloat16: autocast to bfloat16.
+        refinement: what follows joint training.
+        diagnose_every: steps between diagnostics, where there are held-out data.
+        diagnose_episodes: episodes planned for them.
+        bfloat16: autocast to bfloat16; by default on GPUs.
+        compiled: compile the objective (`torch.compile`); by default on GPUs.
         seed: of parameters, data order and everything else.
     """
 
@@ -60,6 +100,8 @@ class TrainingConfig:
     groups: int = 4
     windows: int = 64
     horizon: int = 4
+    unroll: int = 0
+    shift: int = 0
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     warmup: float = 0.05
@@ -67,12 +109,18 @@ class TrainingConfig:
     discount: float = 0.98
     expectile: float = 0.95
     ema: float = 0.02
+    within_context: bool = False
+    temperature: float = 0.1
     weights: LossWeights = field(default_factory=LossWeights)
-    bfloat16: bool = False
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    diagnose_every: int = 500
+    diagnose_episodes: int = 32
+    bfloat16: bool | None = None
+    compiled: bool | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "groups", "windows", "horizon"):
+        for name in ("steps", "groups", "windows", "horizon", "diagnose_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}; raise it")
         if self.groups * self.windows < 16:
@@ -95,6 +143,14 @@ class TrainingConfig:
                 "expectile must be in (0.5, 1) and discount in (0, 1), got "
                 f"{self.expectile} and {self.discount}; change them"
             )
+        if self.shift < 0:
+            raise ValueError(f"shift must be at least 0 pixels, got {self.shift}; raise it")
+        if not 0 <= self.unroll <= self.horizon:
+            raise ValueError(
+                f"unroll must be in [0, horizon], got {self.unroll} of {self.horizon}; change it"
+            )
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be > 0, got {self.temperature}; raise it")
 
 
 @dataclass(frozen=True)
@@ -125,71 +181,11 @@ class Progress:
     losses: dict[str, float]
     probe_error: float
     """Root mean square error of the probed state, in the environment's units (pixels)."""
+    diagnostics: Diagnostics | None = None
 
     @property
     def seconds_left(self) -> float:
         return self.seconds / self.step * (self.steps - self.step)
-
-
-class Objective(nn.Module):
-    """The weighted loss, with the heads that only training needs."""
-
-    def __init__(self, model: WorldModel, config: TrainingConfig) -> None:
-        super().__init__()
-        shape = model.config
-        self.config = config
-        self.inverse_dynamics = mlp(2 * shape.latent_dim, 256, 2, shape.chunk * shape.action_dim)
-        self.value_target = copy.deepcopy(model.value).requires_grad_(False)
-
-    def forward(self, model: WorldModel, images: Tensor, batch: Windows) -> dict[str, Tensor]:
-        """Loss terms by name, unweighted; `probe` trains the probe alone.
-
-        Args:
-            model: the world model.
-            images: uint8 (G, R, H + 1, height, width, C).
-            batch: the windows that the images show.
-        """
-        latents = model.encode(images)  # (G, R, H + 1, D)
-        imagined = model.rollout(latents[:, :, 0], batch.actions)
-        flat = latents.reshape(-1, latents.shape[-1]).float()
-        actions = self.inverse_dynamics(torch.cat([latents[:, :, :-1], latents[:, :, 1:]], -1))
-        probed = model.probe(latents.detach())
-        truth = (batch.states - model.state_mean) / model.state_std
-        return {
-            "prediction": losses.prediction(imagined.float(), latents[:, :, 1:].float()),
-            "variance": losses.variance(flat),
-            "covariance": losses.covariance(flat),
-            "temporal_similarity": losses.temporal_similarity(latents.float()),
-            "inverse_dynamics": losses.inverse_dynamics(actions.float(), batch.actions),
-            "value": self._value(model, latents),
-            "probe": losses.prediction(probed.float(), truth),
-        }
-
-    def _value(self, model: WorldModel, latents: Tensor) -> Tensor:
-        """Every state against every state of its group as goal."""
-        windows, frames = latents.shape[1:3]
-        phi = model.embed(latents).float()  # (G, R, H + 1, E)
-        with torch.no_grad():
-            target = self.value_target(latents).float()
-        numbers = torch.arange(windows * frames, device=latents.device).reshape(windows, frames)
-        sources = numbers[:, :-1].reshape(-1)
-        return losses.expectile_value(
-            states=phi[:, :, :-1].flatten(1, 2),
-            goals=phi.flatten(1, 2),
-            next_states=target[:, :, 1:].flatten(1, 2),
-            target_goals=target.flatten(1, 2),
-            is_goal=sources[:, None] == numbers.reshape(-1),
-            discount=self.config.discount,
-            expectile=self.config.expectile,
-        )
-
-    @torch.no_grad()
-    def update_target(self, model: WorldModel) -> None:
-        """Move the value's target towards it."""
-        for slow, fast in zip(
-            self.value_target.parameters(), model.value.parameters(), strict=True
-        ):
-            slow.lerp_(fast, self.config.ema)
 
 
 class Trainer:
@@ -197,7 +193,7 @@ class Trainer:
 
     Args:
         trajectories: the data.
-        render: the environment's batched renderer.
+        render: the environment's batched renderer, if it has one.
         model_config: the model's shape.
         config: how to train.
         device: where to train.
@@ -206,63 +202,133 @@ class Trainer:
     def __init__(
         self,
         trajectories: Trajectories,
-        render: Renderer,
+        render: Renderer | None,
         model_config: WorldModelConfig,
         config: TrainingConfig,
         device: torch.device,
     ) -> None:
         if not np.isfinite(trajectories.states).all():
             raise ValueError("states must be finite, got NaN or infinite ones; collect again")
-        self.config, self.device, self._render = config, device, render
+        self.config, self.device = config, device
+        self._trajectories = trajectories
+        self._view = Views(trajectories, render, device)
         self.sampler = WindowSampler(trajectories, model_config.chunk, config.horizon, device)
+        if config.weights.context and self.sampler.num_contexts < 2:
+            raise ValueError(
+                "the context's loss needs data of several contexts (layouts), got 1; collect more "
+                "layouts or set training.weights.context to 0"
+            )
+        self._latents: tuple[WindowSampler, Views] | None = None
         self.generator = torch.Generator(device).manual_seed(config.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = WorldModel(model_config)
-            self.objective = Objective(self.model, config)
+            self.objective = Objective(self.model, config, self.sampler.num_contexts)
         self.model.to(device)
         self.objective.to(device)
+        on_gpu = device.type == "cuda"
+        self._bfloat16 = on_gpu if config.bfloat16 is None else config.bfloat16
+        self._joint: Callable[..., dict[str, Tensor]] = self.objective
+        self._refine = self.objective.refine
+        if on_gpu if config.compiled is None else config.compiled:
+            self._joint = torch.compile(self._joint)
+            self._refine = torch.compile(self._refine)
         self._standardise()
-        self.optimizer = torch.optim.AdamW(
-            [*self.model.parameters(), *self.objective.inverse_dynamics.parameters()],
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-        )
         self.step = 0
+        self.seconds = 0.0
+        self.optimizer = self._new_optimizer()
+
+    @property
+    def steps(self) -> int:
+        """Steps of joint training and refinement together."""
+        return self.config.steps + self.config.refinement.steps
+
+    @property
+    def refining(self) -> bool:
+        """Whether the encoder is frozen by now."""
+        return self.step >= self.config.steps
+
+    def _new_optimizer(self) -> torch.optim.Optimizer:
+        if self.refining:
+            modules = [self.model.predictor, self.model.value, self.model.probe]
+        else:
+            modules = [self.model, self.objective.inverse_dynamics, self.objective.context]
+        parameters = [p for module in modules for p in module.parameters()]
+        return torch.optim.AdamW(parameters, weight_decay=self.config.weight_decay)
 
     @torch.no_grad()
     def _standardise(self) -> None:
         """Set the model's input and probe statistics from a first batch."""
         batch = self.sampler.draw(self.config.groups, self.config.windows, self.generator)
-        pixels = self._images(batch).flatten(0, -2).float()
-        self.model.pixel_mean.copy_(pixels.mean(0))
-        self.model.pixel_std.copy_(pixels.std(0).clamp_min(1.0))
+        seen = self._images(batch)
+        least = 1.0 if seen.dtype == torch.uint8 else 1e-6
+        seen = seen.flatten(0, -2).float()
+        self.model.pixel_mean.copy_(seen.mean(0))
+        self.model.pixel_std.copy_(seen.std(0).clamp_min(least))
         states = batch.states.flatten(0, -2)
         self.model.state_mean.copy_(states.mean(0))
         self.model.state_std.copy_(states.std(0).clamp_min(1e-6))
 
     def _images(self, batch: Windows) -> Tensor:
-        return self._render(batch.states, batch.context)
+        return self._view(batch.rows, batch.states, batch.context)
 
     def _learning_rate(self) -> float:
-        share = self.step / self.config.steps
-        rise = min(1.0, (self.step + 1) / max(1.0, self.config.warmup * self.config.steps))
-        return self.config.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * share))
+        stage: TrainingConfig | RefinementConfig = self.config
+        step = self.step
+        if self.refining:
+            stage, step = self.config.refinement, step - self.config.steps
+        rise = min(1.0, (step + 1) / max(1.0, self.config.warmup * stage.steps))
+        return stage.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * step / stage.steps))
 
-    def _update(self) -> dict[str, Tensor]:
-        config = self.config
-        batch = self.sampler.draw(config.groups, config.windows, self.generator)
+    def _joint_terms(self) -> dict[str, Tensor]:
+        batch = self.sampler.draw(self.config.groups, self.config.windows, self.generator)
         images = self._images(batch)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bfloat16):
-            terms = self.objective(self.model, images, batch)
-        total = terms["probe"] + sum(
-            getattr(config.weights, name) * term for name, term in terms.items() if name != "probe"
+        if self.config.shift:
+            most = self.config.shift
+            offset = torch.randint(-most, most + 1, (2,), generator=self.generator,
+                                   device=self.device)  # fmt: skip
+            images = shift_images(images, offset)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
+            return self._joint(self.model, images, batch, self._directions())
+
+    def _directions(self) -> Tensor:
+        """Fresh directions for SIGReg, (D, 64), if it is used."""
+        dim, count = self.model.config.latent_dim, PROJECTIONS if self.config.weights.sigreg else 0
+        return torch.randn(dim, count, generator=self.generator, device=self.device)
+
+    def _refinement_terms(self) -> dict[str, Tensor]:
+        config = self.config.refinement
+        if self._latents is None:
+            self._latents = self._encode_all()
+        sampler, view = self._latents
+        batch = sampler.draw(config.groups, config.windows, self.generator)
+        truth = view(batch.rows, batch.states, batch.context)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
+            return self._refine(self.model, batch.states.float(), batch.actions, truth)
+
+    def _encode_all(self) -> tuple[WindowSampler, Views]:
+        """The data in latent space, and their true states."""
+        encoded = encode_trajectories(
+            self._trajectories,
+            lambda *where: self.model.encode(self._view(*where)),
+            self.model.config.chunk,
+            self.device,
+            self.config.seed,
         )
+        sampler = WindowSampler(encoded, 1, self.config.refinement.horizon, self.device)
+        return sampler, Views(encoded, None, self.device)
+
+    def update(self) -> dict[str, Tensor]:
+        """One step of the optimiser; the loss terms, unweighted."""
+        if self.step == self.config.steps:
+            self.optimizer = self._new_optimizer()
+        terms = self._refinement_terms() if self.refining else self._joint_terms()
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
+        self.objective.total(terms).backward()
+        for module in (self.model.encoder, self.model.predictor, self.model.value):
+            nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
         self.optimizer.step()
         self.objective.update_target(self.model)
         self.step += 1
@@ -274,41 +340,73 @@ class Trainer:
         Raises:
             FloatingPointError: when a loss term or a parameter is not finite; names the term.
         """
-        config = self.config
-        frames_per_step = config.groups * config.windows * (config.horizon + 1)
-        begin = last = time.perf_counter()
-        sums: dict[str, Tensor] = {}
-        done_before, since = self.step, 0
-        while self.step < config.steps:
-            for name, term in self._update().items():
-                sums[name] = sums[name] + term if name in sums else term
-            since += 1
-            if self.step % log_every and self.step != config.steps:
+        joint = self.config.groups * self.config.windows * (self.config.horizon + 1)
+        stage = self.config.refinement
+        latents = stage.groups * stage.windows * (stage.horizon + 1)
+        sums: dict[str, list[Tensor]] = {}
+        frames, last = 0, time.perf_counter()
+        while self.step < self.steps:
+            frames += latents if self.refining else joint
+            for name, term in self.update().items():
+                sums.setdefault(name, []).append(term)
+            if self.step % log_every and self.step not in (self.config.steps, self.steps):
                 continue
-            means = {name: (term / since).item() for name, term in sums.items()}
-            for name, value in means.items():
-                if not math.isfinite(value):
-                    raise FloatingPointError(
-                        f"every loss term must stay finite, got {name} = {value} by step "
-                        f"{self.step}; lower the learning rate or its weight"
-                    )
-            if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
-                raise FloatingPointError(
-                    f"every parameter must stay finite, they did not by step {self.step}; "
-                    "lower the learning rate or the largest loss weight"
-                )
+            means = {name: torch.stack(terms).mean().item() for name, terms in sums.items()}
+            self._check_finite(means)
             now = time.perf_counter()
+            self.seconds += now - last
             spread = self.model.state_std.square().mean().sqrt().item()
             yield Progress(
                 step=self.step,
-                steps=config.steps,
-                seconds=(now - begin) * self.step / (self.step - done_before),
-                frames_per_second=since * frames_per_step / (now - last),
+                steps=self.steps,
+                seconds=self.seconds,
+                frames_per_second=frames / (now - last),
                 losses=means,
                 probe_error=means["probe"] ** 0.5 * spread,
             )
-            last, since = now, 0
+            frames, last = 0, time.perf_counter()
             sums.clear()
+
+    def _check_finite(self, means: dict[str, float]) -> None:
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"every loss term must stay finite, got {name} = {value} by step "
+                    f"{self.step}; lower the learning rate or its weight"
+                )
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
+            raise FloatingPointError(
+                f"every parameter must stay finite, they did not by step {self.step}; "
+                "lower the learning rate or the largest loss weight"
+            )
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""
+        tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
+        tensors |= {f"objective.{name}": t for name, t in self.objective.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": t for name, t in moments.items()}
+        tensors["generator"] = self.generator.get_state()
+        return tensors, {"step": self.step, "seconds": self.seconds}
+
+    def load_state(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        """Go on from a state of a trainer with the same config and data."""
+        self.step, self.seconds = progress["step"], progress["seconds"]
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            named = tensors.items()
+            return {n.removeprefix(prefix): t for n, t in named if n.startswith(prefix)}
+
+        self.model.load_state_dict(part("model."))
+        self.objective.load_state_dict(part("objective."))
+        self.generator.set_state(tensors["generator"])
+        self.optimizer = self._new_optimizer()
+        document = self.optimizer.state_dict()
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in part("optimizer.").items():
+            index, moment = name.split(".")
+            moments.setdefault(int(index), {})[moment] = tensor
+        self.optimizer.load_state_dict({**document, "state": moments})
 
 
 def train(
@@ -316,6 +414,8 @@ def train(
     preset: Preset,
     device: torch.device | str = "cpu",
     on_progress: Callable[[Progress, JEPAAgent], None] | None = None,
+    folder: str | Path | None = None,
+    held_out: Trajectories | None = None,
 ) -> JEPAAgent:
     """Train a world model on trajectories and wrap it as an agent.
 
@@ -324,44 +424,96 @@ def train(
         preset: the model's shape, the training and the planner.
         device: where to train.
         on_progress: called about every 50 steps, with the agent as it is then.
+        folder: where the run keeps its state, its log `metrics.jsonl` and its agent; a run that
+            was interrupted goes on from there.
+        held_out: data of other contexts, for the diagnostics.
 
     Raises:
-        ValueError: if the environment cannot render states in batch, or the model's shape does
-            not fit its observations and actions.
+        ValueError: if the environment cannot render states in batch, the model's shape does not
+            fit its observations and actions, or the folder's run had another config.
         FloatingPointError: if a loss term is not finite.
     """
+    env, render, bounds = _environment(trajectories, preset.model)
+    trainer = Trainer(trajectories, render, preset.model, preset.training, torch.device(device))
+    notes = {"training": to_dict(preset.training), "data": trajectories.metadata}
+    agent = JEPAAgent(trainer.model, bounds, env, CEM(preset.planner), preset.cost, notes=notes)
+    trainer.model.requires_grad_(True).train()
+    run = None if folder is None else Run(folder, {"preset": to_dict(preset), **notes})
+    try:
+        restored = run.restore() if run else None
+        if restored:
+            trainer.load_state(*restored)
+        for progress in trainer.run():
+            if held_out and _due(progress, preset.training):
+                episodes = preset.training.diagnose_episodes
+                found = diagnose(agent, trajectories, held_out, episodes)
+                progress = replace(progress, diagnostics=found)
+            if run:
+                run.log(asdict(progress))
+                agent.save(run.folder)
+                run.save(*trainer.state())
+            if on_progress is not None:
+                on_progress(progress, agent)
+    finally:
+        if run:
+            run.close()
+        trainer.model.requires_grad_(False).eval()
+    return agent
+
+
+def _due(progress: Progress, config: TrainingConfig) -> bool:
+    return progress.step % config.diagnose_every == 0 or progress.step in (
+        config.steps,
+        progress.steps,
+    )
+
+
+def _environment(
+    trajectories: Trajectories, model: WorldModelConfig
+) -> tuple[EnvSpec, Renderer | None, ActionBounds]:
+    """The environment that made the data, its renderer and its actions' bounds, checked."""
+    spec = env_of(trajectories)
+    expected, render, bounds = world_shape(spec, trajectories)
+    if expected != (model.observation_shape, model.action_dim, model.state_dim):
+        raise ValueError(
+            f"observation_shape, action_dim and state_dim must be {expected} for {spec.id}, "
+            f"got {(model.observation_shape, model.action_dim, model.state_dim)}; change the model"
+        )
+    return spec, render, bounds
+
+
+def env_of(trajectories: Trajectories) -> EnvSpec:
+    """The environment that trajectories come from, by their metadata."""
     metadata = trajectories.metadata
     if not {"env_id", "env_kwargs"} <= set(metadata):
         raise ValueError(
             "the trajectories' metadata must name their environment by env_id and env_kwargs, got "
             f"{sorted(metadata)}; add them"
         )
-    env_spec = EnvSpec(metadata["env_id"], metadata["env_kwargs"])
-    env = env_spec.make()
+    return EnvSpec(metadata["env_id"], metadata["env_kwargs"], metadata.get("history", 1))
+
+
+def world_shape(
+    spec: EnvSpec, trajectories: Trajectories
+) -> tuple[tuple[tuple[int, ...], int, int], Renderer | None, ActionBounds]:
+    """What a model must fit: ((observation_shape, action_dim, state_dim), renderer, bounds).
+
+    Raises:
+        ValueError: if the data hold nothing that the environment shows.
+    """
+    env = spec.make()
+    space = env.observation_space
+    if isinstance(space, gym.spaces.Dict):
+        space = space["observation"]
+    shape, state_dim = tuple(space.shape or ()), trajectories.states.shape[1]
     render = getattr(env.unwrapped, "render_states", None)
-    if render is None:
+    stored = trajectories.observations
+    seen = (state_dim,) if stored is None else stored.shape[1:]
+    if render is None and seen != shape:
         raise ValueError(
-            f"{env_spec.id} must have a batched renderer `render_states(states, context)`, got "
-            "none; add it to the environment"
+            f"{spec.id} shows {shape} and has no batched renderer `render_states(states, context)`;"
+            f" its data must hold such observations, got {seen}; collect from it again"
         )
     bounds = action_bounds(env)
-    shape = env.observation_space["observation"].shape  # type: ignore[index]
-    expected = (shape, len(bounds.low), trajectories.states.shape[1])
-    model = preset.model
-    if expected != (model.observation_shape, model.action_dim, model.state_dim):
-        raise ValueError(
-            f"observation_shape, action_dim and state_dim must be {expected} for {env_spec.id}, "
-            f"got {(model.observation_shape, model.action_dim, model.state_dim)}; change the model"
-        )
     env.close()
-    trainer = Trainer(trajectories, render, model, preset.training, torch.device(device))
-    notes = {"training": to_dict(preset.training), "data": metadata}
-    agent = JEPAAgent(
-        trainer.model, bounds, env_spec, CEM(preset.planner), preset.cost, notes=notes
-    )
-    trainer.model.requires_grad_(True).train()
-    for progress in trainer.run():
-        if on_progress is not None:
-            on_progress(progress, agent)
-    trainer.model.requires_grad_(False).eval()
-    return agent
+    return (shape, len(bounds.low), state_dim), render, bounds

@@ -47,6 +47,38 @@ def imagined_paths(
     return states[0], states[1:]
 
 
+@torch.no_grad()
+def energy_field(
+    agent: JEPAAgent,
+    states: np.ndarray,
+    goal: np.ndarray,
+    context: np.ndarray,
+    distance: str = "value",
+) -> np.ndarray:
+    """What the agent holds the distance to a goal to be, from many states of one context.
+
+    Args:
+        agent: whose model measures.
+        states: (..., S).
+        goal: (S,).
+        context: (C,).
+        distance: "value" or "latent", as in `CostConfig`.
+
+    Returns:
+        (...): chunks for "value", mean squared difference for "latent".
+    """
+    render = agent.env.make().unwrapped.render_states
+    flat = torch.as_tensor(states, device=agent.device).float().reshape(-1, states.shape[-1])
+    points = torch.cat([flat, torch.as_tensor(goal, device=agent.device).float()[None]])
+    where = torch.as_tensor(context, device=agent.device).float()
+    latents = torch.cat([agent.model.encode(render(part, where)) for part in points.split(1024)])
+    if distance == "value":
+        field = agent.model.distance(latents[:-1], latents[-1:])
+    else:
+        field = (latents[:-1] - latents[-1:]).square().mean(dim=-1)
+    return field.cpu().numpy().reshape(states.shape[:-1])
+
+
 def draw(
     frame: np.ndarray,
     caption: str,

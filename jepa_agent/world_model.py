@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from .encoders import PatchCNN, PatchCNNConfig
-from .predictors import ResidualMLP, ResidualMLPConfig, mlp
+from .encoders import EncoderConfig, PatchCNNConfig, make_encoder
+from .predictors import PredictorConfig, ResidualMLPConfig, make_predictor, mlp
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class WorldModelConfig:
     """A world model's shape.
 
     Args:
-        observation_shape: (H, W, C) of the uint8 images.
+        observation_shape: (H, W, C) of uint8 images, or (S,) of vectors.
         action_dim: size A of one action.
         state_dim: size of the compact state that the probe reads off a latent.
         chunk: environment steps K per prediction.
@@ -48,13 +48,13 @@ class WorldModelConfig:
         value: the distance's config.
     """
 
-    observation_shape: tuple[int, int, int] = (65, 65, 3)
+    observation_shape: tuple[int, ...] = (65, 65, 3)
     action_dim: int = 2
     state_dim: int = 2
     chunk: int = 5
     latent_dim: int = 128
-    encoder: PatchCNNConfig = field(default_factory=PatchCNNConfig)
-    predictor: ResidualMLPConfig = field(default_factory=ResidualMLPConfig)
+    encoder: EncoderConfig = field(default_factory=PatchCNNConfig)
+    predictor: PredictorConfig = field(default_factory=ResidualMLPConfig)
     value: ValueConfig = field(default_factory=ValueConfig)
 
     def __post_init__(self) -> None:
@@ -81,8 +81,8 @@ class WorldModel(nn.Module):
         super().__init__()
         self.config = config
         dim = config.latent_dim
-        self.encoder = PatchCNN(config.encoder, config.observation_shape, dim)
-        self.predictor = ResidualMLP(config.predictor, dim, config.chunk * config.action_dim)
+        self.encoder = make_encoder(config.encoder, config.observation_shape, dim)
+        self.predictor = make_predictor(config.predictor, dim, config.chunk * config.action_dim)
         self.value = mlp(dim, config.value.width, config.value.depth, config.value.dim)
         self.probe = mlp(dim, 256, 1, config.state_dim)
         channels = config.observation_shape[-1]
@@ -92,14 +92,15 @@ class WorldModel(nn.Module):
         self.register_buffer("state_std", torch.ones(config.state_dim))
 
     def encode(self, observations: Tensor) -> Tensor:
-        """Latents (..., D) of uint8 images (..., H, W, C)."""
-        images = observations.reshape(-1, *observations.shape[-3:])
-        latents = self.encoder(images, self.pixel_mean, self.pixel_std)
-        return latents.reshape(*observations.shape[:-3], -1)
+        """Latents (..., D) of uint8 images (..., H, W, C) or vectors (..., S)."""
+        shape = self.config.observation_shape
+        batch = observations.shape[: observations.ndim - len(shape)]
+        latents = self.encoder(observations.reshape(-1, *shape), self.pixel_mean, self.pixel_std)
+        return latents.reshape(*batch, -1)
 
     def predict(self, latents: Tensor, actions: Tensor) -> Tensor:
         """Latents (..., D) one chunk later, given action chunks (..., K * A)."""
-        return self.predictor(latents, actions)
+        return self.predictor(latents, actions, self.encoder.norm)
 
     def rollout(self, latents: Tensor, actions: Tensor) -> Tensor:
         """Imagined latents (..., H, D) from latents (..., D) under chunks (..., H, K * A)."""

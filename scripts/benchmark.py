@@ -1,7 +1,8 @@
-"""Measure speed, of the environment and its data or of planning.
+"""Measure speed: of the environment and its data, of planning, of training.
 
 python scripts/benchmark.py env
 python scripts/benchmark.py planning --checkpoint runs/quick
+python scripts/benchmark.py training      # `base` beside EB-JEPA's own model and losses
 
 Each figure is the median of several runs; the first, which warms up, is left out.
 """
@@ -13,7 +14,8 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,28 +25,34 @@ import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
+from train import PRESETS
 
 from jepa_agent import JEPAAgent, Trajectories
 from jepa_agent.data import WindowSampler
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
 from jepa_agent.evaluation import measure_latency, play
+from jepa_agent.training import Trainer
 
 
 @dataclass(frozen=True)
 class Args:
     """What to measure."""
 
-    what: tyro.conf.Positional[Literal["env", "planning"]]
+    what: tyro.conf.Positional[Literal["env", "planning", "training"]]
     runs: int = 5
     checkpoint: str = "default"
     """For `planning`: a folder that scripts/train.py wrote, or "default"."""
+    compiled: bool = False
+    """For `planning`: compile the search first."""
 
 
 def main(args: Args) -> None:
     if args.what == "env":
         rows = [measure(args.runs) for measure in (single_env, vector_env, collection, batches)]
+    elif args.what == "planning":
+        rows = [planning(args.runs, JEPAAgent.load(args.checkpoint), args.compiled)]
     else:
-        rows = [planning(args.runs, JEPAAgent.load(args.checkpoint))]
+        rows = [training(args.runs)]
     table = Table(title=f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
     for heading in ("what", "median", "lowest", "highest", "unit"):
         table.add_column(heading)
@@ -129,25 +137,56 @@ def batches(runs: int, frames: int = 4096) -> list[tuple[str, np.ndarray, str]]:
     return [(f"draw and render {frames} frames ({device})", 1000 * timed(runs, draw), "ms")]
 
 
-def planning(runs: int, agent: JEPAAgent, episodes: int = 64) -> list[tuple[str, np.ndarray, str]]:
-    """Milliseconds per decision of one agent, and per episode of 64 planned together."""
+def training(runs: int, frames: int = 1088) -> list[tuple[str, np.ndarray, str]]:
+    """Encoded frames per second of whole steps of joint training, in turns, and their ratio.
+
+    EB-JEPA's batch of 384 x 17 frames is cut to 64 x 17: it would not fit small memories.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    trainers = {}
+    for name, batch in (("base", {}), ("eb_jepa", {"groups": frames // 17})):
+        preset = PRESETS[name][1]
+        config = replace(preset.collect, episodes=2 * 966)
+        data = Trajectories.from_rollouts(*collect(config))
+        settings = replace(preset.training, **batch)
+        trainers[name] = Trainer(data, TwoRoomsEnv.render_states, preset.model, settings, device)
+    seconds: dict[str, list[float]] = {name: [] for name in trainers}
+    for _ in range(runs + 1):
+        for name, trainer in trainers.items():
+            began = time.perf_counter()
+            trainer.update()["prediction"].item()
+            seconds[name].append(time.perf_counter() - began)
+    rates = {}
+    for name, trainer in trainers.items():
+        config = trainer.config
+        per_step = config.groups * config.windows * (config.horizon + 1)
+        rates[name] = per_step / np.array(seconds[name][1:])
+    ratio = rates["base"] / rates["eb_jepa"]
+    return [*((name, rate, "frames/s") for name, rate in rates.items()), ("ratio", ratio, "")]
+
+
+def planning(runs: int, agent: JEPAAgent, compiled: bool) -> list[tuple[str, np.ndarray, str]]:
+    """Milliseconds per decision of one agent, and per episode of many planned together."""
+    if compiled:
+        agent.compile()
     percentiles = np.array([measure_latency(agent, agent.env.make) for _ in range(runs)])
-    per_episode = []
-    for stops, label in ((True, "up to first entry"), (False, "all 200 steps")):
+    rows = [
+        ("one agent, median", percentiles[:, 0], "ms/decision"),
+        ("one agent, 95th percentile", percentiles[:, 1], "ms/decision"),
+    ]
+    for episodes, stops, label in (
+        (64, True, "up to first entry"),
+        (256, True, "up to first entry"),
+        (64, False, "all 200 steps"),
+    ):
 
-        def make(stops: bool = stops) -> gym.Env:
-            return agent.env.make(terminate_on_success=stops)
-
-        def rollout(make: Callable[[], gym.Env] = make) -> None:
+        def rollout(episodes: int = episodes, stops: bool = stops) -> None:
+            make = partial(agent.env.make, terminate_on_success=stops)
             play(agent, make, range(episodes), parallel=episodes)
 
         milliseconds = 1000 * timed(runs, rollout) / episodes
-        per_episode.append((f"{episodes} episodes together, {label}", milliseconds, "ms/episode"))
-    return [
-        ("one agent, median", percentiles[:, 0], "ms/decision"),
-        ("one agent, 95th percentile", percentiles[:, 1], "ms/decision"),
-        *per_episode,
-    ]
+        rows.append((f"{episodes} episodes together, {label}", milliseconds, "ms/episode"))
+    return rows
 
 
 if __name__ == "__main__":

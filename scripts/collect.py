@@ -42,6 +42,8 @@ class Args:
     """Any registered Gymnasium environment; "module:Name-v0" imports the module first."""
     pixels: bool = False
     """Store rendered frames as observations, in environments other than TwoRooms-v0."""
+    history: int = 1
+    """Frames per observation, where one frame is not a state."""
 
 
 def main(args: Args) -> None:
@@ -59,7 +61,7 @@ def main(args: Args) -> None:
                 args.episodes,
                 args.steps,
                 args.episodes_per_layout,
-                args.seed,
+                seed=args.seed,
             )
             Trajectories.from_rollouts(*collect(config, on_episodes)).save(args.out)
         else:
@@ -68,7 +70,7 @@ def main(args: Args) -> None:
             env = gym.make(args.env, render_mode="rgb_array" if args.pixels else None, **kwargs)
             record(
                 env, args.out, args.episodes, args.steps, policy, args.seed, args.pixels,
-                on_episodes,
+                args.history, on_episodes,
             )  # fmt: skip
     seconds = time.perf_counter() - began
     megabytes = args.out.stat().st_size / 1e6

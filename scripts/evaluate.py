@@ -4,6 +4,7 @@ python scripts/evaluate.py --checkpoint runs/quick --episodes 300 --out runs/eva
 python scripts/evaluate.py --suite test-layouts ood --planner mppi
 python scripts/evaluate.py --planner mypkg.mymod:MyPlanner --quick
 python scripts/evaluate.py --compare a/report.json b/report.json
+python scripts/evaluate.py --checkpoint runs/pendulum --success mymod:upright --goal 1 0 0
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
+import numpy as np
 import torch
 import tyro
 from rich import box
@@ -44,6 +48,7 @@ from jepa_agent.evaluation import (
 )
 from jepa_agent.open_loop import OpenLoopStep, open_loop
 from jepa_agent.planners import make_planner
+from jepa_agent.recording import load_object
 
 SUITES = {"fixed": "fixed", "train-layouts": "train", "test-layouts": "test", "ood": "ood"}
 """Layouts by the name of the suite."""
@@ -69,6 +74,13 @@ class Args:
     """The folder for report.json and, with the extra `plots`, a heat map of the layouts."""
     parallel: int = 64
     """Environments side by side, planned together; the result does not depend on it."""
+    success: str = ""
+    """In environments other than TwoRooms-v0: a function (observation, info) -> bool that says what
+    counts, named package.module:function."""
+    goal: tuple[float, ...] = ()
+    """There, the observation to reach, where the environment's own has no desired_goal."""
+    rival: str = ""
+    """There, a policy class to score beside the agent, named package.module:Name."""
     compare: tuple[Path, Path] | None = None
     """Compare the agents of two reports on the same seeds instead, by McNemar's test."""
 
@@ -84,6 +96,8 @@ def main(args: Args) -> int:
     agent = JEPAAgent.load(args.checkpoint)
     if args.planner:
         agent.planner = make_planner(args.planner)
+    if args.success:
+        return other_world(args, agent)
     layout = agent.env.kwargs.get("layout", "random")
     suites = args.suite or tuple(name for name, value in SUITES.items() if value == layout)
     suites = suites or ("test-layouts",)
@@ -115,7 +129,7 @@ def main(args: Args) -> int:
                 rows.append(summarise(name, suite, episodes, latency))
                 results[f"{name}/{suite}"] = episodes
             world = agent.env.make().unwrapped
-            data = collect(CollectConfig("mixed", SUITES[suite], 2048, 60, 2, args.seed))
+            data = collect(CollectConfig("mixed", SUITES[suite], 2048, 60, 2, seed=args.seed))
             unrolled[suite] = open_loop(
                 agent.model, world.render_states, Trajectories.from_rollouts(*data),
                 is_free=world.is_free,
@@ -127,7 +141,14 @@ def main(args: Args) -> int:
         if suite == "test-layouts":
             print_by_novelty(results[f"agent/{suite}"])
         Console().print(open_loop_table(suite, unrolled[suite]))
-    config = {
+    report = Report(rows, measured_with(args, agent), results, unrolled)
+    print("wrote", report.save(args.out))
+    return report_errors(results)
+
+
+def measured_with(args: Args, agent: JEPAAgent) -> dict[str, Any]:
+    """What a stranger needs to know of the figures."""
+    return {
         "checkpoint": args.checkpoint,
         "planner": repr(getattr(agent.planner, "config", agent.planner)),
         "seed": args.seed,
@@ -137,7 +158,43 @@ def main(args: Args) -> int:
         "python": platform.python_version(),
         "processor": platform.processor() or platform.machine(),
     }
-    print("wrote", Report(rows, config, results, unrolled).save(args.out))
+
+
+class RandomActions:
+    """Uniform actions of a Box space, from one generator."""
+
+    def __init__(self, space: gym.spaces.Box, seed: int) -> None:
+        self._space, self._rng = space, np.random.default_rng(seed)
+
+    def predict(self, observation: np.ndarray, state: Any = None, **_: Any) -> tuple:
+        """Actions for a batch of observations."""
+        shape = (len(observation), *self._space.shape)
+        return self._rng.uniform(self._space.low, self._space.high, shape).astype(np.float32), state
+
+
+def other_world(args: Args, agent: JEPAAgent) -> int:
+    """Score the agent beside random actions and a rival where success is the caller's."""
+    success = load_object(args.success)
+    if args.goal:
+        agent.set_goal(np.array(args.goal, dtype=np.float32))
+    world = agent.env.make()
+    policies: dict[str, Any] = {
+        "agent": agent,
+        "random": RandomActions(world.action_space, args.seed),
+    }
+    if args.rival:
+        policies[args.rival.partition(":")[2]] = load_object(args.rival)()
+    seeds = range(args.seed, args.seed + (100 if args.quick else args.episodes))
+    results = {
+        f"{name}/{agent.env.id}": play(
+            policy, agent.env.make, seeds, args.parallel, success=success
+        )
+        for name, policy in policies.items()
+    }
+    rows = [summarise(name.partition("/")[0], agent.env.id, played)
+            for name, played in results.items()]  # fmt: skip
+    Console().print(table(rows))
+    print("wrote", Report(rows, measured_with(args, agent), results, {}).save(args.out))
     return report_errors(results)
 
 

@@ -1,26 +1,39 @@
 """Train a world model on offline trajectories and save it as an agent.
 
 python scripts/train.py quick --out runs/quick
+python scripts/train.py base --out runs/base
+python scripts/train.py eb_jepa --training.steps 60     # EB-JEPA's own; meant for a GPU
 python scripts/train.py quick --data data/fixed.h5 --training.steps 2000
+python scripts/train.py vector --data data/pendulum.h5 --out runs/pendulum
 """
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import torch
 import tyro
 
-from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModelConfig, train
+from jepa_agent import Preset, TrainingConfig, Trajectories, WorldModelConfig, train
 from jepa_agent.agent import default_device
 from jepa_agent.console import TrainingDisplay, errors_in_one_line
+from jepa_agent.costs import CostConfig
+from jepa_agent.encoders import ImpalaConfig, PatchPoolConfig, VectorMLPConfig
 from jepa_agent.envs import CollectConfig, collect
+from jepa_agent.objective import LossWeights
 from jepa_agent.planners import CEMConfig
-from jepa_agent.training import Progress
+from jepa_agent.predictors import GRUConfig, ResidualMLPConfig
+from jepa_agent.training import RefinementConfig, env_of, world_shape
+from jepa_agent.world_model import ValueConfig
+
+HELD_OUT_DATA = {
+    "fixed": CollectConfig("mixed", "fixed", episodes=512, steps=60, seed=10_000),
+    "train": CollectConfig("mixed", "test", episodes=2048, steps=60, seed=10_000),
+}
+"""Trajectories that the diagnostics look at, by the layouts of the training data."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,7 @@ class Args:
     model: WorldModelConfig = field(default_factory=WorldModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     planner: CEMConfig = field(default_factory=CEMConfig)
+    cost: CostConfig = field(default_factory=CostConfig)
     data: Path | None = None
     """A trajectory file of scripts/collect.py."""
     out: Path = Path("runs/quick")
@@ -47,6 +61,74 @@ PRESETS = {
             training=TrainingConfig(steps=600),
         ),
     ),
+    "base": (
+        "Any layout, from the 966 train layouts, in under 30 minutes on two cores.",
+        Args(
+            collect=CollectConfig(
+                policy="mixed", layout="train", episodes=966 * 24, episodes_per_layout=24
+            ),
+            model=WorldModelConfig(
+                latent_dim=256,
+                encoder=PatchPoolConfig(),
+                predictor=ResidualMLPConfig(width=512),
+                value=ValueConfig(width=512, depth=2),
+            ),
+            training=TrainingConfig(
+                steps=2400,
+                groups=64,
+                windows=4,
+                within_context=True,
+                weights=LossWeights(context=1.0, value=1.0),
+                refinement=RefinementConfig(steps=1600),
+            ),
+            out=Path("runs/base"),
+        ),
+    ),
+    "eb_jepa": (
+        "EB-JEPA's model, losses, batch, data and planner (arXiv 2602.03604); meant for a GPU.",
+        Args(
+            collect=CollectConfig(
+                policy="reference",
+                layout="train",
+                episodes=1_200_000,
+                steps=16,
+                episodes_per_layout=1,
+            ),
+            model=WorldModelConfig(
+                chunk=1, latent_dim=512, encoder=ImpalaConfig(), predictor=GRUConfig()
+            ),
+            training=TrainingConfig(
+                steps=3125,
+                groups=384,
+                windows=1,
+                horizon=16,
+                unroll=8,
+                warmup=0.1,
+                weights=LossWeights(
+                    temporal_similarity=12.0, inverse_dynamics=1.0, value=0.0, context=0.0
+                ),
+            ),
+            planner=CEMConfig(horizon=90, candidates=200, iterations=20, elites=20),
+            cost=CostConfig(distance="latent"),
+            out=Path("runs/eb_jepa"),
+        ),
+    ),
+    "vector": (
+        "Any environment whose observations are vectors; --data names its trajectories.",
+        Args(
+            collect=CollectConfig(episodes=1),
+            model=WorldModelConfig(
+                latent_dim=64, encoder=VectorMLPConfig(), value=ValueConfig(width=256, depth=2)
+            ),
+            training=TrainingConfig(
+                steps=2000,
+                groups=4,
+                windows=64,
+                refinement=RefinementConfig(steps=2000, groups=8, windows=64),
+            ),
+            out=Path("runs/vector"),
+        ),
+    ),
 }
 
 
@@ -57,24 +139,26 @@ def main(args: Args) -> None:
         trajectories = Trajectories.load(args.data)
     else:
         trajectories = Trajectories.from_rollouts(*collect(args.collect))
-    preset = Preset(args.model, args.training, args.planner)
-    args.out.mkdir(parents=True, exist_ok=True)
-    with (args.out / "metrics.jsonl").open("w") as log, TrainingDisplay() as display:
-
-        def on_progress(progress: Progress, agent: JEPAAgent) -> None:
-            display.show(progress)
-            print(json.dumps(asdict(progress)), file=log, flush=True)
-            agent.save(args.out)
-
+    others = HELD_OUT_DATA.get(trajectories.metadata.get("env_kwargs", {}).get("layout"))
+    shape, _, _ = world_shape(env_of(trajectories), trajectories)
+    model = replace(
+        args.model,
+        **dict(zip(("observation_shape", "action_dim", "state_dim"), shape, strict=True)),
+    )
+    preset = Preset(model, args.training, args.planner, args.cost)
+    with TrainingDisplay() as display:
         try:
-            agent = train(trajectories, preset, device, on_progress)
+            train(
+                trajectories,
+                preset,
+                device,
+                lambda progress, _: display.show(progress),
+                args.out,
+                Trajectories.from_rollouts(*collect(others)) if others else None,
+            )
         except KeyboardInterrupt:
-            if log.tell():
-                print(f"interrupted; the last checkpoint is in {args.out}")
-            else:
-                print("interrupted before the first checkpoint")
+            print(f"interrupted; the same command goes on from the last state in {args.out}")
             raise SystemExit(130) from None
-    agent.save(args.out)
     print(f"trained in {time.perf_counter() - began:.0f} s, checkpoint and metrics in {args.out}")
     print(f"next: python scripts/evaluate.py --checkpoint {args.out}")
 

@@ -292,3 +292,33 @@ def test_action_bounds_are_read_off_an_environment() -> None:
     assert action_bounds(gym.make("Pendulum-v1")) == ActionBounds((-2.0,), (2.0,))
     with pytest.raises(ValueError, match=r"must be a Box of one dimension, got Discrete\(2\)"):
         action_bounds(gym.make("CartPole-v1"))
+
+
+def test_a_checkpoint_in_half_precision_takes_half_the_space(
+    default_agent: JEPAAgent, tmp_path: Path
+) -> None:
+    sizes = []
+    for name, half in (("whole", False), ("half", True)):
+        default_agent.save(tmp_path / name, half=half)
+        (weights,) = (tmp_path / name).glob("*.safetensors")
+        sizes.append(weights.stat().st_size)
+    assert sizes[1] < 0.6 * sizes[0]
+    again = JEPAAgent.load(tmp_path / "half")
+    for name, tensor in default_agent.model.state_dict().items():
+        restored = again.model.state_dict()[name]
+        assert restored.dtype == torch.float32
+        torch.testing.assert_close(restored, tensor, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_compiled_search_finds_the_same_plans(default_agent: JEPAAgent) -> None:
+    compiled = JEPAAgent.load("default")
+    compiled.compile()
+    observation, _ = default_agent.env.make().reset(seed=3)
+    plain, _ = default_agent.predict(observation)
+    same, _ = compiled.predict(observation)
+    np.testing.assert_allclose(same, plain, atol=1e-3)
+    torch.testing.assert_close(
+        compiled.last_plan.trace.costs[0], default_agent.last_plan.trace.costs[0],
+        rtol=1e-3, atol=1e-3,
+    )  # fmt: skip

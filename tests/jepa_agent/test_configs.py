@@ -133,3 +133,17 @@ def test_configs_are_frozen() -> None:
         name = dataclasses.fields(config)[0].name
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(config, name, None)
+
+
+def test_a_union_of_configs_is_told_by_its_fields() -> None:
+    from jepa_agent.encoders import ImpalaConfig, PatchPoolConfig
+    from jepa_agent.predictors import GRUConfig
+
+    config = WorldModelConfig(encoder=PatchPoolConfig(queries=5), predictor=GRUConfig())
+    assert from_dict(WorldModelConfig, json.loads(json.dumps(to_dict(config)))) == config
+    config = WorldModelConfig(encoder=ImpalaConfig((1, 2)))
+    assert from_dict(WorldModelConfig, json.loads(json.dumps(to_dict(config)))) == config
+    broken = to_dict(config)
+    broken["encoder"] = {"stacks": [1], "nonsense": 2}
+    with pytest.raises(ValueError, match="encoder must have the fields"):
+        from_dict(WorldModelConfig, broken)

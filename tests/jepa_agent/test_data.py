@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from jepa_agent import Trajectories
-from jepa_agent.data import Windows, WindowSampler
+from jepa_agent.data import Views, Windows, WindowSampler, encode_trajectories, shift_images
 from jepa_agent.trajectories import TrajectoryFileError, TrajectoryWriter, partial_path
 
 LENGTHS = (9, 4, 12, 7, 10)
@@ -225,3 +225,57 @@ def test_same_seed_same_windows_and_other_seeds_differ() -> None:
 def test_episodes_too_short_for_a_window_are_an_error() -> None:
     with pytest.raises(ValueError, match="4 chunks of 3 steps need episodes of 13 states, got at"):
         sampler(chunk=3, horizon=4)
+
+
+def test_encoded_trajectories_are_every_kth_state_and_the_actions_between() -> None:
+    """With the identity as encoder; an episode of four states is too short for a chunk of four."""
+    data, seen = uneven(), set()
+    for seed in range(20):
+        encoded = encode_trajectories(
+            data, lambda rows, states, context: torch.cat([states, context], dim=-1),
+            chunk=4, device=torch.device("cpu"), seed=seed,
+        )  # fmt: skip
+        assert len(encoded) == 4
+        assert encoded.states.dtype == np.float16
+        for piece in encoded.episodes():
+            episode, first = int(piece.states[0, 0]), int(piece.states[0, 1])
+            times = np.arange(first, LENGTHS[episode], 4)
+            np.testing.assert_array_equal(piece.states[:, 1], times)
+            np.testing.assert_array_equal(piece.states[:, 0], episode)
+            np.testing.assert_array_equal(
+                piece.states[:, 2:], np.tile(data.context[episode], (len(times), 1))
+            )
+            np.testing.assert_array_equal(piece.observations, piece.states[:, :2])
+            np.testing.assert_array_equal(piece.context[0], data.context[episode])
+            actions = piece.actions.reshape(-1, 4, 2)
+            np.testing.assert_array_equal(actions[..., 0], episode)
+            np.testing.assert_array_equal(actions[..., 1], times[:-1, None] + np.arange(4))
+            seen.add((episode, first))
+    assert {first for episode, first in seen if episode == 2} == {0, 1, 2, 3}
+    assert {first for episode, first in seen if episode == 3} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("offset", [(0, 0), (2, 0), (0, -1), (-3, 1), (9, 0)])
+def test_images_are_shifted_by_whole_pixels(offset: tuple[int, int]) -> None:
+    images = torch.arange(1, 2 * 4 * 5 * 3 + 1, dtype=torch.uint8).reshape(2, 4, 5, 3)
+    shifted = shift_images(images, torch.tensor(offset))
+    assert shifted.dtype == torch.uint8
+    right, down = offset
+    for row, column in np.ndindex(4, 5):
+        source = (row - down, column - right)
+        inside = 0 <= source[0] < 4 and 0 <= source[1] < 5
+        expected = images[:, source[0], source[1]] if inside else torch.zeros(2, 3)
+        torch.testing.assert_close(shifted[:, row, column].float(), expected.float())
+
+
+def test_views_are_rendered_stored_or_the_states() -> None:
+    data, rows = uneven(), torch.tensor([[3, 0], [1, 41]])
+    states, context = torch.as_tensor(data.states)[rows], torch.zeros(2, 1, 2)
+    device = torch.device("cpu")
+    assert torch.equal(Views(data, None, device)(rows, states, context), states)
+    stored = np.arange(42 * 6, dtype=np.uint8).reshape(42, 2, 3)
+    kept = dataclasses.replace(data, observations=stored)
+    seen = Views(kept, None, device)(rows, states, context)
+    np.testing.assert_array_equal(seen, stored[rows.numpy()])
+    rendered = Views(kept, lambda s, c: s + c + 1, device)(rows, states, context)
+    assert torch.equal(rendered, states + 1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 
 import pytest
@@ -175,3 +176,59 @@ def test_expectile_value_does_not_move_its_target() -> None:
     assert terms["next_states"].grad is None
     assert terms["target_goals"].grad is None
     assert terms["states"].grad is not None
+
+
+def unit(*shape: int, seed: int = 0) -> Tensor:
+    return torch.nn.functional.normalize(random(*shape, seed=seed), dim=-1)
+
+
+def test_the_context_loss_equals_a_plain_loop() -> None:
+    embedding, remembered, which = unit(3, 2, 4), unit(5, 4, seed=1), torch.tensor([4, 0, 2])
+    terms = []
+    for group, frame in itertools.product(range(3), range(2)):
+        match = [(embedding[group, frame] @ other / 0.5).exp().item() for other in remembered]
+        terms.append(math.log(sum(match) / match[which[group]]))
+    expected = sum(terms) / len(terms)
+    assert losses.context(embedding, remembered, which, 0.5).item() == pytest.approx(expected)
+
+
+def test_the_context_loss_wants_frames_at_their_own_context_and_far_from_others() -> None:
+    remembered, which = torch.eye(4, dtype=torch.float64), torch.arange(4)
+    apart = remembered[:, None].expand(4, 3, 4)
+    assert losses.context(apart, remembered, which, 0.1).item() < 1e-3
+    same = apart[:1].expand(4, 3, 4)
+    assert losses.context(same, same[:, 0], which, 0.1).item() == pytest.approx(math.log(4))
+    assert losses.context(apart, remembered, which.roll(1), 0.1).item() > 5.0
+    unseen = torch.zeros_like(remembered)
+    assert losses.context(apart, unseen, which, 0.1).item() == pytest.approx(math.log(4))
+
+
+def test_sigreg_is_small_for_a_gaussian_alone() -> None:
+    """Of N normal numbers its mean is that of a sum of squares of variance 1 / N each."""
+    directions = random(8, 32, seed=1)
+    gaussian = random(4000, 8)
+    small = losses.sigreg(gaussian, directions).item()
+    assert 0.1 < small < 3.0
+    for other in (
+        1.5 * gaussian,
+        gaussian + 0.3,
+        torch.zeros_like(gaussian),
+        gaussian[:, :1].expand(-1, 8),  # one direction only
+        gaussian.sign(),
+    ):
+        assert losses.sigreg(other, directions).item() > 5 * small
+
+
+def test_sigreg_equals_a_sum_over_frequencies() -> None:
+    latents, directions = random(5, 3), random(3, 2, seed=1)
+    total = 0.0
+    for direction in directions.T:
+        projected = latents @ (direction / direction.norm())
+        for k in range(17):
+            t = -5.0 + 10.0 * k / 16
+            window = math.exp(-0.5 * t * t)
+            real = sum(math.cos(t * x.item()) for x in projected) / 5 - window
+            imaginary = sum(math.sin(t * x.item()) for x in projected) / 5
+            share = 0.5 if k in (0, 16) else 1.0
+            total += share * 10.0 / 16 * window * (real**2 + imaginary**2)
+    assert losses.sigreg(latents, directions).item() == pytest.approx(5 * total / 2, rel=1e-5)

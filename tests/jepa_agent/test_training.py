@@ -1,19 +1,28 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, train
+from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModelConfig, train
 from jepa_agent.data import Windows
-from jepa_agent.envs import TwoRoomsEnv
-from jepa_agent.training import LossWeights, Progress, Trainer
+from jepa_agent.encoders import VectorMLPConfig
+from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
+from jepa_agent.evaluation import play
+from jepa_agent.objective import LossWeights
+from jepa_agent.planners import CEMConfig
+from jepa_agent.recording import record
+from jepa_agent.runs import RunError
+from jepa_agent.training import Progress, RefinementConfig, Trainer
 
 TERMS = {
     "prediction", "variance", "covariance", "temporal_similarity", "inverse_dynamics", "value",
@@ -111,6 +120,9 @@ CHANGES: dict[str, Any] = {
     "groups": 3,
     "windows": 9,
     "horizon": 3,
+    "unroll": 1,
+    "shift": 4,
+    "within_context": True,
     "learning_rate": 2e-3,
     "weight_decay": 0.5,
     "warmup": 1.0,
@@ -119,13 +131,17 @@ CHANGES: dict[str, Any] = {
     "expectile": 0.6,
     "ema": 0.5,
     "weights": LossWeights(value=3.0),
+    "refinement": RefinementConfig(steps=1, groups=2, windows=2, horizon=2),
     "bfloat16": True,
     "seed": 1,
 }
+UNSEEN = {"compiled", "diagnose_episodes", "diagnose_every", "temperature"}
+"""Settings that change no bit of this training."""
 
 
 def test_every_setting_changes_the_result(run: Run) -> None:
-    assert set(CHANGES) == {field.name for field in dataclasses.fields(TrainingConfig)}
+    names = {field.name for field in dataclasses.fields(TrainingConfig)}
+    assert set(CHANGES) == names - UNSEEN
     base = run()
     for name, value in CHANGES.items():
         assert differ(run(**{name: value}), base), name
@@ -133,10 +149,16 @@ def test_every_setting_changes_the_result(run: Run) -> None:
 
 def test_every_loss_weight_changes_the_result(run: Run) -> None:
     names = {field.name for field in dataclasses.fields(LossWeights)}
-    assert names == TERMS
+    assert names == TERMS | {"context", "sigreg"}
     base = run()
-    for name in names:
+    for name in TERMS:
         assert differ(run(weights=LossWeights(**{name: 0.0})), base), name
+    cool, warm = (
+        run(weights=LossWeights(context=1.0), temperature=temperature) for temperature in (0.1, 1.0)
+    )
+    assert differ(cool, base)
+    assert differ(cool, warm)
+    assert differ(run(weights=LossWeights(sigreg=1.0)), base)
 
 
 def test_the_probe_moves_nothing_but_itself(run: Run) -> None:
@@ -172,7 +194,7 @@ def test_the_objective_sees_what_the_states_look_like(trainer: Trainer) -> None:
     seen: list[tuple[Any, ...]] = []
     trainer.objective.register_forward_pre_hook(lambda _, arguments: seen.append(arguments))
     list(trainer.run())
-    ((model, images, batch),) = seen
+    ((model, images, batch, _),) = seen
     assert model is trainer.model
     layouts = batch.context.expand(*batch.states.shape[:3], 3)
     for index in np.ndindex(*batch.states.shape[:3]):
@@ -192,7 +214,7 @@ def evaluated(trainer: Trainer) -> Batch:
     batch = trainer.sampler.draw(2, 8, trainer.generator)
     batch = batch._replace(states=batch.states.double(), actions=batch.actions.double())
     images = TwoRoomsEnv.render_states(batch.states, batch.context.double())
-    return batch, objective(model, images, batch), model.encode(images)
+    return batch, objective(model, images, batch, Tensor()), model.encode(images)
 
 
 def assert_mean(term: Tensor, values: list[Tensor]) -> None:
@@ -293,11 +315,11 @@ def test_a_model_for_another_environment_is_rejected(
         train(tiny_trajectories, dataclasses.replace(tiny_preset, model=model))
 
 
-def test_an_environment_without_a_renderer_is_rejected(
+def test_data_that_hold_nothing_to_see_are_rejected(
     tiny_trajectories: Trajectories, tiny_preset: Preset
 ) -> None:
     metadata = {"env_id": "Pendulum-v1", "env_kwargs": {}}
-    with pytest.raises(ValueError, match="Pendulum-v1 must have a batched renderer"):
+    with pytest.raises(ValueError, match=r"Pendulum-v1 shows \(3,\) and has no batched renderer"):
         train(dataclasses.replace(tiny_trajectories, metadata=metadata), tiny_preset)
 
 
@@ -326,9 +348,167 @@ def test_data_that_do_not_name_their_environment_are_rejected(
         ({"warmup": -0.1}, "warmup"),
         ({"clip": 0.0}, "clip"),
         ({"ema": 1.5}, "ema"),
+        ({"unroll": 5}, r"unroll must be in \[0, horizon\], got 5 of 4"),
+        ({"shift": -1}, "shift must be at least 0"),
+        ({"temperature": 0.0}, "temperature must be > 0"),
     ],
     ids=str,
 )
 def test_impossible_settings_are_rejected(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainingConfig(**settings)
+
+
+# Refinement
+
+
+def test_refinement_moves_no_encoder(run: Run) -> None:
+    joint = run()
+    refined = run(refinement=RefinementConfig(steps=3, groups=2, windows=2, horizon=2))
+    moved = {name.split(".")[0] for name in joint if not torch.equal(joint[name], refined[name])}
+    assert moved == {"predictor", "value", "probe"}
+
+
+def test_refinement_lowers_its_own_loss(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    refinement = RefinementConfig(steps=100, groups=4, windows=4, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, steps=50, refinement=refinement)
+    log: list[Progress] = []
+    train(
+        tiny_trajectories,
+        dataclasses.replace(tiny_preset, training=training),
+        on_progress=lambda progress, _: log.append(progress),
+    )
+    assert [(p.step, p.steps) for p in log] == [(50, 150), (100, 150), (150, 150)]
+    assert "variance" not in log[1].losses
+    assert log[2].losses["prediction"] < log[1].losses["prediction"]
+
+
+def test_one_layout_is_too_few_for_the_context_loss(tiny_preset: Preset) -> None:
+    data = Trajectories.from_rollouts(*collect(CollectConfig(layout="fixed", episodes=8, steps=12)))
+    training = dataclasses.replace(tiny_preset.training, weights=LossWeights(context=1.0))
+    with pytest.raises(ValueError, match="needs data of several contexts"):
+        train(data, dataclasses.replace(tiny_preset, training=training))
+
+
+def test_what_is_remembered_of_a_context_moves_halfway(trainer: Trainer) -> None:
+    objective, which = trainer.objective, torch.tensor([3, 0])
+    first = torch.eye(2, objective.contexts.shape[1])
+    objective.remember(5.0 * first, which)
+    torch.testing.assert_close(objective.contexts[which], first)
+    objective.remember(first.flip(0), which)
+    torch.testing.assert_close(objective.contexts[which], (first + first.flip(0)) / 2**0.5)
+    assert (objective.contexts.norm(dim=-1) > 0).sum() == 2  # the others are untouched
+
+
+# Resuming
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("stop_at", [50, 60, 110])
+def test_an_interrupted_training_goes_on_with_the_same_bits(
+    stop_at: int, tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    """In joint training, at its end, and in refinement."""
+    refinement = RefinementConfig(steps=70, groups=2, windows=2, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, steps=60, refinement=refinement)
+    preset = dataclasses.replace(tiny_preset, training=training)
+
+    def interrupt(progress: Progress, _: JEPAAgent) -> None:
+        if progress.step >= stop_at:
+            raise KeyboardInterrupt
+
+    whole = train(tiny_trajectories, preset, folder=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_trajectories, preset, on_progress=interrupt, folder=tmp_path / "parts")
+    agent = train(tiny_trajectories, preset, folder=tmp_path / "parts")
+    assert not differ(agent.model.state_dict(), whole.model.state_dict())
+    steps = [[line["step"] for line in logged(tmp_path / name)] for name in ("whole", "parts")]
+    assert steps[0] == steps[1]
+
+
+def test_a_finished_training_is_only_loaded_again(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    first = train(tiny_trajectories, tiny_preset, folder=tmp_path)
+    again = train(
+        tiny_trajectories,
+        tiny_preset,
+        on_progress=lambda *_: pytest.fail("trained again"),
+        folder=tmp_path,
+    )
+    assert not differ(first.model.state_dict(), again.model.state_dict())
+
+
+def test_resuming_with_another_config_names_the_field(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    train(tiny_trajectories, tiny_preset, folder=tmp_path)
+    training = dataclasses.replace(tiny_preset.training, learning_rate=0.5)
+    with pytest.raises(RunError, match=r"training.learning_rate \(0.001 then, 0.5 now\)"):
+        train(
+            tiny_trajectories, dataclasses.replace(tiny_preset, training=training), folder=tmp_path
+        )
+
+
+# Diagnostics
+
+
+def test_diagnostics_are_logged_when_due(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    training = dataclasses.replace(
+        tiny_preset.training, steps=120, diagnose_every=100, diagnose_episodes=1
+    )
+    preset = dataclasses.replace(tiny_preset, training=training)
+    log: list[Progress] = []
+    train(
+        tiny_trajectories,
+        preset,
+        on_progress=lambda progress, _: log.append(progress),
+        folder=tmp_path,
+        held_out=tiny_trajectories,
+    )
+    assert [p.step for p in log if p.diagnostics is not None] == [100, 120]
+    written = logged(tmp_path)
+    assert written[1]["diagnostics"] == dataclasses.asdict(log[1].diagnostics)
+
+
+# Other worlds
+
+
+def test_a_world_without_a_renderer_is_learnt_from_its_own_observations(tmp_path: Path) -> None:
+    """Vectors, and images of frames stacked in time; the goal is set by hand."""
+    record(gym.make("Pendulum-v1"), tmp_path / "p.h5", episodes=16, steps=20, history=2)
+    trajectories = Trajectories.load(tmp_path / "p.h5")
+    preset = Preset(
+        model=WorldModelConfig(
+            observation_shape=(6,), action_dim=1, state_dim=6, latent_dim=8,
+            encoder=VectorMLPConfig(features=16, layers=1),
+        ),
+        training=TrainingConfig(
+            steps=2, groups=1, windows=16, horizon=2,
+            refinement=RefinementConfig(steps=1, groups=1, windows=4, horizon=2),
+        ),
+        planner=CEMConfig(horizon=2, candidates=8, iterations=2, elites=2),
+    )  # fmt: skip
+    agent = train(trajectories, preset, folder=tmp_path / "run")
+    agent = JEPAAgent.load(tmp_path / "run")
+    env = agent.env.make()
+    observation, _ = env.reset(seed=0)
+    assert observation.shape == (6,)
+    with pytest.raises(ValueError, match=r"must be a dict with 'desired_goal'.*agent.set_goal"):
+        agent.predict(observation)
+    agent.set_goal(np.float32([1, 0, 0, 1, 0, 0]))
+    action, _ = agent.predict(observation)
+    assert env.action_space.contains(action)
+    actions, _ = agent.predict(np.stack([observation, observation]))
+    assert actions.shape == (2, 1)
+    upright = play(agent, agent.env.make, range(3), success=lambda seen, _: bool(seen[3] > 0.5))
+    assert [episode.seed for episode in upright] == [0, 1, 2]
+    assert all(e.success_strict is None and e.optimal_steps is None for e in upright)

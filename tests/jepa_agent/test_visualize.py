@@ -10,7 +10,15 @@ import pytest
 
 from jepa_agent import JEPAAgent
 from jepa_agent.envs.drawing import to_array
-from jepa_agent.visualize import PANEL_HEIGHT, PLAN, TRAIL, VideoWriter, draw, imagined_paths
+from jepa_agent.visualize import (
+    PANEL_HEIGHT,
+    PLAN,
+    TRAIL,
+    VideoWriter,
+    draw,
+    energy_field,
+    imagined_paths,
+)
 
 WHITE = np.full((96, 128, 3), 255, dtype=np.uint8)
 PATH = np.array([[10.0, 10.0], [60.0, 20.0], [100.0, 80.0]])
@@ -105,3 +113,17 @@ def test_another_ending_is_rejected(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"must end in \.gif or \.mp4, got .*; rename it"):
         VideoWriter(tmp_path / "new" / name, 10)
     assert os.listdir(tmp_path) == []
+
+
+def test_the_energy_field_is_the_distance_from_every_state(default_agent: JEPAAgent) -> None:
+    line = np.arange(8, 60, 8, dtype=np.float32)
+    states, goal = np.stack(np.meshgrid(line, line), axis=-1), np.float32([48, 40])
+    context = np.float32([32, 18, 4])
+    field = energy_field(default_agent, states, goal, context)
+    assert field.shape == (7, 7)
+    assert np.unravel_index(field.argmin(), field.shape) == (4, 5)
+    assert field.min() < 0.3
+    assert field[4, 0] > field[4, 4] + 2  # in the other room
+    plain = energy_field(default_agent, states, goal, context, "latent")
+    assert plain.shape == (7, 7)
+    assert plain[4, 5] == pytest.approx(0.0, abs=1e-5)

@@ -9,8 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jepa_agent import WorldModel, WorldModelConfig
-from jepa_agent.encoders import PatchCNNConfig
-from jepa_agent.predictors import ResidualMLPConfig
+from jepa_agent.encoders import (
+    ImpalaConfig,
+    PatchCNNConfig,
+    PatchPoolConfig,
+    VectorMLPConfig,
+    make_encoder,
+)
+from jepa_agent.predictors import GRUConfig, ResidualMLPConfig
 from jepa_agent.world_model import ValueConfig
 
 SHAPES = [(), (4,), (2, 3), (2, 1, 3)]
@@ -194,3 +200,78 @@ def test_a_patch_larger_than_the_image_is_rejected(tiny_model_config: WorldModel
     encoder = dataclasses.replace(tiny_model_config.encoder, patch=66)
     with pytest.raises(ValueError, match="patch"):
         WorldModel(dataclasses.replace(tiny_model_config, encoder=encoder))
+
+
+# Other encoders and predictors
+
+
+@pytest.mark.parametrize("encoder", [PatchPoolConfig(features=8, queries=3), ImpalaConfig((2, 3))])
+@pytest.mark.parametrize("predictor", [ResidualMLPConfig(width=8), GRUConfig()])
+def test_every_encoder_goes_with_every_predictor(
+    tiny_model_config: WorldModelConfig, encoder: Any, predictor: Any
+) -> None:
+    model = make(dataclasses.replace(tiny_model_config, encoder=encoder, predictor=predictor))
+    latents = model.encode(images(2, 3))
+    assert latents.shape == (2, 3, LATENT)
+    torch.testing.assert_close(latents.std(dim=-1, correction=0), torch.ones(2, 3).double(),
+                               atol=1e-2, rtol=0)  # fmt: skip
+    assert (latents[0, 0] - latents[0, 1]).abs().max() > 1e-4
+    imagined = model.rollout(latents, random(2, 3, HORIZON, CHUNK))
+    assert imagined.shape == (2, 3, HORIZON, LATENT)
+
+
+def test_a_gru_passes_its_state_through_the_encoders_norm(
+    tiny_model_config: WorldModelConfig,
+) -> None:
+    config = dataclasses.replace(
+        tiny_model_config, encoder=ImpalaConfig((2,)), predictor=GRUConfig()
+    )
+    model = make(config)
+    with torch.no_grad():
+        model.encoder.norm.weight.fill_(3.0)
+    latent, actions = random(5, LATENT), random(5, CHUNK, seed=1)
+    expected = model.encoder.norm(model.predictor.cell(actions, latent))
+    assert torch.equal(model.predict(latent, actions), expected)
+    assert sum("norm" in name for name in model.state_dict()) == 2  # one weight and one bias
+
+
+def test_impala_scales_every_image_to_its_full_range(tiny_model_config: WorldModelConfig) -> None:
+    model = make(dataclasses.replace(tiny_model_config, encoder=ImpalaConfig((2,))))
+    image = images(1) // 8
+    torch.testing.assert_close(model.encode(image), model.encode(image * 4 + 3))
+
+
+def test_pooling_reads_the_place_of_what_a_query_attends_to() -> None:
+    """One query that scores the brightness of a patch reads off where the bright patch is."""
+    config = PatchPoolConfig(patch=13, features=1, queries=1, values=1, hidden=3)
+    encoder = make_encoder(config, (65, 65, 3), 2)
+    with torch.no_grad():
+        for layer in (encoder.patch_mlp[0], encoder.patch_mlp[2], encoder.patch_mlp[4]):
+            layer.weight.zero_()
+            layer.bias.zero_()
+        encoder.patch_mlp[0].weight.fill_(1.0)
+        encoder.patch_mlp[2].weight.fill_(1.0)
+        encoder.patch_mlp[4].weight[0] = 1.0  # the score; the value stays 0
+    seen: list[Tensor] = []
+    encoder.head[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for row, column in ((0, 0), (3, 1), (4, 4)):
+        image = torch.zeros(1, 65, 65, 3, dtype=torch.uint8)
+        image[:, 13 * row : 13 * row + 13, 13 * column : 13 * column + 13] = 255
+        encoder(image, torch.zeros(3), torch.ones(3))
+        expected = torch.tensor([[0.0, column / 2 - 1, row / 2 - 1]])  # the value, right, down
+        torch.testing.assert_close(seen[-1], expected)
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "message"),
+    [
+        (PatchCNNConfig(), (4,), r"PatchCNNConfig encodes images \(H, W, C\), got .*\(4,\)"),
+        (VectorMLPConfig(), (65, 65, 3), "VectorMLPConfig encodes vectors"),
+        (PatchPoolConfig(patch=66), (65, 65, 3), "patch must be at most the image's size 65 x 65"),
+    ],
+)
+def test_an_encoder_for_other_observations_is_an_error(
+    config: Any, shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_encoder(config, shape, 8)

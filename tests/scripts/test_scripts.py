@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jepa_agent import JEPAAgent, Preset, Trajectories
-from jepa_agent.training import Progress
+from jepa_agent import JEPAAgent, Trajectories
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TINY_TRAINING = [
     "quick", "--collect.episodes", "32", "--collect.steps", "30", "--training.steps", "2",
-    "--training.windows", "8", "--training.horizon", "2", "--device", "cpu",
+    "--training.windows", "8", "--training.horizon", "2", "--training.diagnose-episodes", "0",
+    "--device", "cpu",
 ]  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def exit_of(
 
     def run(script: str, *arguments: str) -> tuple[int | str | None, str]:
         monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(SCRIPTS)
         monkeypatch.setattr(sys, "argv", [script, *arguments])
         with pytest.raises(SystemExit) as caught:
             runpy.run_path(str(SCRIPTS / script), run_name="__main__")
@@ -108,7 +109,8 @@ def test_train_explains_its_presets(exit_of: Exit) -> None:
         ("train.py quick --collect.policy clever", "clever"),
         ("train.py quick --collect.episodes 8 --device toaster", "toaster"),
         ("train.py quick --collect.episodes 8 --collect.steps 4", "longer episodes"),
-        ("train.py quick --collect.episodes 8 --model.state-dim 3", "state_dim"),
+        ("train.py vector", "VectorMLPConfig encodes vectors"),
+        ("ablate.py world --only nonsense", "nonsense"),
     ],
 )
 def test_bad_arguments_end_in_a_clear_message(exit_of: Exit, arguments: str, named: str) -> None:
@@ -187,7 +189,7 @@ def test_train_writes_a_checkpoint_and_its_metrics(tmp_path: Path) -> None:
     assert "checkpoint and metrics in run" in printed
     (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(line)["step"] == 2
-    assert len(os.listdir(tmp_path / "run")) == 3
+    assert "state" in os.listdir(tmp_path / "run")
     agent = JEPAAgent.load(tmp_path / "run")
     assert agent.notes["training"]["steps"] == 2
     assert agent.env.kwargs == {"layout": "fixed"}
@@ -201,43 +203,42 @@ def test_train_reads_collected_data(tmp_path: Path) -> None:
     assert JEPAAgent.load(tmp_path / "run").notes["data"]["collect"]["layout"] == "test"
 
 
-def interrupt_after(
-    lines: int, train_script: ModuleType, agent: JEPAAgent, out: Path, capsys: Any
-) -> str:
-    """Press Ctrl-C after some lines of progress of scripts/train.py; what it says."""
+def test_an_interrupted_training_goes_on(
+    train_script: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", *TINY_TRAINING, "--out", str(tmp_path / "run")])
+    arguments = train_script.tyro.extras.overridable_config_cli(train_script.PRESETS)
 
-    def train(data: Trajectories, preset: Preset, device: str, on_progress: Any) -> None:
-        for line in range(1, lines + 1):
-            on_progress(Progress(50 * line, 600, 1.0, 1.0, {"probe": 1.0}, 1.0), agent)
+    def press_ctrl_c(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    train_script.train = train
-    collected = train_script.CollectConfig(episodes=16, steps=5)
-    with pytest.raises(SystemExit) as caught:
-        train_script.main(train_script.Args(collect=collected, out=out, device="cpu"))
+    with monkeypatch.context() as patch:
+        patch.setattr(train_script.TrainingDisplay, "show", press_ctrl_c)
+        with pytest.raises(SystemExit) as caught:
+            train_script.main(arguments)
     assert caught.value.code == 130
-    return capsys.readouterr().out
-
-
-def test_an_interrupted_training_keeps_its_last_checkpoint(
-    train_script: ModuleType,
-    tiny_agent: JEPAAgent,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    said = interrupt_after(2, train_script, tiny_agent, tmp_path / "run", capsys)
-    assert "interrupted; the last checkpoint is in" in said
+    assert "interrupted; the same command goes on from the last state in" in capsys.readouterr().out
+    train_script.main(arguments)
+    assert "trained in" in capsys.readouterr().out
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [50, 100]
-    assert JEPAAgent.load(tmp_path / "run").env == tiny_agent.env
+    assert [json.loads(line)["step"] for line in lines] == [2]
 
 
-def test_a_training_interrupted_at_once_promises_no_checkpoint(
-    train_script: ModuleType,
-    tiny_agent: JEPAAgent,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    said = interrupt_after(0, train_script, tiny_agent, tmp_path / "run", capsys)
-    assert "interrupted before the first checkpoint" in said
-    assert not (tmp_path / "run" / "config.json").exists()
+@pytest.mark.slow
+def test_ablations_are_resumable_and_make_one_table(tmp_path: Path) -> None:
+    arguments = (
+        "world", "--only", "ours", "latent distance", "--seeds", "0", "--minutes", "0.01",
+        "--episodes", "2", "--data-scale", "0.07", "--out", "runs", "--table", "table.md",
+    )  # fmt: skip
+    run("ablate.py", *arguments, cwd=tmp_path)
+    results = sorted((tmp_path / "runs").glob("*/result.json"))
+    written = [path.stat().st_mtime_ns for path in results]
+    assert len(results) == 2
+    run("ablate.py", *arguments, cwd=tmp_path)
+    assert [path.stat().st_mtime_ns for path in results] == written
+    table = (tmp_path / "table.md").read_text().splitlines()
+    assert [line.split(" | ")[0] for line in table[2:]] == ["| ours", "| latent distance"]
+    assert (tmp_path / "table.png").stat().st_size > 1000

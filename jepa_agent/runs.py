@@ -1,0 +1,125 @@
+"""A run's folder: its state, from which it goes on exactly, and its log."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from torch import Tensor
+
+from . import checkpoint
+
+
+class RunError(ValueError):
+    """A run cannot begin or go on in its folder."""
+
+
+class Run:
+    """Holds a folder for one process: saves states, appends to `metrics.jsonl`.
+
+    A run that was interrupted at any moment goes on from its last state: `restore` gives that
+    state, and drops the lines that were logged after it.
+
+    Args:
+        folder: created if missing.
+        config: JSON data that a resumed run must share.
+
+    Raises:
+        RunError: if another process holds the folder, or it holds a run with another config.
+    """
+
+    def __init__(self, folder: str | Path, config: dict[str, Any]) -> None:
+        self.folder, self.config = Path(folder), json.loads(json.dumps(config))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self.folder / ".lock")
+        self._log: IO[str] | None = None
+
+    def restore(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The tensors and the progress that `save` was last given, or None in a new folder."""
+        state = self.folder / "state"
+        if not (state / "config.json").exists():
+            return None
+        tensors, document = checkpoint.load(state)
+        changed = list(_differences(document["run"], self.config, ""))
+        if changed:
+            raise RunError(
+                f"a resumed run must have the config that it began with, {self.folder} differs in "
+                f"{'; '.join(changed)}; use these values again, or another --out"
+            )
+        self._keep_lines(document["lines"])
+        return tensors, document["progress"]
+
+    def save(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        """Make this the state to go on from; a crash while writing keeps the last one."""
+        path = self.folder / "metrics.jsonl"
+        lines = path.read_bytes().count(b"\n") if path.exists() else 0
+        checkpoint.save(
+            self.folder / "state", tensors,
+            {"run": self.config, "progress": progress, "lines": lines},
+        )  # fmt: skip
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append a line to `metrics.jsonl`."""
+        if self._log is None:
+            self._log = (self.folder / "metrics.jsonl").open("a")
+        print(json.dumps(record), file=self._log, flush=True)
+
+    def close(self) -> None:
+        """Give the folder back."""
+        for file in (self._log, self._lock):
+            if file is not None:
+                file.close()
+        self._log = None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _keep_lines(self, count: int) -> None:
+        path = self.folder / "metrics.jsonl"
+        if path.exists():
+            kept = path.read_bytes().splitlines(keepends=True)[:count]
+            temporary = path.with_suffix(".tmp")
+            temporary.write_bytes(b"".join(kept))
+            temporary.replace(path)
+
+
+def _differences(old: Any, new: Any, where: str) -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        found = []
+        for key in sorted({*old, *new}):
+            name = f"{where}.{key}" if where else key
+            found += _differences(old.get(key), new.get(key), name)
+        return found
+    return [] if old == new else [f"{where} ({old!r} then, {new!r} now)"]
+
+
+def _lock(path: Path) -> IO[str]:
+    """Open a file that only one process can hold; the system frees it when that process ends."""
+    file = path.open("a+")
+    try:
+        if os.name == "posix":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    except OSError:
+        file.close()
+        raise RunError(
+            f"only one run may write into a folder, {path.parent} is in use by another; wait for "
+            "it or choose another --out"
+        ) from None
+    return file
