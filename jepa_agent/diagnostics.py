@@ -126,8 +126,8 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
     """Rank correlation of two arrays (N,), or None of fewer than three pairs."""
     if len(first) < 3:
         return None
-    ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    ranks = np.stack([np.argsort(np.argsort(values)) for values in (first, second)])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
 def rank_me(latents: Tensor) -> float:

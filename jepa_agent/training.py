@@ -249,6 +249,7 @@ class Trainer:
         return self.step >= self.config.steps
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
+        modules: list[nn.Module]
         if self.refining:
             modules = [self.model.predictor, self.model.value, self.model.probe]
         else:

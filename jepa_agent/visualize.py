@@ -67,7 +67,8 @@ def energy_field(
     Returns:
         (...): chunks for "value", mean squared difference for "latent".
     """
-    render = agent.env.make().unwrapped.render_states
+    world: Any = agent.env.make().unwrapped
+    render = world.render_states
     flat = torch.as_tensor(states, device=agent.device).float().reshape(-1, states.shape[-1])
     points = torch.cat([flat, torch.as_tensor(goal, device=agent.device).float()[None]])
     where = torch.as_tensor(context, device=agent.device).float()
