@@ -51,6 +51,8 @@ class Args:
     """random, fixed, train, test or ood; by default the checkpoint's."""
     episodes: int = 300
     seed: int = 2_000_000
+    only: tuple[str, ...] = ()
+    """Planners of the `table`, by default all."""
     plot: Path | None = None
     """Where `budget` draws its figure (extra `plots`)."""
 
@@ -59,18 +61,14 @@ def main(args: Args) -> None:
     {"table": table, "budget": budget, "public": public}[args.what](args)
 
 
-def score(args: Args, planner: Planner, name: str, time_limit: int) -> tuple[Row, float]:
-    """A planner's row, and the milliseconds that an episode costs, 64 side by side."""
+def score(args: Args, planner: Planner, name: str, stops: bool = False) -> Row:
+    """A planner's row; with `stops`, episodes end at success."""
     agent = JEPAAgent.load(args.checkpoint)
     agent.planner = planner
     layout = args.layout or agent.env.kwargs["layout"]
-    make = partial(
-        agent.env.make, layout=layout, terminate_on_success=False, max_episode_steps=time_limit
-    )
-    began = time.perf_counter()
+    make = partial(agent.env.make, layout=layout, terminate_on_success=stops)
     episodes = play(agent, make, range(args.seed, args.seed + args.episodes))
-    milliseconds = 1000 * (time.perf_counter() - began) / args.episodes
-    return summarise(name, layout, episodes, measure_latency(agent, make, 30)), milliseconds
+    return summarise(name, layout, episodes, measure_latency(agent, make, 30))
 
 
 def sequences(planner: Planner) -> int:
@@ -85,9 +83,9 @@ def table(args: Args) -> None:
     """Every planner with its default settings, all 200 steps played."""
     print("| planner | sequences | success | end | strict | steps ratio | SPL | ms p50 / p95 |")
     print("|---|---|---|---|---|---|---|---|")
-    for name in PLANNERS:
+    for name in args.only or PLANNERS:
         planner = make_planner(name)
-        row, _ = score(args, planner, name, time_limit=200)
+        row = score(args, planner, name)
         print(
             f"| {name} | {sequences(planner)} | {100 * row.success:.1f} "
             f"({100 * row.success_low:.1f}-{100 * row.success_high:.1f}) | "
@@ -99,13 +97,13 @@ def table(args: Args) -> None:
 
 
 def budget(args: Args) -> None:
-    """CEM with less and less search, 100 steps played."""
+    """CEM with less and less search."""
     print("| candidates x iterations | success | SPL | ms per decision |\n|---|---|---|---|")
     rows = []
     for candidates, iterations in BUDGETS:
         elites = max(2, candidates // 8)
         planner = CEM(CEMConfig(candidates=candidates, iterations=iterations, elites=elites))
-        row, _ = score(args, planner, f"{candidates}x{iterations}", time_limit=100)
+        row = score(args, planner, f"{candidates}x{iterations}", stops=True)
         rows.append((candidates * iterations, row))
         print(
             f"| {candidates} x {iterations} | {100 * row.success:.1f} "
