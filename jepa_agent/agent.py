@@ -57,6 +57,12 @@ class AgentState:
     decision: np.ndarray
     planned: np.ndarray
 
+    def select(self, rows: np.ndarray) -> AgentState:
+        """The memory of some of the environments (k,), in that order."""
+        plan = self.plan[torch.as_tensor(rows, device=self.plan.device)]
+        numbers = (self.elapsed, self.episode, self.decision, self.planned)
+        return AgentState(plan, *(each[rows] for each in numbers))
+
 
 class JEPAAgent:
     """Plans in latent space to reach a goal, an observation of the state to be in.

@@ -156,17 +156,21 @@ def _play_batch(
     policy: Policy, envs: list[gym.Env], seeds: Sequence[int], success: Success | None
 ) -> list[Episode]:
     players = [_Player(env, seed, success) for env, seed in zip(envs, seeds, strict=True)]
-    state, start = None, True
-    while any(player.running for player in players):
-        batch = _stack([player.observation for player in players])
+    active, state, start = players, None, True
+    while any(player.running for player in active):
+        going_on = [row for row, player in enumerate(active) if player.running]
+        if len(going_on) < len(active) and (state is None or hasattr(state, "select")):
+            # No decisions for episodes that are over, if the policy's memory can do without them.
+            active = [active[row] for row in going_on]
+            state = None if state is None else state.select(np.array(going_on))
         actions, state = policy.predict(
-            batch,
+            _stack([player.observation for player in active]),
             state=state,
-            episode_start=np.full(len(players), start),
+            episode_start=np.full(len(active), start),
             deterministic=True,
         )
         start = False
-        for player, action in zip(players, actions, strict=True):
+        for player, action in zip(active, actions, strict=True):
             player.step(action)
     return [player.episode() for player in players]
 

@@ -322,3 +322,18 @@ def test_a_compiled_search_finds_the_same_plans(default_agent: JEPAAgent) -> Non
         compiled.last_plan.trace.costs[0], default_agent.last_plan.trace.costs[0],
         rtol=1e-3, atol=1e-3,
     )  # fmt: skip
+
+
+def test_a_selected_state_goes_on_as_if_the_others_were_there(tiny_agent: JEPAAgent) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (3, 2, 65, 65, 3), dtype=np.uint8)
+    batch = {"observation": images[:, 0], "desired_goal": images[:, 1]}
+    _, state = tiny_agent.predict(batch)
+    for _ in range(4):  # beyond a chunk
+        whole, next_state = tiny_agent.predict(batch, state)
+        rows = np.array([2, 0])
+        part, _ = tiny_agent.predict(
+            {key: value[rows] for key, value in batch.items()}, state.select(rows)
+        )
+        np.testing.assert_allclose(part, whole[rows], atol=1e-12)
+        state = next_state
