@@ -117,7 +117,7 @@ class JEPAAgent:
     def compile(self) -> None:
         """Compile the whole search, with CUDA graphs on a GPU; the next decisions are slow.
 
-        Off by default: on two CPU cores it gains nothing (docs/results.md).
+        A new number of environments compiles anew.
         """
         mode = "reduce-overhead" if self.device.type == "cuda" else None
         self._search = torch.compile(self._plan_from_latents, mode=mode, dynamic=False)

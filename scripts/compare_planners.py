@@ -129,7 +129,7 @@ def draw(path: Path, rows: list[tuple[int, Row]]) -> None:
     axes.errorbar(count, [row.success for _, row in rows], errors, marker="o", label="success")
     axes.plot(count, [row.spl for _, row in rows], marker="s", label="SPL")
     axes.set(xscale="log", xlabel="sequences per decision", ylim=(0, 1.02))
-    axes.legend()
+    axes.legend(loc="lower right")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
 
