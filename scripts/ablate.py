@@ -162,10 +162,10 @@ def run_world(args: Args, name: str, seed: int) -> dict[str, Any]:
     make = partial(agent.env.make, layout="test", terminate_on_success=False)
     row = summarise(name, "test", play(agent, make, range(3_000_000, 3_000_000 + args.episodes)))
     return {
+        **asdict(found),
         "success": row.success,
         "success_strict": row.success_strict,
         "steps_ratio": row.steps_ratio,
-        **asdict(found),
     }
 
 

@@ -311,6 +311,7 @@ def test_a_checkpoint_in_half_precision_takes_half_the_space(
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler uses what torch has deprecated
 def test_a_compiled_search_finds_the_same_plans(default_agent: JEPAAgent) -> None:
     compiled = JEPAAgent.load("default")
     compiled.compile()
