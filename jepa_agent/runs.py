@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from torch import Tensor
@@ -73,17 +72,6 @@ class Run:
             if file is not None:
                 file.close()
         self._log = None
-
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _keep_lines(self, count: int) -> None:
         path = self.folder / "metrics.jsonl"

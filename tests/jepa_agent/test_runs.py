@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,16 @@ from jepa_agent.runs import Run, RunError
 
 
 def test_a_new_folder_has_nothing_to_restore(tmp_path: Path) -> None:
-    with Run(tmp_path / "new", {}) as run:
+    with closing(Run(tmp_path / "new", {})) as run:
         assert run.restore() is None
 
 
 def test_a_state_comes_back_and_later_lines_go(tmp_path: Path) -> None:
-    with Run(tmp_path, {"a": (1, 2)}) as run:
+    with closing(Run(tmp_path, {"a": (1, 2)})) as run:
         run.log({"step": 1})
         run.save({"x": torch.arange(3)}, {"step": 1})
         run.log({"step": 2})
-    with Run(tmp_path, {"a": [1, 2]}) as run:
+    with closing(Run(tmp_path, {"a": [1, 2]})) as run:
         tensors, progress = run.restore()
         assert torch.equal(tensors["x"], torch.arange(3))
         assert progress == {"step": 1}
@@ -29,16 +30,19 @@ def test_a_state_comes_back_and_later_lines_go(tmp_path: Path) -> None:
 
 
 def test_a_changed_config_is_named(tmp_path: Path) -> None:
-    with Run(tmp_path, {"a": {"b": 1, "c": 2}, "d": 3}) as run:
+    with closing(Run(tmp_path, {"a": {"b": 1, "c": 2}, "d": 3})) as run:
         run.save({"x": torch.zeros(1)}, {})
-    with Run(tmp_path, {"a": {"b": 1, "c": 5}, "e": 3}) as run, pytest.raises(RunError) as error:
+    with (
+        closing(Run(tmp_path, {"a": {"b": 1, "c": 5}, "e": 3})) as run,
+        pytest.raises(RunError) as error,
+    ):
         run.restore()
     assert "a.c (2 then, 5 now); d (3 then, None now); e (None then, 3 now)" in str(error.value)
 
 
 def test_a_folder_belongs_to_one_process(tmp_path: Path) -> None:
     program = f"from jepa_agent.runs import Run; Run({str(tmp_path)!r}, {{}})"
-    with Run(tmp_path, {}):
+    with closing(Run(tmp_path, {})):
         other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
         assert other.returncode == 1
         assert "only one run may write into a folder" in other.stderr
