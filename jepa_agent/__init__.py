@@ -34,9 +34,9 @@ register(
 _LAZY = {
     "EnvSpec": "agent",
     "JEPAAgent": "agent",
-    "Preset": "training",
+    "Preset": "recipe",
     "Trajectories": "trajectories",
-    "TrainingConfig": "training",
+    "TrainingConfig": "recipe",
     "WorldModel": "world_model",
     "WorldModelConfig": "world_model",
     "train": "training",

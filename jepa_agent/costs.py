@@ -65,7 +65,7 @@ class PlanningCost:
         config = self._config
         imagined = imagine(self._model, self._latents, candidates)  # (B, N, H, D)
         if config.distance == "value":
-            way = (self._model.embed(imagined) - self._goals).norm(dim=-1)
+            way = self._model.way(self._model.embed(imagined), self._goals)
         else:
             way = (imagined - self._goals).square().mean(dim=-1)  # (B, N, H)
         if config.over == "last":

@@ -68,59 +68,48 @@ def inverse_dynamics(predicted: Tensor, actions: Tensor) -> Tensor:
     return F.mse_loss(predicted, actions)
 
 
-def context(embedding: Tensor, remembered: Tensor, which: Tensor, temperature: float) -> Tensor:
-    """InfoNCE: every frame must find its own context among all of the data.
+def context(embedding: Tensor, remembered: Tensor, which: Tensor) -> Tensor:
+    """Every frame must find its own context among all of the data.
 
-    Contexts are compared by what is remembered of each (a memory bank, 1805.01978), so that the
-    nearest of them, which are the hardest to tell apart, are there in every batch.
+    A softmax over squared distances to the contexts' prototypes (prototypical networks,
+    1703.05175). The prototype of a context is the mean of its frames, and for its own frames the
+    mean of the other windows. Of contexts that are not in the batch it is what is remembered (a
+    memory bank, 1805.01978), so that the nearest of them, the hardest to tell apart, are always
+    there; of those that are, gradients move both sides.
 
     Args:
-        embedding: unit vectors (G, ..., E) of frames in G contexts.
-        remembered: unit vectors (C, E) of all contexts, or zeros of those not seen yet.
+        embedding: (G, R, T, E) of T frames in R >= 2 windows of G contexts.
+        remembered: prototypes (C, E) of all contexts.
         which: (G,), the contexts' numbers.
-        temperature: of the softmax over contexts.
     """
-    similarity = embedding @ remembered.T / temperature  # (G, ..., C)
-    label = which.reshape(-1, *[1] * (embedding.ndim - 2)).expand(embedding.shape[:-1])
-    return F.cross_entropy(similarity.flatten(0, -2), label.flatten())
+    groups, windows, frames, _ = embedding.shape
+    window = embedding.mean(dim=2)  # (G, R, E)
+    everything = window.sum(dim=1)
+    others = (everything[:, None] - window) / (windows - 1)
+    prototypes = remembered.index_copy(0, which, everything / windows)
+
+    def closeness(prototype: Tensor, product: Tensor) -> Tensor:
+        # minus half the squared distance, less what all contexts of a frame have in common
+        return product - 0.5 * prototype.square().sum(dim=-1)
+
+    flat = embedding.flatten(0, 2)  # (N, E)
+    logits = closeness(prototypes, flat @ prototypes.T)  # (N, C)
+    own = closeness(others[:, :, None], (embedding * others[:, :, None]).sum(dim=-1))
+    label = which[:, None, None].expand(groups, windows, frames).reshape(-1, 1)
+    logits = logits.scatter(1, label, own.reshape(-1, 1))
+    return F.cross_entropy(logits, label[:, 0])
 
 
-def expectile_value(
-    states: Tensor,
-    goals: Tensor,
-    next_states: Tensor,
-    target_goals: Tensor,
-    is_goal: Tensor,
-    discount: float,
-    expectile: float,
-) -> Tensor:
-    """Expectile regression of V(s, g) = -|phi(s) - phi(g)| on its Bellman target, without rewards.
+def shortest_way(steps: Tensor, apart: Tensor, penalty: float) -> Tensor:
+    """The largest distance under which no chunk goes further than 1 (QRL, 2304.01203).
 
-    The target is `-1 + discount * V(s', g)` from the target embedding, and 0 where the state is
-    the goal. An expectile near 1 takes the best of the actions seen (IQL, 2110.06169).
+    Of all metrics in which one chunk of actions covers at most 1, the pointwise largest is the
+    length of the shortest way. So pairs are pushed apart, and chunks that are too long penalised:
+    no rewards, no bootstrapping, no discount.
 
     Args:
-        states: phi of states (G, S, E), in G groups of one layout each.
-        goals: phi of goals (G, M, E); every state of a group meets every goal of it.
-        next_states: target embedding of the successors (G, S, E).
-        target_goals: target embedding of the goals (G, M, E).
-        is_goal: boolean, broadcastable to (G, S, M): the state itself is the goal.
-        discount: per chunk.
-        expectile: in (0.5, 1).
+        steps: learned distances between states one chunk apart.
+        apart: learned distances between states of one context, near and far.
+        penalty: of the constraint.
     """
-    value = -pairwise_distance(states, goals)
-    target = -1.0 - discount * pairwise_distance(next_states, target_goals)
-    target = torch.where(is_goal, torch.zeros_like(target), target)
-    error = target.detach() - value
-    weight = torch.where(error > 0, expectile, 1.0 - expectile)
-    return (weight * error.square()).mean()
-
-
-def pairwise_distance(first: Tensor, second: Tensor) -> Tensor:
-    """Euclidean distances (G, S, M) of all pairs of (G, S, E) and (G, M, E)."""
-    square = (
-        first.square().sum(dim=-1, keepdim=True)
-        + second.square().sum(dim=-1).unsqueeze(-2)
-        - 2.0 * first @ second.transpose(-1, -2)
-    )
-    return torch.sqrt(square.clamp_min(1e-6))
+    return penalty * F.relu(steps - 1.0).square().mean() - apart.mean()

@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import losses
 from .data import Windows
 from .predictors import mlp
+from .recipe import TrainingConfig
 from .world_model import WorldModel
-
-if TYPE_CHECKING:
-    from .training import TrainingConfig
 
 CONTEXT_DIM = 32
 """Size of the embedding that identifies a context."""
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """The coefficients of the loss terms; what has the weight 0 is not computed.
-
-    Args:
-        prediction: latents imagined from the first frame against those encoded.
-        variance, covariance: against collapse.
-        sigreg: against collapse, in their place.
-        temporal_similarity: consecutive latents are close.
-        inverse_dynamics: actions can be read off consecutive latents.
-        value: the learned length of the way.
-        context: windows of one context (layout) are told from those of the others.
-    """
-
-    prediction: float = 1.0
-    variance: float = 16.0
-    covariance: float = 8.0
-    sigreg: float = 0.0
-    temporal_similarity: float = 0.1
-    inverse_dynamics: float = 10.0
-    value: float = 0.2
-    context: float = 0.0
+PAIRINGS = 4
+"""Other windows of its group that a window is compared with by the value."""
 
 
 class Objective(nn.Module):
@@ -56,7 +27,6 @@ class Objective(nn.Module):
         shape = model.config
         self.config = config
         self.inverse_dynamics = mlp(2 * shape.latent_dim, 256, 2, shape.chunk * shape.action_dim)
-        self.value_target = copy.deepcopy(model.value).requires_grad_(False)
         self.context = mlp(shape.latent_dim, 256, 1, CONTEXT_DIM)
         self.register_buffer("contexts", torch.zeros(num_contexts, CONTEXT_DIM))
 
@@ -97,10 +67,8 @@ class Objective(nn.Module):
         if weights.value:
             terms["value"] = self._value(model, latents)
         if weights.context:
-            embedding = F.normalize(self.context(latents).float(), dim=-1)  # (G, R, H + 1, E)
-            terms["context"] = losses.context(
-                embedding, self.contexts, batch.which, self.config.temperature
-            )
+            embedding = self.context(latents).float()  # (G, R, H + 1, E)
+            terms["context"] = losses.context(embedding, self.contexts, batch.which)
             self.remember(embedding.detach().mean(dim=(1, 2)), batch.which)
         terms["probe"] = self._probe(model, latents, batch.states)
         return terms
@@ -131,9 +99,9 @@ class Objective(nn.Module):
     @torch.no_grad()
     def remember(self, embedding: Tensor, which: Tensor) -> None:
         """Move what is remembered of some contexts halfway to their new embedding (G, E)."""
-        moved = self.contexts[which] + F.normalize(embedding, dim=-1)
+        moved = 0.5 * (self.contexts[which] + embedding)
         # a new tensor: the old one is still needed for the gradient
-        self.contexts = self.contexts.index_copy(0, which, F.normalize(moved, dim=-1))
+        self.contexts = self.contexts.index_copy(0, which, moved)
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""
@@ -144,27 +112,11 @@ class Objective(nn.Module):
         )
 
     def _value(self, model: WorldModel, latents: Tensor) -> Tensor:
-        """Every state against every state of its group as goal."""
-        windows, frames = latents.shape[1:3]
+        """One chunk is at most 1; windows of a group are apart."""
         phi = model.embed(latents).float()  # (G, R, H + 1, E)
-        with torch.no_grad():
-            target = self.value_target(latents).float()
-        numbers = torch.arange(windows * frames, device=latents.device).reshape(windows, frames)
-        sources = numbers[:, :-1].reshape(-1)
-        return losses.expectile_value(
-            states=phi[:, :, :-1].flatten(1, 2),
-            goals=phi.flatten(1, 2),
-            next_states=target[:, :, 1:].flatten(1, 2),
-            target_goals=target.flatten(1, 2),
-            is_goal=sources[:, None] == numbers.reshape(-1),
-            discount=self.config.discount,
-            expectile=self.config.expectile,
+        others = range(1, min(phi.shape[1], 1 + PAIRINGS))
+        return losses.shortest_way(
+            steps=model.way(phi[:, :, :-1], phi[:, :, 1:]),
+            apart=torch.stack([model.way(phi, phi.roll(shift, dims=1)) for shift in others]),
+            penalty=self.config.penalty,
         )
-
-    @torch.no_grad()
-    def update_target(self, model: WorldModel) -> None:
-        """Move the value's target towards it."""
-        for slow, fast in zip(
-            self.value_target.parameters(), model.value.parameters(), strict=True
-        ):
-            slow.lerp_(fast, self.config.ema)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,154 +20,17 @@ from torch import Tensor, nn
 
 from .agent import EnvSpec, JEPAAgent, action_bounds
 from .configs import to_dict
-from .costs import CostConfig
 from .data import Renderer, Views, Windows, WindowSampler, encode_trajectories, shift_images
 from .diagnostics import Diagnostics, diagnose
-from .objective import LossWeights, Objective
-from .planners import CEM, ActionBounds, CEMConfig
+from .objective import Objective
+from .planners import CEM, ActionBounds
+from .recipe import Preset, RefinementConfig, TrainingConfig
 from .runs import Run
 from .trajectories import Trajectories
 from .world_model import WorldModel, WorldModelConfig
 
 PROJECTIONS = 64
 """Random directions on which SIGReg looks at a batch."""
-
-
-@dataclass(frozen=True)
-class RefinementConfig:
-    """Training of predictor and value on the latents of the frozen encoder.
-
-    Args:
-        steps: optimiser steps; 0 leaves it out.
-        groups: contexts (layouts) per batch.
-        windows: trajectory windows per context; the value learns from all pairs of their states.
-        horizon: chunks per window.
-        learning_rate: peak of AdamW's cosine schedule.
-    """
-
-    steps: int = 0
-    groups: int = 32
-    windows: int = 32
-    horizon: int = 4
-    learning_rate: float = 1e-3
-
-    def __post_init__(self) -> None:
-        least = {"steps": 0, "groups": 1, "windows": 1, "horizon": 1}
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if value < bound:
-                raise ValueError(
-                    f"refinement.{name} must be at least {bound}, got {value}; raise it"
-                )
-        if not self.learning_rate > 0:
-            raise ValueError(
-                f"refinement.learning_rate must be > 0, got {self.learning_rate}; raise it"
-            )
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How a world model is trained.
-
-    Args:
-        steps: optimiser steps.
-        groups: contexts (layouts) per batch.
-        windows: trajectory windows per context.
-        horizon: chunks per window, predicted autoregressively from its first frame.
-        unroll: chunks of them that are predicted; 0 for all.
-        shift: every batch of images is moved by up to so many pixels on both axes, so that the
-            encoder learns walls at places where no layout has them.
-        learning_rate: peak of AdamW's cosine schedule.
-        weight_decay: of AdamW.
-        warmup: share of the steps that the learning rate rises.
-        clip: largest gradient norm of encoder, predictor and value, each.
-        discount: of the value, per chunk.
-        expectile: of the value regression.
-        ema: rate per step at which the value's target follows it.
-        within_context: variance and covariance look at what differs within a context alone, so
-            that the latent cannot satisfy them by a random code for every context.
-        temperature: of the context's softmax.
-        weights: coefficients of the loss terms.
-        refinement: what follows joint training.
-        diagnose_every: steps between diagnostics, where there are held-out data.
-        diagnose_episodes: episodes planned for them.
-        bfloat16: autocast to bfloat16; by default on GPUs.
-        compiled: compile the objective (`torch.compile`); by default on GPUs.
-        seed: of parameters, data order and everything else.
-    """
-
-    steps: int = 1000
-    groups: int = 4
-    windows: int = 64
-    horizon: int = 4
-    unroll: int = 0
-    shift: int = 0
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-5
-    warmup: float = 0.05
-    clip: float = 2.0
-    discount: float = 0.98
-    expectile: float = 0.95
-    ema: float = 0.02
-    within_context: bool = False
-    temperature: float = 0.1
-    weights: LossWeights = field(default_factory=LossWeights)
-    refinement: RefinementConfig = field(default_factory=RefinementConfig)
-    diagnose_every: int = 500
-    diagnose_episodes: int = 32
-    bfloat16: bool | None = None
-    compiled: bool | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "groups", "windows", "horizon", "diagnose_every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}; raise it")
-        if self.groups * self.windows < 16:
-            raise ValueError(
-                "groups * windows must be at least 16 for the batch statistics, got "
-                f"{self.groups} * {self.windows}; raise one of them"
-            )
-        if not (self.learning_rate > 0 and self.weight_decay >= 0 and self.clip > 0):
-            raise ValueError(
-                "learning_rate and clip must be > 0 and weight_decay >= 0, got "
-                f"{self.learning_rate}, {self.clip} and {self.weight_decay}; change them"
-            )
-        if not (0 <= self.warmup <= 1 and 0 < self.ema <= 1):
-            raise ValueError(
-                f"warmup must be in [0, 1] and ema in (0, 1], got {self.warmup} and {self.ema}; "
-                "change them"
-            )
-        if not 0.5 < self.expectile < 1.0 or not 0.0 < self.discount < 1.0:
-            raise ValueError(
-                "expectile must be in (0.5, 1) and discount in (0, 1), got "
-                f"{self.expectile} and {self.discount}; change them"
-            )
-        if self.shift < 0:
-            raise ValueError(f"shift must be at least 0 pixels, got {self.shift}; raise it")
-        if not 0 <= self.unroll <= self.horizon:
-            raise ValueError(
-                f"unroll must be in [0, horizon], got {self.unroll} of {self.horizon}; change it"
-            )
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be > 0, got {self.temperature}; raise it")
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A model's shape, its training and its planner, chosen together.
-
-    Args:
-        model: the world model's shape.
-        training: how it is trained.
-        planner: the search that its agent uses.
-        cost: what that search minimises.
-    """
-
-    model: WorldModelConfig = field(default_factory=WorldModelConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    planner: CEMConfig = field(default_factory=CEMConfig)
-    cost: CostConfig = field(default_factory=CostConfig)
 
 
 @dataclass(frozen=True)
@@ -331,7 +194,6 @@ class Trainer:
         for module in (self.model.encoder, self.model.predictor, self.model.value):
             nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
         self.optimizer.step()
-        self.objective.update_target(self.model)
         self.step += 1
         return {name: term.detach() for name, term in terms.items()}
 

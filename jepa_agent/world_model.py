@@ -15,21 +15,30 @@ from .predictors import PredictorConfig, ResidualMLPConfig, make_predictor, mlp
 class ValueConfig:
     """The embedding phi whose distances learn the length of the way.
 
+    The distance is the sum of the Euclidean distances of the embedding's blocks. One block can
+    only learn a Euclidean space; sums of several also hold trees, as rooms joined by doors are.
+
     Args:
         width: hidden units per layer.
         depth: hidden layers.
         dim: size of the embedding.
+        blocks: equal parts of the embedding.
     """
 
     width: int = 256
     depth: int = 1
     dim: int = 64
+    blocks: int = 16
 
     def __post_init__(self) -> None:
-        if min(self.width, self.depth, self.dim) < 1:
+        if min(self.width, self.depth, self.dim, self.blocks) < 1:
             raise ValueError(
-                f"width, depth and dim must be positive, got {self.width}, {self.depth} and "
-                f"{self.dim}; raise them"
+                f"width, depth, dim and blocks must be positive, got {self.width}, {self.depth}, "
+                f"{self.dim} and {self.blocks}; raise them"
+            )
+        if self.dim % self.blocks:
+            raise ValueError(
+                f"dim must be a multiple of blocks, got {self.dim} and {self.blocks}; change one"
             )
 
 
@@ -115,8 +124,13 @@ class WorldModel(nn.Module):
         return self.value(latents)
 
     def distance(self, latents: Tensor, goals: Tensor) -> Tensor:
-        """Learned way in chunks (...) from latents to goal latents, |phi(z) - phi(g)|."""
-        return (self.embed(latents) - self.embed(goals)).norm(dim=-1)
+        """Learned way in chunks (...) from latents to goal latents (..., D)."""
+        return self.way(self.embed(latents), self.embed(goals))
+
+    def way(self, start: Tensor, end: Tensor) -> Tensor:
+        """Learned way in chunks (...) between value embeddings (..., E)."""
+        blocks = (start - end).unflatten(-1, (self.config.value.blocks, -1))
+        return blocks.norm(dim=-1).sum(dim=-1)
 
     def locate(self, latents: Tensor) -> Tensor:
         """Compact states (..., S) read off latents by the probe, in the environment's units."""

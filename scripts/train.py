@@ -23,10 +23,10 @@ from jepa_agent.console import TrainingDisplay, errors_in_one_line
 from jepa_agent.costs import CostConfig
 from jepa_agent.encoders import ImpalaConfig, PatchPoolConfig, VectorMLPConfig
 from jepa_agent.envs import CollectConfig, collect
-from jepa_agent.objective import LossWeights
 from jepa_agent.planners import CEMConfig
 from jepa_agent.predictors import GRUConfig, ResidualMLPConfig
-from jepa_agent.training import RefinementConfig, env_of, world_shape
+from jepa_agent.recipe import LossWeights, RefinementConfig
+from jepa_agent.training import env_of, world_shape
 from jepa_agent.world_model import ValueConfig
 
 HELD_OUT_DATA = {
@@ -78,8 +78,8 @@ PRESETS = {
                 groups=64,
                 windows=4,
                 within_context=True,
-                weights=LossWeights(context=1.0, value=1.0),
-                refinement=RefinementConfig(steps=1600),
+                weights=LossWeights(temporal_similarity=1.0, value=1.0, context=1.0),
+                refinement=RefinementConfig(steps=1600, groups=64, windows=16),
             ),
             out=Path("runs/base"),
         ),

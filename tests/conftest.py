@@ -29,7 +29,7 @@ def tiny_model_config() -> WorldModelConfig:
         latent_dim=8,
         encoder=PatchCNNConfig(patch=16, channels=(4, 4), hidden=16),
         predictor=ResidualMLPConfig(width=16, depth=1),
-        value=ValueConfig(width=16, depth=1, dim=4),
+        value=ValueConfig(width=16, depth=1, dim=4, blocks=2),
     )
 
 

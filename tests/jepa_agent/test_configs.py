@@ -11,7 +11,7 @@ from jepa_agent import EnvSpec, Preset, TrainingConfig, WorldModelConfig
 from jepa_agent.configs import from_dict, to_dict
 from jepa_agent.encoders import PatchCNNConfig
 from jepa_agent.planners import ActionBounds, CEMConfig
-from jepa_agent.training import LossWeights
+from jepa_agent.recipe import LossWeights
 
 
 @dataclass(frozen=True)

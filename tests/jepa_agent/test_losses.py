@@ -99,108 +99,61 @@ def test_temporal_similarity_is_zero_for_still_latents_and_stills_moving_ones() 
     assert losses.temporal_similarity(moved) < losses.temporal_similarity(latents)
 
 
-def test_pairwise_distance_equals_cdist() -> None:
-    first, second = random(2, 5, 3), random(2, 7, 3, seed=1)
-    distances = losses.pairwise_distance(first, second)
-    torch.testing.assert_close(distances, torch.cdist(first, second))
+def test_shortest_way_equals_a_plain_loop() -> None:
+    steps, apart = random(3, 4).abs() * 2, random(5, 6).abs()
+    expected = sum(max(0.0, step.item() - 1.0) ** 2 for step in steps.flatten()) / 12 * 7.0
+    expected -= sum(way.item() for way in apart.flatten()) / 30
+    assert losses.shortest_way(steps, apart, 7.0).item() == pytest.approx(expected)
 
 
-def test_pairwise_distance_of_equal_points_is_tiny_and_has_a_gradient() -> None:
-    points = random(1, 4, 3).requires_grad_(True)
-    distances = losses.pairwise_distance(points, points)
-    assert distances[0].diagonal().max().item() <= 1e-3
-    distances.sum().backward()
-    assert points.grad is not None
-    assert points.grad.isfinite().all()
-
-
-def value_terms() -> dict[str, Tensor]:
-    """Two groups of three states and four goals; state 1 is goal 2."""
-    is_goal = torch.zeros(3, 4, dtype=torch.bool)
-    is_goal[1, 2] = True
-    return {
-        "states": random(2, 3, 5),
-        "goals": random(2, 4, 5, seed=1),
-        "next_states": random(2, 3, 5, seed=2),
-        "target_goals": random(2, 4, 5, seed=3),
-        "is_goal": is_goal,
-    }
-
-
-@pytest.mark.parametrize("expectile", [0.6, 0.95])
-@pytest.mark.parametrize("discount", [0.5, 0.98])
-def test_expectile_value_equals_a_plain_loop(discount: float, expectile: float) -> None:
-    terms = value_terms()
-    expected = 0.0
-    for g, s, m in itertools.product(range(2), range(3), range(4)):
-        value = -(terms["states"][g, s] - terms["goals"][g, m]).norm().item()
-        target = 0.0
-        if not terms["is_goal"][s, m]:
-            way = (terms["next_states"][g, s] - terms["target_goals"][g, m]).norm().item()
-            target = -1.0 - discount * way
-        error = target - value
-        expected += (expectile if error > 0 else 1.0 - expectile) * error**2 / 24
-    loss = losses.expectile_value(**terms, discount=discount, expectile=expectile)
-    assert loss.item() == pytest.approx(expected)
-
-
-def line(*places: float) -> Tensor:
-    return torch.tensor(places, dtype=torch.float64).reshape(1, -1, 1)
-
-
-def line_loss(states: Tensor) -> Tensor:
-    """A goal at 0 and a successor at 3: with discount 0.5 the way is 1 + 0.5 * 3 = 2.5."""
-    no_goal = torch.zeros(1, 1, dtype=torch.bool)
-    return losses.expectile_value(states, line(0.0), line(3.0), line(0.0), no_goal, 0.5, 0.9)
-
-
-def test_expectile_value_is_zero_where_the_bellman_equation_holds() -> None:
-    assert line_loss(line(2.5)).item() == pytest.approx(0.0, abs=1e-12)
-
-
-def test_expectile_value_moves_distances_to_their_targets() -> None:
-    assert descend(line_loss, line(4.0), 0.1).item() < 4.0
-    assert descend(line_loss, line(1.0), 0.1).item() > 1.0
-
-
-def test_expectile_value_prefers_the_shorter_ways() -> None:
-    assert line_loss(line(3.5)).item() == pytest.approx(9.0 * line_loss(line(1.5)).item())
-
-
-def test_expectile_value_does_not_move_its_target() -> None:
-    terms = value_terms()
-    for name in ("next_states", "target_goals"):
-        terms[name].requires_grad_(True)
-    terms["states"].requires_grad_(True)
-    losses.expectile_value(**terms, discount=0.9, expectile=0.9).backward()
-    assert terms["next_states"].grad is None
-    assert terms["target_goals"].grad is None
-    assert terms["states"].grad is not None
-
-
-def unit(*shape: int, seed: int = 0) -> Tensor:
-    return torch.nn.functional.normalize(random(*shape, seed=seed), dim=-1)
+def test_shortest_way_learns_the_length_of_a_row_of_chunks() -> None:
+    """Nine places, each one chunk from the next: the ends come to be eight chunks apart."""
+    places = (0.1 * random(9, 4)).requires_grad_(True)
+    optimizer = torch.optim.Adam([places], lr=0.01)
+    others = ~torch.eye(9, dtype=torch.bool)
+    for _ in range(2000):
+        steps = (places[1:] - places[:-1]).norm(dim=-1)
+        apart = (places[:, None] - places)[others].norm(dim=-1)
+        optimizer.zero_grad()
+        losses.shortest_way(steps, apart, 1000.0).backward()
+        optimizer.step()
+    assert (places[0] - places[-1]).norm().item() == pytest.approx(8.0, rel=0.02)
 
 
 def test_the_context_loss_equals_a_plain_loop() -> None:
-    embedding, remembered, which = unit(3, 2, 4), unit(5, 4, seed=1), torch.tensor([4, 0, 2])
+    embedding, remembered = random(3, 2, 4, 5), random(6, 5, seed=1)
+    which = torch.tensor([4, 0, 2])
     terms = []
-    for group, frame in itertools.product(range(3), range(2)):
-        match = [(embedding[group, frame] @ other / 0.5).exp().item() for other in remembered]
-        terms.append(math.log(sum(match) / match[which[group]]))
-    expected = sum(terms) / len(terms)
-    assert losses.context(embedding, remembered, which, 0.5).item() == pytest.approx(expected)
+    for g, r, t in itertools.product(range(3), range(2), range(4)):
+        frame, prototypes = embedding[g, r, t], list(remembered)
+        for other, number in enumerate(which):
+            prototypes[number] = embedding[other].mean(dim=(0, 1))
+        prototypes[which[g]] = embedding[g, 1 - r].mean(dim=0)  # the window's own frames left out
+        match = [math.exp(-0.5 * (frame - p).square().sum().item()) for p in prototypes]
+        terms.append(math.log(sum(match) / match[which[g]]))
+    loss = losses.context(embedding, remembered, which)
+    assert loss.item() == pytest.approx(sum(terms) / len(terms))
 
 
 def test_the_context_loss_wants_frames_at_their_own_context_and_far_from_others() -> None:
-    remembered, which = torch.eye(4, dtype=torch.float64), torch.arange(4)
-    apart = remembered[:, None].expand(4, 3, 4)
-    assert losses.context(apart, remembered, which, 0.1).item() < 1e-3
-    same = apart[:1].expand(4, 3, 4)
-    assert losses.context(same, same[:, 0], which, 0.1).item() == pytest.approx(math.log(4))
-    assert losses.context(apart, remembered, which.roll(1), 0.1).item() > 5.0
-    unseen = torch.zeros_like(remembered)
-    assert losses.context(apart, unseen, which, 0.1).item() == pytest.approx(math.log(4))
+    remembered, which = 10.0 * torch.eye(4, dtype=torch.float64), torch.arange(4)
+    apart = remembered[:, None, None].expand(4, 2, 3, 4)
+    assert losses.context(apart, remembered, which).item() < 1e-3
+    same = apart[:1].expand(4, 2, 3, 4)
+    assert losses.context(same, same[:, 0, 0], which).item() == pytest.approx(math.log(4))
+
+
+def test_contexts_of_a_batch_push_each_other_apart() -> None:
+    """Both sides of a pair have a gradient, and what is remembered has none."""
+    embedding, remembered = random(2, 2, 1, 3), random(2, 3, seed=1)
+    remembered.requires_grad_(True)
+
+    def loss(points: Tensor) -> Tensor:
+        return losses.context(points, remembered, torch.arange(2))
+
+    moved = descend(loss, embedding, 0.5)
+    between = [(x.mean(dim=(1, 2))[0] - x.mean(dim=(1, 2))[1]).norm() for x in (embedding, moved)]
+    assert between[1] > between[0]
 
 
 def test_sigreg_is_small_for_a_gaussian_alone() -> None:

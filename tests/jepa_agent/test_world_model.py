@@ -114,9 +114,10 @@ def test_distance_is_a_pseudometric(model: WorldModel) -> None:
     assert (model.distance(a, c) <= model.distance(a, b) + model.distance(b, c) + 1e-12).all()
 
 
-def test_distance_is_that_of_the_embeddings(model: WorldModel) -> None:
+def test_distance_is_the_sum_of_the_distances_of_the_embeddings_blocks(model: WorldModel) -> None:
     a, b = random(4, LATENT), random(4, LATENT, seed=1)
-    expected = (model.embed(a) - model.embed(b)).square().sum(dim=-1).sqrt()
+    first, second = (model.embed(a) - model.embed(b)).square().chunk(2, dim=-1)
+    expected = first.sum(dim=-1).sqrt() + second.sum(dim=-1).sqrt()
     torch.testing.assert_close(model.distance(a, b), expected)
 
 
@@ -154,7 +155,7 @@ def test_chunks_of_any_length(tiny_model_config: WorldModelConfig, chunk: int) -
         ("", {"chunk": 5, "latent_dim": 9}),
         ("encoder", {"patch": 8, "channels": (4, 5), "hidden": 17}),
         ("predictor", {"width": 17, "depth": 2}),
-        ("value", {"width": 17, "depth": 2, "dim": 5}),
+        ("value", {"width": 17, "depth": 2, "dim": 6}),
     ],
 )
 def test_every_setting_changes_the_model(
@@ -189,11 +190,17 @@ def test_sizes_must_be_positive(name: str) -> None:
         (ValueConfig, {"width": 0}),
         (ValueConfig, {"dim": 0}),
         (ValueConfig, {"depth": -1}),
+        (ValueConfig, {"blocks": 0}),
     ],
 )
 def test_sizes_of_parts_must_be_positive(config: Any, settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be positive"):
         config(**settings)
+
+
+def test_blocks_must_divide_the_embedding() -> None:
+    with pytest.raises(ValueError, match="dim must be a multiple of blocks, got 10 and 4"):
+        ValueConfig(dim=10, blocks=4)
 
 
 def test_a_patch_larger_than_the_image_is_rejected(tiny_model_config: WorldModelConfig) -> None:

@@ -104,7 +104,7 @@ def test_train_explains_its_presets(exit_of: Exit) -> None:
         ("train.py slow", "slow"),
         ("train.py quick --data none.h5", "none.h5"),
         ("train.py quick --training.steps 0", "steps"),
-        ("train.py quick --training.expectile 2", "expectile"),
+        ("train.py quick --training.penalty 0", "penalty"),
         ("train.py quick --planner.elites 100", "elites"),
         ("train.py quick --collect.policy clever", "clever"),
         ("train.py quick --collect.episodes 8 --device toaster", "toaster"),
