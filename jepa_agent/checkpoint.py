@@ -13,7 +13,7 @@ from torch import Tensor
 FORMAT = "jepa-agent-checkpoint"
 VERSION = 1
 SHIPPED = Path(__file__).parent / "checkpoints"
-NAMES = {"default": "two_rooms_fixed"}
+NAMES = {"default": "two_rooms"}
 """Checkpoints that ship with the package, by the names that `load` knows."""
 
 

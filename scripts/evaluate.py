@@ -61,7 +61,8 @@ class Args:
     checkpoint: str = "default"
     """A folder that scripts/train.py wrote, or "default"."""
     suite: tuple[str, ...] = ()
-    """fixed, train-layouts, test-layouts, ood; by default that of the checkpoint's layouts."""
+    """fixed, train-layouts, test-layouts, ood; by default fixed for an agent of the fixed layout,
+    and test-layouts, which it never saw, for any other."""
     planner: str = ""
     """cem, icem, mppi, gradient, cem-gradient, random, or a class of yours as package.module:Name;
     by default the checkpoint's."""
@@ -99,8 +100,7 @@ def main(args: Args) -> int:
     if args.success:
         return other_world(args, agent)
     layout = agent.env.kwargs.get("layout", "random")
-    suites = args.suite or tuple(name for name, value in SUITES.items() if value == layout)
-    suites = suites or ("test-layouts",)
+    suites = args.suite or ("fixed" if layout == "fixed" else "test-layouts",)
     for suite in suites:
         if suite not in SUITES:
             raise ValueError(f"--suite must be of {sorted(SUITES)}, got {suite!r}; choose of them")

@@ -10,7 +10,9 @@ import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+import gymnasium as gym
 import numpy as np
 import tyro
 
@@ -29,6 +31,9 @@ class Args:
 
     checkpoint: str = "default"
     """A folder that scripts/train.py wrote, or "default"."""
+    layout: Literal["fixed", "random", "train", "test", "ood"] | None = None
+    """Layouts; by default those that it was trained for, and test layouts, which it never saw, if
+    those were the train layouts."""
     episodes: int = 5
     seed: int = 0
     """Episode i is played with seed + i."""
@@ -45,6 +50,9 @@ def main(args: Args) -> None:
             f"{args.episodes} and {args.seed}; change them"
         )
     agent = JEPAAgent.load(args.checkpoint)
+    trained_on = agent.env.kwargs.get("layout", "random")
+    layout = args.layout or {"train": "test"}.get(trained_on, trained_on)
+    env = agent.env.make(render_mode="rgb_array", terminate_on_success=False, layout=layout)
     video = args.video
     if video is None and not (args.render and has_display()):
         video = Path("plan.gif")
@@ -55,21 +63,21 @@ def main(args: Args) -> None:
         window = None if video else Window("jepa-agent", FPS)
         reached = 0
         for episode in range(args.episodes):
-            outcome = play(agent, args.seed + episode, writer, window)
+            outcome = play(agent, env, args.seed + episode, writer, window)
             if outcome is None:
                 print("window closed")
                 break
             reached += outcome
         if window is not None:
             window.close()
+        env.close()
         print(f"{reached} of {args.episodes} goals reached" + (f"; see {video}" if video else ""))
 
 
 def play(
-    agent: JEPAAgent, seed: int, writer: VideoWriter | None, window: Window | None
+    agent: JEPAAgent, env: gym.Env, seed: int, writer: VideoWriter | None, window: Window | None
 ) -> bool | None:
     """Play one episode; whether the goal was reached, or None if the window was closed."""
-    env = agent.env.make(render_mode="rgb_array", terminate_on_success=False)
     to_screen = env.unwrapped.state_to_screen
     observation, info = env.reset(seed=seed)
     state, plan, candidates, milliseconds = None, None, None, []
@@ -96,7 +104,6 @@ def play(
         step += 1
         if reached_at is None and info["is_success"]:
             reached_at = step
-    env.close()
     outcome = f"reached in {reached_at} steps" if reached_at else "not reached in 200 steps"
     print(f"seed {seed}: {outcome}, {np.median(milliseconds):.0f} ms per decision")
     return reached_at is not None

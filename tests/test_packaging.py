@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CHECKPOINT = "jepa_agent/checkpoints/two_rooms_fixed/"
+CHECKPOINT = "jepa_agent/checkpoints/two_rooms/"
 HAS_BACKEND = int(version("setuptools").split(".")[0]) >= 77
 """Whether wheels can be built with what is installed, which is faster and needs no network."""
 

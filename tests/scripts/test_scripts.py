@@ -175,13 +175,14 @@ def test_evaluate_writes_a_report(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     rows = {row["policy"]: row for row in report["rows"]}
     assert sorted(rows) == ["agent", "oracle", "random", "straight"]
-    assert all(row["suite"] == "fixed" and row["episodes"] == 2 for row in rows.values())
+    assert all(row["suite"] == "test-layouts" and row["episodes"] == 2 for row in rows.values())
     assert rows["agent"]["success"] == rows["oracle"]["success"] == 1.0
     assert rows["oracle"]["steps_ratio"] <= rows["agent"]["steps_ratio"] + 0.3
     for name in rows:
         assert name in printed
     assert str(Path("report") / "report.json") in printed
-    assert os.listdir(tmp_path / "report") == ["report.json"]
+    written = ["report.json", "test-layouts.png"]  # the heat map
+    assert sorted(os.listdir(tmp_path / "report")) == written
 
 
 def test_train_writes_a_checkpoint_and_its_metrics(tmp_path: Path) -> None:
