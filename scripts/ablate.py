@@ -72,8 +72,8 @@ def few_layouts(count: int) -> Variant:
             "collect.layouts": count,
             "training.groups": groups,
             "training.windows": 256 // groups,
-            "training.refinement.groups": min(32, count),
-            "training.refinement.windows": 1024 // min(32, count),
+            "training.refinement.groups": min(64, count),
+            "training.refinement.windows": 1024 // min(64, count),
         }
     )
 

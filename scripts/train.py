@@ -58,7 +58,7 @@ PRESETS = {
         "The fixed layout, in under 6 minutes on two cores.",
         Args(
             collect=CollectConfig(policy="mixed", layout="fixed", episodes=8_000),
-            training=TrainingConfig(steps=600),
+            training=TrainingConfig(steps=1000, clip=20.0),
         ),
     ),
     "base": (
