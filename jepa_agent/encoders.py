@@ -34,7 +34,28 @@ class PatchCNNConfig:
             )
 
 
-class PatchCNN(nn.Module):
+class HeadedEncoder(nn.Module):
+    """An encoder that ends in a head of `make_head`."""
+
+    head: nn.Sequential
+
+    @property
+    def norm(self) -> nn.Module:
+        """The LayerNorm that every latent has passed."""
+        return self.head[-1]
+
+
+def make_head(features: int, hidden: int, latent_dim: int) -> nn.Sequential:
+    """Features (B, F) to latents (B, D): two linear layers and a LayerNorm."""
+    return nn.Sequential(
+        nn.Linear(features, hidden),
+        nn.ReLU(),
+        nn.Linear(hidden, latent_dim),
+        nn.LayerNorm(latent_dim),
+    )
+
+
+class PatchCNN(HeadedEncoder):
     """About 3 MFLOP per frame of 65 x 65 x 3; see `PatchCNNConfig`."""
 
     def __init__(
@@ -53,17 +74,7 @@ class PatchCNN(nn.Module):
         with torch.no_grad():
             grid = torch.zeros(1, first, height // self.patch, width // self.patch)
             features = self.convolutions(grid).numel()
-        self.head = nn.Sequential(
-            nn.Linear(features, config.hidden),
-            nn.ReLU(),
-            nn.Linear(config.hidden, latent_dim),
-            nn.LayerNorm(latent_dim),
-        )
-
-    @property
-    def norm(self) -> nn.Module:
-        """The LayerNorm that every latent has passed."""
-        return self.head[-1]
+        self.head = make_head(features, config.hidden, latent_dim)
 
     def forward(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """uint8 images (B, H, W, C), standardised by mean and std (C,), to latents (B, D)."""
@@ -114,7 +125,7 @@ class PatchPoolConfig:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}; raise it")
 
 
-class PatchPool(nn.Module):
+class PatchPool(HeadedEncoder):
     """About 1.9 MFLOP per frame of 65 x 65 x 3; see `PatchPoolConfig`."""
 
     places: Tensor
@@ -137,17 +148,8 @@ class PatchPool(nn.Module):
         right = torch.linspace(-1.0, 1.0, width // config.patch)
         places = torch.stack(torch.meshgrid(right, down, indexing="xy"), dim=-1)
         self.register_buffer("places", places.reshape(-1, 2), persistent=False)
-        self.head = nn.Sequential(
-            nn.Linear(config.queries * (config.values + 2), config.hidden),
-            nn.ReLU(),
-            nn.Linear(config.hidden, latent_dim),
-            nn.LayerNorm(latent_dim),
-        )
-
-    @property
-    def norm(self) -> nn.Module:
-        """The LayerNorm that every latent has passed."""
-        return self.head[-1]
+        read = config.queries * (config.values + 2)
+        self.head = make_head(read, config.hidden, latent_dim)
 
     def forward(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """uint8 images (B, H, W, C), standardised by mean and std (C,), to latents (B, D)."""

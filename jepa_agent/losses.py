@@ -1,9 +1,9 @@
 """The learning signal: pure functions of tensors. The caller weights, detaches and logs.
 
 Prediction, variance, covariance, temporal similarity and inverse dynamics are those of EB-JEPA
-(arXiv 2602.03604), after VICReg (2105.04906) and PLDM (2502.14819); the value-shaped distance is
-that of HILP and of value-guided planning with JEPAs (2601.00844); the episode's context is
-identified by InfoNCE (1807.03748).
+(arXiv 2602.03604), after VICReg (2105.04906) and PLDM (2502.14819); the distance that knows the
+walls is learned as in quasimetric reinforcement learning (2304.01203); a context is told from the
+others by its prototype (1703.05175).
 """
 
 from __future__ import annotations

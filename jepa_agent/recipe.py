@@ -40,7 +40,7 @@ class RefinementConfig:
     Args:
         steps: optimiser steps; 0 leaves it out.
         groups: contexts (layouts) per batch.
-        windows: trajectory windows per context; the value learns from all pairs of their states.
+        windows: trajectory windows per context; the value compares their states.
         horizon: chunks per window.
         learning_rate: peak of AdamW's cosine schedule.
     """
@@ -52,7 +52,7 @@ class RefinementConfig:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        least = {"steps": 0, "groups": 1, "windows": 1, "horizon": 1}
+        least = {"steps": 0, "groups": 1, "windows": 2, "horizon": 1}
         for name, bound in least.items():
             value = getattr(self, name)
             if value < bound:

@@ -342,6 +342,11 @@ def test_impossible_settings_are_rejected(settings: dict[str, Any], message: str
 # Refinement
 
 
+def test_refinement_needs_two_windows_to_compare() -> None:
+    with pytest.raises(ValueError, match="refinement.windows must be at least 2, got 1"):
+        RefinementConfig(windows=1)
+
+
 def test_refinement_moves_no_encoder(run: Run) -> None:
     joint = run()
     refined = run(refinement=RefinementConfig(steps=3, groups=2, windows=2, horizon=2))
