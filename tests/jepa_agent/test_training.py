@@ -343,7 +343,7 @@ def test_impossible_settings_are_rejected(settings: dict[str, Any], message: str
 
 
 def test_refinement_needs_two_windows_to_compare() -> None:
-    with pytest.raises(ValueError, match="refinement.windows must be at least 2, got 1"):
+    with pytest.raises(ValueError, match=r"refinement\.windows must be at least 2, got 1"):
         RefinementConfig(windows=1)
 
 
