@@ -39,6 +39,7 @@ _LAZY = {
     "TrainingConfig": "recipe",
     "WorldModel": "world_model",
     "WorldModelConfig": "world_model",
+    "load_backbone": "pretraining.backbones",
     "train": "training",
 }
 

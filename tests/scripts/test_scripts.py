@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from jepa_agent import JEPAAgent, Trajectories
+from jepa_agent import JEPAAgent, Trajectories, load_backbone
+from jepa_agent.pretraining.datasets import FASHION_MNIST
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TINY_TRAINING = [
@@ -111,6 +113,11 @@ def test_train_explains_its_presets(exit_of: Exit) -> None:
         ("train.py quick --collect.episodes 8 --collect.steps 4", "longer episodes"),
         ("train.py vector", "VectorMLPConfig encodes vectors"),
         ("ablate.py world --only nonsense", "nonsense"),
+        ("pretrain_image.py small --data-dir .", "apt-get install dataset-fashion-mnist"),
+        ("pretrain_image.py cifar10 --data-dir .", "cifar-10-binary.tar.gz"),
+        ("pretrain_image.py small --data folder --data-dir .", "can be read"),
+        ("pretrain_image.py small --data trajectories", "--data-dir"),
+        ("pretrain_image.py small --batch 8", "batch"),
     ],
 )
 def test_bad_arguments_end_in_a_clear_message(exit_of: Exit, arguments: str, named: str) -> None:
@@ -243,3 +250,33 @@ def test_ablations_are_resumable_and_make_one_table(tmp_path: Path) -> None:
     table = (tmp_path / "table.md").read_text().splitlines()
     assert [line.split(" | ")[0] for line in table[2:]] == ["| ours", "| latent distance"]
     assert (tmp_path / "table.png").stat().st_size > 1000
+
+
+def test_an_image_backbone_is_pretrained_on_a_folder(tmp_path: Path) -> None:
+    for number in range(20):
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    said = run(
+        "pretrain_image.py", "small", "--data", "folder", "--data-dir", ".", "--epochs", "2",
+        "--batch", "16", "--device", "cpu", "--out", "run", cwd=tmp_path,
+    )  # fmt: skip
+    assert "skipped broken.png" in said
+    backbone = load_backbone(tmp_path / "run")
+    assert backbone.config.image_shape == (64, 64, 3)
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines]
+    assert steps[-1] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FASHION_MNIST.exists(), reason="needs Debian's dataset-fashion-mnist")
+def test_a_minute_of_pretraining_beats_an_untrained_backbone(tmp_path: Path) -> None:
+    run(
+        "pretrain_image.py", "small", "--epochs", "0.5", "--floors", "--device", "cpu",
+        "--out", "run", cwd=tmp_path,
+    )  # fmt: skip
+    found = json.loads((tmp_path / "run/probes.json").read_text())
+    assert set(found) == {"pretrained", "untrained", "pixels"}
+    assert found["pretrained"]["linear"] > found["untrained"]["linear"]
+    assert found["pretrained"]["linear"] > 0.8

@@ -1,0 +1,95 @@
+"""What every training shares: its schedule, LARS, an optimiser's state as plain tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def cosine(step: int, steps: int, warmup: float) -> float:
+    """The learning rate's share of its peak: a linear rise over `warmup` steps under a cosine."""
+    rise = min(1.0, (step + 1) / max(1.0, warmup))
+    return rise * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+
+
+def check_finite(means: dict[str, float], step: int) -> None:
+    """Raise a FloatingPointError that names the first loss term that is not finite."""
+    for name, value in means.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"every loss term must stay finite, got {name} = {value} by step {step}; "
+                "lower the learning rate or its weight"
+            )
+
+
+def pack(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimiser's moments by name."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"optimizer.{index}.{name}": torch.as_tensor(moment)
+        for index, moments in state.items()
+        for name, moment in moments.items()
+    }
+
+
+def unpack(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give a fresh optimiser the moments that `pack` found in one like it."""
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in part(tensors, "optimizer.").items():
+        index, moment = name.split(".")
+        moments.setdefault(int(index), {})[moment] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+
+
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+class LARS(torch.optim.Optimizer):
+    """SGD with momentum whose steps are in proportion to each layer's weights (You et al.,
+    1708.03888), for large batches.
+
+    Parameters of one dimension (biases, norms) take plain steps without weight decay.
+
+    Args:
+        params: parameters, or groups of them.
+        lr: the learning rate.
+        momentum: of the steps.
+        weight_decay: added to the gradient.
+        trust: step's norm over the weights' norm, at learning rate 1.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.3,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        trust: float = 1e-3,
+    ) -> None:
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Take one step."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                change = parameter.grad
+                if parameter.ndim > 1:
+                    change = change + group["weight_decay"] * parameter
+                    size, slope = parameter.norm(), change.norm()
+                    scale = group["trust"] * size / slope.clamp_min(1e-12)
+                    change = change * torch.where(size > 0, scale, torch.ones_like(scale))
+                state = self.state[parameter]
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(parameter)
+                state["momentum"].mul_(group["momentum"]).add_(change)
+                parameter.sub_(group["lr"] * state["momentum"])

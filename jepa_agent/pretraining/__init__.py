@@ -1,0 +1,1 @@
+"""Image and video JEPA pretraining: encoders for images without labels (extra `pretrain`)."""

@@ -1,0 +1,112 @@
+"""What frozen features know: a linear probe, nearest neighbours, and signs of collapse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..diagnostics import rank_me
+from .backbones import Backbone
+from .datasets import Split
+
+COLLAPSED = 0.05
+"""Share of its dimensions below which a feature space counts as collapsed."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether features carry anything.
+
+    Args:
+        spread: mean standard deviation of the features over the batch, relative to their root
+            mean square; 0 is one point for all images.
+        rank_me: effective rank (RankMe, 2210.02885), of `dim` dimensions.
+        dim: size of the features.
+    """
+
+    spread: float
+    rank_me: float
+    dim: int
+
+    @property
+    def collapsed(self) -> str:
+        """What has happened, in words; empty while all is well."""
+        if self.spread < COLLAPSED:
+            return (
+                f"collapsed: all images have nearly the same features (spread {self.spread:.3f}); "
+                "raise the weight of variance or sigreg"
+            )
+        if self.rank_me < max(2.0, COLLAPSED * self.dim):
+            return (
+                f"collapsed: the features fill {self.rank_me:.1f} of {self.dim} dimensions; raise "
+                "the weight of covariance or sigreg"
+            )
+        return ""
+
+
+def health(features: Tensor) -> Health:
+    """Measure features (N, F)."""
+    features = features.float()
+    size = features.square().mean().sqrt().clamp_min(1e-12)
+    spread = features.std(dim=0).mean() / size
+    centred = features - features.mean(dim=0)
+    return Health(spread.item(), rank_me(centred), features.shape[1])
+
+
+def linear_probe(train: Split, test: Split, seed: int = 0) -> float:
+    """Accuracy of logistic regression on frozen features (N, F) as `images` of the splits.
+
+    The strength of its regularisation is chosen on a fifth of the training data.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(train.images)
+    features, labels = scaler.transform(train.images), _labels(train)
+    order = np.random.default_rng(seed).permutation(len(features))
+    held, rest = np.split(order, [len(order) // 5])
+
+    def fit(rows: np.ndarray, strength: float) -> LogisticRegression:
+        model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
+        return model.fit(features[rows], labels[rows])
+
+    strengths = (1e-3, 1e-2, 1e-1)
+    scores = [fit(rest, strength).score(features[held], labels[held]) for strength in strengths]
+    best = fit(order, strengths[int(np.argmax(scores))])
+    return float(best.score(scaler.transform(test.images), _labels(test)))
+
+
+def nearest_neighbours(train: Split, test: Split, neighbours: int = 20) -> float:
+    """Accuracy of the vote of the nearest neighbours by cosine."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    model = KNeighborsClassifier(neighbours, metric="cosine", weights="distance")
+    model.fit(train.images, _labels(train))
+    return float(model.score(test.images, _labels(test)))
+
+
+def _labels(split: Split) -> np.ndarray:
+    if split.labels is None:
+        raise ValueError("a probe needs labels, this split has none; give labelled data")
+    return split.labels
+
+
+@torch.no_grad()
+def features_of(backbone: Backbone, split: Split, device: torch.device, batch: int = 1000) -> Split:
+    """The mean features (N, F) of a split's images, with its labels."""
+    was_training = backbone.training
+    backbone.eval()
+    parts = [
+        backbone.pooled(torch.as_tensor(split.images[begin : begin + batch]).to(device))
+        for begin in range(0, len(split.images), batch)
+    ]
+    backbone.train(was_training)
+    return Split(torch.cat(parts).float().cpu().numpy(), split.labels)
+
+
+def pixels_of(split: Split) -> Split:
+    """The pixels themselves as features (N, H * W * C)."""
+    return Split(split.images.reshape(len(split.images), -1).astype(np.float32), split.labels)

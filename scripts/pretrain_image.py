@@ -1,0 +1,116 @@
+"""Pretrain an image backbone by joint embedding of two views, and probe its frozen features.
+
+python scripts/pretrain_image.py small --out runs/fashion-mnist
+python scripts/pretrain_image.py small --data folder --data-dir photos
+python scripts/pretrain_image.py small --data trajectories --data-dir data/train.h5
+python scripts/pretrain_image.py small --epochs 0.01 --floors   # what needs no pretraining
+python scripts/pretrain_image.py cifar10 --data-dir data        # EB-JEPA's; meant for a GPU
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+from jepa_agent import Trajectories
+from jepa_agent.agent import default_device
+from jepa_agent.console import errors_in_one_line, image_display
+from jepa_agent.pretraining.backbones import RESNET18, Backbone, BackboneConfig
+from jepa_agent.pretraining.datasets import READERS, DataError, ImageData, trajectory_frames
+from jepa_agent.pretraining.image import ImageConfig, ImageWeights, pretrain
+from jepa_agent.pretraining.probes import features_of, linear_probe, nearest_neighbours, pixels_of
+
+
+@dataclass(frozen=True)
+class Args:
+    """What to train on, what to train, and where to."""
+
+    training: tyro.conf.OmitArgPrefixes[ImageConfig] = field(default_factory=ImageConfig)
+    data: Literal["fashion-mnist", "cifar10", "folder", "trajectories"] = "fashion-mnist"
+    data_dir: Path | None = None
+    """Where the data lie: a folder, or a trajectory file of scripts/collect.py."""
+    out: Path = Path("runs/image")
+    """The run's folder: a backbone, metrics.jsonl and, of labelled data, probes.json."""
+    floors: bool = False
+    """Also probe an untrained backbone and the pixels themselves."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+PRESETS = {
+    "small": ("A small ResNet, in under 20 minutes on two cores.", Args()),
+    "cifar10": (
+        "EB-JEPA's ResNet-18 on CIFAR-10 (arXiv 2602.03604), SIGReg; meant for a GPU.",
+        Args(
+            training=ImageConfig(
+                network=BackboneConfig((32, 32, 3), RESNET18),
+                projector=(2048, 2048, 128),
+                epochs=300,
+                optimizer="lars",
+                learning_rate=0.3,
+                warmup=10 / 300,
+                weights=ImageWeights(variance=0.0, covariance=0.0, sigreg=10.0),
+            ),
+            data="cifar10",
+            out=Path("runs/cifar10"),
+        ),
+    ),
+}
+
+
+def read(args: Args) -> ImageData:
+    """The data that the arguments name."""
+    if args.data == "trajectories":
+        if args.data_dir is None:
+            raise DataError("--data trajectories needs a file of scripts/collect.py as --data-dir")
+        return trajectory_frames(Trajectories.load(args.data_dir))
+    return READERS[args.data](args.data_dir)
+
+
+def main(args: Args) -> None:
+    device = default_device() if args.device == "auto" else torch.device(args.device)
+    data = read(args)
+    for reason in data.skipped:
+        print(f"skipped {reason}")
+    shape: tuple[int, int, int] = data.image_shape  # type: ignore[assignment]
+    network = replace(args.training.network, image_shape=shape)
+    began = time.perf_counter()
+    with image_display() as show:
+        backbone = pretrain(data, replace(args.training, network=network), device, show, args.out)
+    print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")
+    if data.test is None:
+        return
+    found = {"pretrained": probe(backbone, data, device)}
+    if args.floors:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(args.training.seed)
+            untrained = Backbone(network)
+        untrained.load_state_dict(
+            {**untrained.state_dict(), "mean": backbone.mean, "std": backbone.std}
+        )
+        found["untrained"] = probe(untrained.to(device), data, device)
+        found["pixels"] = {"linear": linear_probe(pixels_of(data.train), pixels_of(data.test))}
+    (args.out / "probes.json").write_text(json.dumps(found, indent=1))
+    for name, accuracies in found.items():
+        for kind, accuracy in accuracies.items():
+            print(f"{name:10s} {kind:18s} {100 * accuracy:.2f} %")
+
+
+def probe(backbone: Backbone, data: ImageData, device: torch.device) -> dict[str, float]:
+    """Accuracies of the probes on a frozen backbone's features."""
+    assert data.test is not None
+    train, test = (features_of(backbone, split, device) for split in (data.train, data.test))
+    return {
+        "linear": linear_probe(train, test),
+        "nearest neighbours": nearest_neighbours(train, test),
+    }
+
+
+if __name__ == "__main__":
+    with errors_in_one_line():
+        main(tyro.extras.overridable_config_cli(PRESETS, description=__doc__))
