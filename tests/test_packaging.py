@@ -70,7 +70,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     sources = {
         f"jepa_agent/{path.relative_to(folder.parent if folder.name != 'jepa_agent' else folder)}"
         for folder in (ROOT / "jepa_agent", ROOT / "envs", ROOT / "planners")
-        for path in folder.glob("*.py")
+        for path in folder.rglob("*.py")
     }
     others = set(names) - set(metadata) - sources - {"jepa_agent/py.typed"}
     assert sources | {"jepa_agent/py.typed"} <= set(names)
