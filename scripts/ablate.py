@@ -29,7 +29,7 @@ from jepa_agent.encoders import PatchCNNConfig
 from jepa_agent.envs import collect
 from jepa_agent.evaluation import play, summarise, wilson
 
-JOINT_SHARE, STEPS_PER_MINUTE = 0.6, 185
+JOINT_SHARE, STEPS_PER_MINUTE = 0.44, 290
 """Of `base` on two cores: the share of joint training, and steps per minute of both stages."""
 
 
