@@ -16,14 +16,23 @@ def cosine(step: int, steps: int, warmup: float) -> float:
     return rise * 0.5 * (1.0 + math.cos(math.pi * step / steps))
 
 
-def check_finite(means: dict[str, float], step: int) -> None:
-    """Raise a FloatingPointError that names the first loss term that is not finite."""
+def check_finite(means: dict[str, float], parameters: Iterable[Tensor], step: int) -> None:
+    """See that a training is sound, before its state is kept.
+
+    Raises:
+        FloatingPointError: naming the first loss term that is not finite, or the parameters.
+    """
     for name, value in means.items():
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"every loss term must stay finite, got {name} = {value} by step {step}; "
                 "lower the learning rate or its weight"
             )
+    if not all(bool(parameter.isfinite().all()) for parameter in parameters):
+        raise FloatingPointError(
+            f"every parameter must stay finite, they did not by step {step}; "
+            "lower the learning rate or the largest loss weight"
+        )
 
 
 def pack(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -214,8 +214,7 @@ class Trainer:
             if self.step % log_every and self.step not in (self.config.steps, self.steps):
                 continue
             means = {name: torch.stack(terms).mean().item() for name, terms in sums.items()}
-            check_finite(means, self.step)
-            self._check_parameters()
+            check_finite(means, self.model.parameters(), self.step)
             now = time.perf_counter()
             self.seconds += now - last
             spread = self.model.state_std.square().mean().sqrt().item()
@@ -229,13 +228,6 @@ class Trainer:
             )
             frames, last = 0, time.perf_counter()
             sums.clear()
-
-    def _check_parameters(self) -> None:
-        if not all(bool(p.isfinite().all()) for p in self.model.parameters()):
-            raise FloatingPointError(
-                f"every parameter must stay finite, they did not by step {self.step}; "
-                "lower the learning rate or the largest loss weight"
-            )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""

@@ -257,7 +257,7 @@ class ImagePretrainer:
             if self.step % log_every and self.step != self.steps:
                 continue
             means = {name: torch.stack(values).mean().item() for name, values in sums.items()}
-            check_finite(means, self.step)
+            check_finite(means, self.model.parameters(), self.step)
             now = time.perf_counter()
             self.seconds += now - last
             yield ImageProgress(
