@@ -28,6 +28,17 @@ def resolve(path_or_name: str | Path) -> Path:
     return Path(path_or_name)
 
 
+def digest(tensors: dict[str, Tensor]) -> str:
+    """What names these weights: the SHA-256 of the file that `save` would write."""
+    return hashlib.sha256(_serialise(tensors)).hexdigest()
+
+
+def _serialise(tensors: dict[str, Tensor]) -> bytes:
+    from safetensors.torch import save as serialise
+
+    return serialise({name: tensor.contiguous() for name, tensor in tensors.items()})
+
+
 def save(directory: str | Path, tensors: dict[str, Tensor], config: dict[str, Any]) -> None:
     """Write a checkpoint; a crash at any moment leaves the last good one readable.
 
@@ -39,17 +50,15 @@ def save(directory: str | Path, tensors: dict[str, Tensor], config: dict[str, An
         tensors: the weights by name.
         config: JSON data, everything else that is needed to use them.
     """
-    from safetensors.torch import save as serialise
-
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    payload = serialise({name: tensor.contiguous() for name, tensor in tensors.items()})
-    digest = hashlib.sha256(payload).hexdigest()
-    weights = f"model-{digest[:12]}.safetensors"
+    payload = _serialise(tensors)
+    found = hashlib.sha256(payload).hexdigest()
+    weights = f"model-{found[:12]}.safetensors"
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "weights": {"file": weights, "sha256": digest},
+        "weights": {"file": weights, "sha256": found},
         **config,
     }
     _write(directory / weights, payload)

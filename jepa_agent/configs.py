@@ -76,6 +76,10 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if len(kinds) != len(value):
             raise ValueError(f"{where} must have {len(kinds)} items, got {value!r}; correct it")
         return tuple(_value(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise ValueError(f"{where} must be of {list(arguments)}, got {value!r}; choose of them")
+        return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from . import training
-from .pretraining.image import ImageProgress
+from .pretraining import pretrainer
 
 SHORT = {
     "prediction": "pred",
@@ -90,11 +90,11 @@ class TrainingDisplay:
 
 
 @contextlib.contextmanager
-def image_display() -> Iterator[Callable[[ImageProgress], None]]:
-    """A bar and a line now and then, for image pretraining."""
+def pretraining_display() -> Iterator[Callable[[pretrainer.Progress], None]]:
+    """A bar and a line now and then, for the pretraining of backbones."""
     with TrainingDisplay() as display:
 
-        def show(progress: ImageProgress) -> None:
+        def show(progress: pretrainer.Progress) -> None:
             rate = f"{progress.images_per_second:,.0f} images/s"
             display.advance(progress.step, progress.steps, rate)
             terms = "  ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())

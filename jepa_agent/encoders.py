@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .backbone_encoder import BackboneEncoder, BackboneEncoderConfig
+from .heads import HeadedEncoder, ask, grid, make_head
 from .predictors import mlp
 
 
@@ -32,27 +34,6 @@ class PatchCNNConfig:
                 "patch, channels and hidden must be positive, got "
                 f"{self.patch}, {self.channels} and {self.hidden}; raise them"
             )
-
-
-class HeadedEncoder(nn.Module):
-    """An encoder that ends in a head of `make_head`."""
-
-    head: nn.Sequential
-
-    @property
-    def norm(self) -> nn.Module:
-        """The LayerNorm that every latent has passed."""
-        return self.head[-1]
-
-
-def make_head(features: int, hidden: int, latent_dim: int) -> nn.Sequential:
-    """Features (B, F) to latents (B, D): two linear layers and a LayerNorm."""
-    return nn.Sequential(
-        nn.Linear(features, hidden),
-        nn.ReLU(),
-        nn.Linear(hidden, latent_dim),
-        nn.LayerNorm(latent_dim),
-    )
 
 
 class PatchCNN(HeadedEncoder):
@@ -144,22 +125,15 @@ class PatchPool(HeadedEncoder):
             nn.ReLU(),
             nn.Linear(config.features, config.queries + config.values),
         )
-        down = torch.linspace(-1.0, 1.0, height // config.patch)
-        right = torch.linspace(-1.0, 1.0, width // config.patch)
-        places = torch.stack(torch.meshgrid(right, down, indexing="xy"), dim=-1)
-        self.register_buffer("places", places.reshape(-1, 2), persistent=False)
+        places = grid(height // config.patch, width // config.patch)
+        self.register_buffer("places", places, persistent=False)
         read = config.queries * (config.values + 2)
         self.head = make_head(read, config.hidden, latent_dim)
 
     def forward(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """uint8 images (B, H, W, C), standardised by mean and std (C,), to latents (B, D)."""
         patches = cut_patches(images, self.config.patch, mean, std).flatten(1, 2)  # (B, P, ...)
-        said = self.patch_mlp(patches)
-        scores, values = said.split([self.config.queries, self.config.values], dim=-1)
-        attention = scores.transpose(1, 2).softmax(dim=-1)  # (B, Q, P)
-        places = self.places.to(values.dtype).expand(len(images), -1, -1)
-        read = attention @ torch.cat([values, places], dim=-1)  # (B, Q, V + 2)
-        return self.head(read.flatten(1))
+        return self.head(ask(self.patch_mlp(patches), self.config.queries, self.places))
 
 
 def _check_patch(patch: int, height: int, width: int) -> None:
@@ -269,12 +243,14 @@ class VectorMLP(nn.Module):
         return self.norm(self.body((vectors.to(mean.dtype) - mean) / std))
 
 
-EncoderConfig = PatchCNNConfig | PatchPoolConfig | ImpalaConfig | VectorMLPConfig
+EncoderConfig = (
+    PatchCNNConfig | PatchPoolConfig | ImpalaConfig | VectorMLPConfig | BackboneEncoderConfig
+)
 
 
 def make_encoder(
     config: EncoderConfig, observation_shape: tuple[int, ...], latent_dim: int
-) -> PatchCNN | PatchPool | Impala | VectorMLP:
+) -> PatchCNN | PatchPool | Impala | VectorMLP | BackboneEncoder:
     """The encoder of a config, for images (H, W, C) or vectors (S,).
 
     Raises:
@@ -291,6 +267,8 @@ def make_encoder(
         return VectorMLP(config, observation_shape, latent_dim)
     if isinstance(config, PatchPoolConfig):
         return PatchPool(config, observation_shape, latent_dim)
+    if isinstance(config, BackboneEncoderConfig):
+        return BackboneEncoder(config, observation_shape, latent_dim)
     if isinstance(config, ImpalaConfig):
         return Impala(config, observation_shape, latent_dim)
     return PatchCNN(config, observation_shape, latent_dim)

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 
-def cosine(step: int, steps: int, warmup: float) -> float:
-    """The learning rate's share of its peak: a linear rise over `warmup` steps under a cosine."""
+def cosine(step: int, steps: int, warmup: float, floor: float = 0.0) -> float:
+    """The learning rate's share of its peak: a linear rise over `warmup` steps under a cosine
+    that ends at `floor`."""
     rise = min(1.0, (step + 1) / max(1.0, warmup))
-    return rise * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+    return rise * (floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * step / steps)))
 
 
 def check_finite(means: dict[str, float], parameters: Iterable[Tensor], step: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .costs import CostConfig
-from .planners import CEMConfig
+from .planners import CEMConfig, PlannerConfig
 from .world_model import WorldModelConfig
 
 
@@ -158,5 +158,5 @@ class Preset:
 
     model: WorldModelConfig = field(default_factory=WorldModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    planner: CEMConfig = field(default_factory=CEMConfig)
+    planner: PlannerConfig = field(default_factory=CEMConfig)
     cost: CostConfig = field(default_factory=CostConfig)

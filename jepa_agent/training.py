@@ -17,17 +17,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from . import checkpoint
 from .agent import EnvSpec, JEPAAgent, action_bounds
+from .backbone_encoder import BackboneEncoder
 from .configs import to_dict
 from .data import Renderer, Views, Windows, WindowSampler, encode_trajectories, shift_images
 from .diagnostics import Diagnostics, diagnose
 from .objective import Objective
 from .optim import check_finite, cosine, pack, part, unpack
-from .planners import CEM, ActionBounds
+from .planners import ActionBounds, planner_of
+from .pretraining.backbones import Backbone
 from .recipe import Preset, RefinementConfig, TrainingConfig
 from .runs import Run
 from .trajectories import Trajectories
 from .world_model import WorldModel, WorldModelConfig
+
+FLOOR = 0.05
+"""Where the learning rate of joint training ends, as a share of its peak, if refinement follows."""
 
 PROJECTIONS = 64
 """Random directions on which SIGReg looks at a batch."""
@@ -60,6 +66,7 @@ class Trainer:
         model_config: the model's shape.
         config: how to train.
         device: where to train.
+        backbone: pretrained weights of the encoder's backbone, if it has one.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class Trainer:
         model_config: WorldModelConfig,
         config: TrainingConfig,
         device: torch.device,
+        backbone: Backbone | None = None,
     ) -> None:
         if not np.isfinite(trajectories.states).all():
             raise ValueError("states must be finite, got NaN or infinite ones; collect again")
@@ -87,6 +95,8 @@ class Trainer:
             torch.manual_seed(config.seed)
             self.model = WorldModel(model_config)
             self.objective = Objective(self.model, config, self.sampler.num_contexts)
+        if backbone is not None:
+            self._adopt(backbone)
         self.model.to(device)
         self.objective.to(device)
         on_gpu = device.type == "cuda"
@@ -120,6 +130,15 @@ class Trainer:
         parameters = [p for module in modules for p in module.parameters()]
         return torch.optim.AdamW(parameters, weight_decay=self.config.weight_decay)
 
+    def _adopt(self, backbone: Backbone) -> None:
+        encoder = self.model.encoder
+        if not isinstance(encoder, BackboneEncoder) or encoder.config.backbone != backbone.config:
+            raise ValueError(
+                f"the model's encoder must be made for the backbone {backbone.config}, got "
+                f"{self.model.config.encoder}; set model.encoder to a BackboneEncoderConfig of it"
+            )
+        encoder.backbone.load_state_dict(backbone.state_dict())
+
     @torch.no_grad()
     def _standardise(self) -> None:
         """Set the model's input and probe statistics from a first batch."""
@@ -138,10 +157,11 @@ class Trainer:
 
     def _learning_rate(self) -> float:
         stage: TrainingConfig | RefinementConfig = self.config
-        step = self.step
+        step, floor = self.step, FLOOR if self.config.refinement.steps else 0.0
         if self.refining:
-            stage, step = self.config.refinement, step - self.config.steps
-        return stage.learning_rate * cosine(step, stage.steps, self.config.warmup * stage.steps)
+            stage, step, floor = self.config.refinement, step - self.config.steps, 0.0
+        warmup = self.config.warmup * stage.steps
+        return stage.learning_rate * cosine(step, stage.steps, warmup, floor)
 
     def _joint_terms(self) -> dict[str, Tensor]:
         batch = self.sampler.draw(self.config.groups, self.config.windows, self.generator)
@@ -254,6 +274,7 @@ def train(
     on_progress: Callable[[Progress, JEPAAgent], None] | None = None,
     folder: str | Path | None = None,
     held_out: Trajectories | None = None,
+    backbone: Backbone | None = None,
 ) -> JEPAAgent:
     """Train a world model on trajectories and wrap it as an agent.
 
@@ -265,6 +286,7 @@ def train(
         folder: where the run keeps its state, its log `metrics.jsonl` and its agent; a run that
             was interrupted goes on from there.
         held_out: data of other contexts, for the diagnostics.
+        backbone: pretrained weights for a model whose encoder is a `BackboneEncoder`.
 
     Raises:
         ValueError: if the environment cannot render states in batch, the model's shape does not
@@ -272,9 +294,17 @@ def train(
         FloatingPointError: if a loss term is not finite.
     """
     env, render, bounds = _environment(trajectories, preset.model)
-    trainer = Trainer(trajectories, render, preset.model, preset.training, torch.device(device))
-    notes = {"training": to_dict(preset.training), "data": trajectories.metadata}
-    agent = JEPAAgent(trainer.model, bounds, env, CEM(preset.planner), preset.cost, notes=notes)
+    trainer = Trainer(
+        trajectories, render, preset.model, preset.training, torch.device(device), backbone
+    )
+    notes: dict[str, Any] = {
+        "training": to_dict(preset.training),
+        "data": trajectories.metadata,
+    }
+    if backbone is not None:
+        notes["backbone"] = checkpoint.digest(backbone.state_dict())
+    planner = planner_of(preset.planner)
+    agent = JEPAAgent(trainer.model, bounds, env, planner, preset.cost, notes=notes)
     trainer.model.requires_grad_(True).train()
     run = None if folder is None else Run(folder, {"preset": to_dict(preset), **notes})
     try:

@@ -91,7 +91,7 @@ class WorldModel(nn.Module):
         self.config = config
         dim = config.latent_dim
         self.encoder = make_encoder(config.encoder, config.observation_shape, dim)
-        self.predictor = make_predictor(config.predictor, dim, config.chunk * config.action_dim)
+        self.predictor = make_predictor(config.predictor, dim, config.action_dim, config.chunk)
         self.value = mlp(dim, config.value.width, config.value.depth, config.value.dim)
         self.probe = mlp(dim, 256, 1, config.state_dim)
         channels = config.observation_shape[-1]

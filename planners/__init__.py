@@ -31,6 +31,16 @@ CONFIGS: dict[str, type] = {
 """Their configs, by the same names."""
 
 
+PlannerConfig = (
+    CEMConfig | ICEMConfig | MPPIConfig | GradientConfig | CEMGradientConfig | RandomShootingConfig
+)
+
+
+def planner_of(config: PlannerConfig) -> Planner:
+    """The planner of a config."""
+    return next(PLANNERS[name](config) for name, kind in CONFIGS.items() if type(config) is kind)
+
+
 def make_planner(name: str) -> Planner:
     """A planner with its default config, by name, or a class given as `package.module:Name`.
 
@@ -68,9 +78,11 @@ __all__ = [
     "Noise",
     "Plan",
     "Planner",
+    "PlannerConfig",
     "RandomShooting",
     "RandomShootingConfig",
     "Search",
     "Trace",
     "make_planner",
+    "planner_of",
 ]

@@ -20,11 +20,18 @@ import tyro
 
 from jepa_agent import Trajectories
 from jepa_agent.agent import default_device
-from jepa_agent.console import errors_in_one_line, image_display
+from jepa_agent.console import errors_in_one_line, pretraining_display
 from jepa_agent.pretraining.backbones import RESNET18, Backbone, BackboneConfig
-from jepa_agent.pretraining.datasets import READERS, DataError, ImageData, trajectory_frames
+from jepa_agent.pretraining.datasets import READERS, DataError, ImageData, Split, trajectory_frames
 from jepa_agent.pretraining.image import ImageConfig, ImageWeights, pretrain
-from jepa_agent.pretraining.probes import features_of, linear_probe, nearest_neighbours, pixels_of
+from jepa_agent.pretraining.probes import (
+    Health,
+    features_of,
+    health,
+    linear_probe,
+    nearest_neighbours,
+    pixels_of,
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def main(args: Args) -> None:
     shape: tuple[int, int, int] = data.image_shape  # type: ignore[assignment]
     network = replace(args.training.network, image_shape=shape)
     began = time.perf_counter()
-    with image_display() as show:
+    with pretraining_display() as show:
         backbone = pretrain(data, replace(args.training, network=network), device, show, args.out)
     print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")
     if data.test is None:
@@ -109,6 +116,12 @@ def probe(backbone: Backbone, data: ImageData, device: torch.device) -> dict[str
         "linear": linear_probe(train, test),
         "nearest neighbours": nearest_neighbours(train, test),
     }
+
+
+def health_of(backbone: Backbone, data: ImageData, device: torch.device) -> Health:
+    """Spread and rank of a frozen backbone's features."""
+    few = Split(data.train.images[:5000], None)
+    return health(torch.as_tensor(features_of(backbone, few, device).images))
 
 
 if __name__ == "__main__":

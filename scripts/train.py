@@ -4,6 +4,7 @@ python scripts/train.py quick --out runs/quick
 python scripts/train.py base --out runs/base
 python scripts/train.py eb_jepa --training.steps 60     # EB-JEPA's own; meant for a GPU
 python scripts/train.py quick --data data/fixed.h5 --training.steps 2000
+python scripts/train.py base --encoder.backbone runs/frames --encoder.freeze
 python scripts/train.py vector --data data/pendulum.h5 --out runs/pendulum
 """
 
@@ -17,14 +18,22 @@ from typing import Literal
 import torch
 import tyro
 
-from jepa_agent import Preset, TrainingConfig, Trajectories, WorldModelConfig, train
+from jepa_agent import (
+    Preset,
+    TrainingConfig,
+    Trajectories,
+    WorldModelConfig,
+    load_backbone,
+    train,
+)
 from jepa_agent.agent import default_device
+from jepa_agent.backbone_encoder import BackboneEncoderConfig
 from jepa_agent.console import TrainingDisplay, errors_in_one_line
 from jepa_agent.costs import CostConfig
 from jepa_agent.encoders import ImpalaConfig, PatchPoolConfig, VectorMLPConfig
 from jepa_agent.envs import CollectConfig, collect
-from jepa_agent.planners import CEMConfig
-from jepa_agent.predictors import GRUConfig, ResidualMLPConfig
+from jepa_agent.planners import CEMConfig, MPPIConfig, PlannerConfig
+from jepa_agent.predictors import GRUConfig, StepwiseMLPConfig
 from jepa_agent.recipe import LossWeights, RefinementConfig
 from jepa_agent.training import env_of, world_shape
 from jepa_agent.world_model import ValueConfig
@@ -37,6 +46,20 @@ HELD_OUT_DATA = {
 
 
 @dataclass(frozen=True)
+class EncoderArgs:
+    """A pretrained backbone in the place of the preset's encoder."""
+
+    backbone: Path | None = None
+    """A folder of scripts/pretrain_image.py or scripts/pretrain_video.py."""
+    freeze: bool = False
+    """Keep the backbone's weights."""
+    size: Literal["same", "resize", "any"] = "same"
+    """Images of another size: an error, scaled to the backbone's, or taken as they are."""
+    channels: Literal["same", "mean"] = "same"
+    """Images of other channels: an error, or the mean of all in each of the backbone's."""
+
+
+@dataclass(frozen=True)
 class Args:
     """What to train on, what to train, and where to."""
 
@@ -44,8 +67,9 @@ class Args:
     """The data to collect first, unless --data names a file."""
     model: WorldModelConfig = field(default_factory=WorldModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    planner: CEMConfig = field(default_factory=CEMConfig)
+    planner: tyro.conf.AvoidSubcommands[PlannerConfig] = field(default_factory=CEMConfig)
     cost: CostConfig = field(default_factory=CostConfig)
+    encoder: EncoderArgs = field(default_factory=EncoderArgs)
     data: Path | None = None
     """A trajectory file of scripts/collect.py."""
     out: Path = Path("runs/quick")
@@ -59,6 +83,7 @@ PRESETS = {
         Args(
             collect=CollectConfig(policy="mixed", layout="fixed", episodes=8_000),
             training=TrainingConfig(steps=1000, clip=20.0),
+            planner=MPPIConfig(),
         ),
     ),
     "base": (
@@ -70,7 +95,7 @@ PRESETS = {
             model=WorldModelConfig(
                 latent_dim=256,
                 encoder=PatchPoolConfig(),
-                predictor=ResidualMLPConfig(width=384, depth=3),
+                predictor=StepwiseMLPConfig(),
                 value=ValueConfig(width=512, depth=2),
             ),
             training=TrainingConfig(
@@ -80,8 +105,9 @@ PRESETS = {
                 clip=200.0,
                 within_context=True,
                 weights=LossWeights(temporal_similarity=1.0, value=1.0, context=1.0),
-                refinement=RefinementConfig(steps=3000, groups=64, windows=16),
+                refinement=RefinementConfig(steps=4500, groups=64, windows=16),
             ),
+            planner=MPPIConfig(),
             out=Path("runs/base"),
         ),
     ),
@@ -146,6 +172,14 @@ def main(args: Args) -> None:
         args.model,
         **dict(zip(("observation_shape", "action_dim", "state_dim"), shape, strict=True)),
     )
+    backbone = None
+    if args.encoder.backbone is not None:
+        backbone = load_backbone(args.encoder.backbone)
+        chosen = args.encoder
+        encoder = BackboneEncoderConfig(
+            backbone.config, chosen.freeze, chosen.size, chosen.channels
+        )
+        model = replace(model, encoder=encoder)
     preset = Preset(model, args.training, args.planner, args.cost)
     with TrainingDisplay() as display:
         try:
@@ -156,6 +190,7 @@ def main(args: Args) -> None:
                 lambda progress, _: display.show(progress),
                 args.out,
                 Trajectories.from_rollouts(*collect(others)) if others else None,
+                backbone,
             )
         except KeyboardInterrupt:
             print(f"interrupted; the same command goes on from the last state in {args.out}")

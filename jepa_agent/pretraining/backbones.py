@@ -24,11 +24,13 @@ class ResNetConfig:
         stride: of the stem.
         channels: of each stage; all but the first halve the map.
         blocks: residual blocks of each stage.
+        outputs: channels of a linear layer that ends it; 0 for none, as a projector follows.
     """
 
     stride: int = 2
     channels: tuple[int, ...] = (32, 64, 128)
     blocks: tuple[int, ...] = (1, 1, 1)
+    outputs: int = 0
 
     def __post_init__(self) -> None:
         if not self.channels or len(self.channels) != len(self.blocks):
@@ -36,10 +38,10 @@ class ResNetConfig:
                 "channels and blocks must have one number per stage, got "
                 f"{self.channels} and {self.blocks}; make them equally long"
             )
-        if min(self.stride, *self.channels, *self.blocks) < 1:
+        if min(self.stride, *self.channels, *self.blocks) < 1 or self.outputs < 0:
             raise ValueError(
-                f"stride, channels and blocks must be positive, got {self.stride}, {self.channels} "
-                f"and {self.blocks}; raise them"
+                f"stride, channels and blocks must be positive and outputs at least 0, got "
+                f"{self.stride}, {self.channels}, {self.blocks} and {self.outputs}; raise them"
             )
 
 
@@ -82,15 +84,19 @@ class Block(nn.Module):
             nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False),
             nn.BatchNorm2d(outputs),
         )
+        self.stride = stride
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
+                nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
             )
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (B, C, H, W) to maps (B, C', H / stride, W / stride)."""
-        return (self.shortcut(maps) + self.change(maps)).relu()
+        # the places are chosen before the 1x1 convolution: a strided one of fewer than 8 channels
+        # writes past its memory in oneDNN on AVX2 (uxlfoundation/oneDNN issue 6035)
+        chosen = maps[:, :, :: self.stride, :: self.stride]
+        return (self.shortcut(chosen) + self.change(maps)).relu()
 
 
 class ResNet(nn.Module):
@@ -109,6 +115,8 @@ class ResNet(nn.Module):
             for block in range(blocks):
                 layers.append(Block(inputs, outputs, 2 if stage and not block else 1))
                 inputs = outputs
+        if config.outputs:
+            layers.append(nn.Conv2d(inputs, config.outputs, 1))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -201,6 +209,13 @@ class Backbone(nn.Module):
     def pooled(self, images: Tensor) -> Tensor:
         """Mean features (B, F) of uint8 images (B, H, W, C)."""
         return self(images).mean(dim=(2, 3))
+
+    @torch.no_grad()
+    def standardise(self, images: Tensor) -> None:
+        """Set the input's mean and deviation from uint8 images (N, H, W, C)."""
+        seen = images.flatten(0, -2).float() / 255.0
+        self.mean.copy_(seen.mean(dim=0))
+        self.std.copy_(seen.std(dim=0).clamp_min(1e-3))
 
     def save(self, directory: str | Path, notes: dict[str, Any] | None = None) -> None:
         """Write a checkpoint directory; see `checkpoint.save`."""

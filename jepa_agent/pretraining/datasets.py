@@ -64,10 +64,14 @@ def fashion_mnist(folder: Path | None = None) -> ImageData:
         DataError: if a file is missing or damaged.
     """
     folder = folder or FASHION_MNIST
+    hint = (
+        "run 'apt-get install dataset-fashion-mnist', or give the folder of its four .gz files "
+        "with --data-dir"
+    )
 
     def read(part: str) -> Split:
-        images = _idx(folder, f"{part}-images-idx3-ubyte.gz")
-        labels = _idx(folder, f"{part}-labels-idx1-ubyte.gz")
+        images = idx(folder / f"{part}-images-idx3-ubyte.gz", hint)
+        labels = idx(folder / f"{part}-labels-idx1-ubyte.gz", hint)
         if len(images) != len(labels):
             raise DataError(
                 f"{folder} must have a label for every image of {part!r}, got {len(images)} images "
@@ -78,14 +82,18 @@ def fashion_mnist(folder: Path | None = None) -> ImageData:
     return ImageData("fashion-mnist", read("train"), read("t10k"))
 
 
-def _idx(folder: Path, name: str) -> np.ndarray:
-    """The array in an idx file: a magic number, the sizes, the bytes."""
-    path = folder / name
+def idx(path: Path, hint: str) -> np.ndarray:
+    """The bytes in a gzipped idx file: a magic number, the sizes, the values.
+
+    Args:
+        path: the file.
+        hint: how to get it.
+
+    Raises:
+        DataError: if it is missing or damaged.
+    """
     if not path.is_file():
-        raise DataError(
-            f"Fashion-MNIST needs {path}, which is missing; run 'apt-get install "
-            "dataset-fashion-mnist', or give the folder of its four .gz files with --data-dir"
-        )
+        raise DataError(f"{path} is missing; {hint}")
     try:
         payload = gzip.decompress(path.read_bytes())
     except (OSError, EOFError) as error:

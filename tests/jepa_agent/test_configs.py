@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -19,6 +19,7 @@ class Part:
     sizes: tuple[int, ...] = (1, 2)
     pair: tuple[float, str] = (0.5, "a")
     limit: float | None = None
+    kind: Literal["short", "long"] = "short"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,13 @@ def test_a_config_survives_json(config: Any) -> None:
 
 def good() -> dict[str, Any]:
     return json.loads(json.dumps(to_dict(Whole("x"))))
+
+
+def test_a_value_that_is_none_of_the_choices_is_rejected_with_them() -> None:
+    data = good()
+    data["part"]["kind"] = "middle"
+    with pytest.raises(ValueError, match=r"kind must be of \['short', 'long'\], got 'middle'"):
+        from_dict(Whole, data)
 
 
 def test_an_unknown_field_is_rejected_with_its_path() -> None:

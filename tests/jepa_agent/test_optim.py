@@ -19,6 +19,13 @@ def test_cosine_rises_then_falls_to_nothing() -> None:
     assert shares[-1] < 1e-3
 
 
+def test_a_cosine_can_end_above_nothing() -> None:
+    shares = [cosine(step, 100, 10, floor=0.05) for step in range(100)]
+    assert max(shares) == pytest.approx(shares[9])
+    assert all(later < sooner for sooner, later in pairwise(shares[9:]))
+    assert shares[-1] == pytest.approx(0.05, abs=1e-3)
+
+
 def test_a_lars_step_is_in_proportion_to_the_weights_whatever_the_gradient() -> None:
     weights = torch.nn.Parameter(torch.full((4, 4), 2.0))
     for scale in (1e-4, 1e4):

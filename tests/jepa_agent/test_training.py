@@ -348,10 +348,27 @@ def test_refinement_needs_windows() -> None:
 
 
 def test_refinement_moves_the_predictor_alone(run: Run) -> None:
-    joint = run()
-    refined = run(refinement=RefinementConfig(steps=3, groups=2, windows=2, horizon=2))
-    moved = {name.split(".")[0] for name in joint if not torch.equal(joint[name], refined[name])}
+    short, long = (
+        run(refinement=RefinementConfig(steps=steps, groups=2, windows=2, horizon=2))
+        for steps in (1, 4)
+    )
+    moved = {name.split(".")[0] for name in short if not torch.equal(short[name], long[name])}
     assert moved == {"predictor", "probe"}
+
+
+def test_joint_training_goes_on_learning_to_its_end_where_refinement_follows(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    def last_rate(refinement: RefinementConfig) -> float:
+        training = dataclasses.replace(tiny_preset.training, steps=1000, refinement=refinement)
+        trainer = Trainer(tiny_trajectories, TwoRoomsEnv.render_states, tiny_preset.model,
+                          training, torch.device("cpu"))  # fmt: skip
+        trainer.step = 999
+        trainer.update()
+        return trainer.optimizer.param_groups[0]["lr"] / training.learning_rate
+
+    assert last_rate(RefinementConfig()) < 1e-4
+    assert last_rate(RefinementConfig(steps=1)) == pytest.approx(0.05, abs=1e-3)
 
 
 def test_refinement_lowers_its_own_loss(

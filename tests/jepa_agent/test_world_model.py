@@ -16,7 +16,7 @@ from jepa_agent.encoders import (
     VectorMLPConfig,
     make_encoder,
 )
-from jepa_agent.predictors import GRUConfig, ResidualMLPConfig
+from jepa_agent.predictors import GRUConfig, ResidualMLPConfig, StepwiseMLPConfig
 from jepa_agent.world_model import ValueConfig
 
 SHAPES = [(), (4,), (2, 3), (2, 1, 3)]
@@ -187,6 +187,8 @@ def test_sizes_must_be_positive(name: str) -> None:
         (PatchCNNConfig, {"hidden": 0}),
         (ResidualMLPConfig, {"width": 0}),
         (ResidualMLPConfig, {"depth": 0}),
+        (StepwiseMLPConfig, {"width": 0}),
+        (StepwiseMLPConfig, {"state": 0}),
         (ValueConfig, {"width": 0}),
         (ValueConfig, {"dim": 0}),
         (ValueConfig, {"depth": -1}),
@@ -213,7 +215,9 @@ def test_a_patch_larger_than_the_image_is_rejected(tiny_model_config: WorldModel
 
 
 @pytest.mark.parametrize("encoder", [PatchPoolConfig(features=8, queries=3), ImpalaConfig((2, 3))])
-@pytest.mark.parametrize("predictor", [ResidualMLPConfig(width=8), GRUConfig()])
+@pytest.mark.parametrize(
+    "predictor", [ResidualMLPConfig(width=8), StepwiseMLPConfig(8, 6), GRUConfig()]
+)
 def test_every_encoder_goes_with_every_predictor(
     tiny_model_config: WorldModelConfig, encoder: Any, predictor: Any
 ) -> None:
@@ -225,6 +229,22 @@ def test_every_encoder_goes_with_every_predictor(
     assert (latents[0, 0] - latents[0, 1]).abs().max() > 1e-4
     imagined = model.rollout(latents, random(2, 3, HORIZON, CHUNK))
     assert imagined.shape == (2, 3, HORIZON, LATENT)
+
+
+def test_a_stepwise_chunk_is_the_same_step_again_and_again(
+    tiny_model_config: WorldModelConfig,
+) -> None:
+    config = dataclasses.replace(tiny_model_config, predictor=StepwiseMLPConfig(8, 6))
+    predictor = make(config).predictor
+    latent, actions = random(5, LATENT), random(5, CHUNK, seed=1)
+    state = predictor.read(latent)
+    for action in actions.unflatten(-1, (config.chunk, config.action_dim)).unbind(dim=1):
+        state = state + predictor.step(predictor.look(state) + predictor.act(action))
+    expected = predictor.norm(latent + predictor.write(state))
+    torch.testing.assert_close(predictor(latent, actions, torch.nn.Identity()), expected)
+    first, *rest = actions.unflatten(-1, (config.chunk, config.action_dim)).unbind(dim=1)
+    later = torch.cat([*rest, first], dim=-1)
+    assert not torch.allclose(predictor(latent, later, torch.nn.Identity()), expected)
 
 
 def test_a_gru_passes_its_state_through_the_encoders_norm(

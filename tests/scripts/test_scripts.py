@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from jepa_agent import JEPAAgent, Trajectories, load_backbone
 from jepa_agent.pretraining.datasets import FASHION_MNIST
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+COMMANDS = sorted(p.name for p in SCRIPTS.glob("*.py") if "__main__" in p.read_text())
 TINY_TRAINING = [
     "quick", "--collect.episodes", "32", "--collect.steps", "30", "--training.steps", "2",
     "--training.windows", "8", "--training.horizon", "2", "--training.diagnose-episodes", "0",
@@ -69,7 +71,7 @@ def train_script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
+@pytest.mark.parametrize("script", COMMANDS)
 def test_every_script_explains_itself(exit_of: Exit, script: str) -> None:
     code, said = exit_of(script, "--help")
     assert code == 0
@@ -118,6 +120,12 @@ def test_train_explains_its_presets(exit_of: Exit) -> None:
         ("pretrain_image.py small --data folder --data-dir .", "can be read"),
         ("pretrain_image.py small --data trajectories", "--data-dir"),
         ("pretrain_image.py small --batch 8", "batch"),
+        ("pretrain_video.py digits --data-dir .", "train-images-idx3-ubyte.gz is missing"),
+        ("pretrain_video.py digits --items fashion-mnist --data-dir .", "apt-get install"),
+        ("pretrain_video.py digits --data file", "--data-dir"),
+        ("pretrain_video.py frames", "--data-dir"),
+        ("train.py base --encoder.backbone nowhere", "nowhere"),
+        ("ablate.py image --only nonsense", "nonsense"),
     ],
 )
 def test_bad_arguments_end_in_a_clear_message(exit_of: Exit, arguments: str, named: str) -> None:
@@ -242,7 +250,7 @@ def test_ablations_are_resumable_and_make_one_table(tmp_path: Path) -> None:
         "--episodes", "2", "--data-scale", "0.07", "--out", "runs", "--table", "table.md",
     )  # fmt: skip
     run("ablate.py", *arguments, cwd=tmp_path)
-    results = sorted((tmp_path / "runs").glob("*/result.json"))
+    results = sorted((tmp_path / "runs/world").glob("*/result.json"))
     written = [path.stat().st_mtime_ns for path in results]
     assert len(results) == 2
     run("ablate.py", *arguments, cwd=tmp_path)
@@ -250,6 +258,40 @@ def test_ablations_are_resumable_and_make_one_table(tmp_path: Path) -> None:
     table = (tmp_path / "table.md").read_text().splitlines()
     assert [line.split(" | ")[0] for line in table[2:]] == ["| ours", "| latent distance"]
     assert (tmp_path / "table.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FASHION_MNIST.exists(), reason="needs Debian's dataset-fashion-mnist")
+def test_image_ablations_make_their_table(tmp_path: Path) -> None:
+    run(
+        "ablate.py", "image", "--only", "ours", "SIGReg, no projector", "--seeds", "0",
+        "--minutes", "0.05", "--table", "table.md", cwd=tmp_path,
+    )  # fmt: skip
+    table = (tmp_path / "table.md").read_text().splitlines()
+    assert [line.split(" | ")[0] for line in table[2:]] == ["| ours", "| SIGReg, no projector"]
+    assert all(line.count("|") == table[0].count("|") for line in table)
+
+
+def test_a_world_model_is_trained_on_a_backbone_from_its_own_videos(tmp_path: Path) -> None:
+    run(
+        "collect.py", "--episodes", "24", "--steps", "30", "--policy", "mixed",
+        "--layout", "train", "--out", "data.h5", cwd=tmp_path,
+    )  # fmt: skip
+    run(
+        "pretrain_video.py", "frames", "--data-dir", "data.h5", "--steps", "2", "--batch", "16",
+        "--width", "4", "--out", "frames", cwd=tmp_path,
+    )  # fmt: skip
+    assert load_backbone(tmp_path / "frames").config.image_shape == (65, 65, 3)
+    run(
+        "train.py", "quick", "--data", "data.h5", "--encoder.backbone", "frames",
+        "--encoder.freeze", "--training.steps", "2", "--training.windows", "4",
+        "--training.diagnose-every", "100", "--training.diagnose-episodes", "2",
+        "--out", "agent", cwd=tmp_path,
+    )  # fmt: skip
+    agent = JEPAAgent.load(tmp_path / "agent")
+    kept = agent.model.encoder.backbone.state_dict()
+    pretrained = load_backbone(tmp_path / "frames").state_dict()
+    assert all(torch.equal(pretrained[name], kept[name]) for name in kept)
 
 
 def test_an_image_backbone_is_pretrained_on_a_folder(tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ from jepa_agent.pretraining.datasets import ImageData, Split
 from jepa_agent.pretraining.image import (
     ImageConfig,
     ImagePretrainer,
-    ImageProgress,
     ImageWeights,
     pretrain,
 )
+from jepa_agent.pretraining.pretrainer import Progress
 from jepa_agent.pretraining.probes import features_of, health, linear_probe, nearest_neighbours
 
 CPU = torch.device("cpu")
@@ -122,12 +122,12 @@ def test_a_backbone_refuses_other_images() -> None:
 
 
 def test_pretraining_lowers_its_loss_and_its_backbone_is_loaded_again(tmp_path: Path) -> None:
-    log: list[ImageProgress] = []
+    log: list[Progress] = []
     config = replace(TINY, epochs=40, learning_rate=3e-3)
     backbone = pretrain(DATA, config, "cpu", log.append, tmp_path / "run")
     weights = config.weights
 
-    def loss(progress: ImageProgress) -> float:
+    def loss(progress: Progress) -> float:
         return sum(getattr(weights, name) * value for name, value in progress.losses.items())
 
     assert loss(log[-1]) < 0.95 * loss(log[0])

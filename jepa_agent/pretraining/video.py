@@ -1,0 +1,212 @@
+"""Video JEPA: the latents of coming frames are predicted from the last two, without actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import checkpoint, losses
+from ..configs import from_dict, to_dict
+from .backbones import Backbone, BackboneConfig, ResNetConfig
+from .pretrainer import Look, Pretrainer, PretrainingConfig, Progress, finish
+from .videos import Videos
+
+PAST = 2
+"""Frames that a prediction sees: where things are, and where they go."""
+SEEN_FOR_STATISTICS = 256
+
+
+@dataclass(frozen=True)
+class VideoWeights:
+    """Coefficients of the loss; what has the weight 0 is not computed.
+
+    Args:
+        prediction: imagined latents against those encoded, over all steps.
+        variance, covariance: against collapse; every place of a map is a sample.
+        sigreg: in their place.
+    """
+
+    prediction: float = 1.0
+    variance: float = 10.0
+    covariance: float = 100.0
+    sigreg: float = 0.0
+
+
+@dataclass(frozen=True)
+class VideoConfig(PretrainingConfig):
+    """How a video backbone is pretrained; see also `PretrainingConfig`.
+
+    Args:
+        width: channels of the predictor's first level; the deeper ones have twice as many.
+        prediction_steps: frames that are predicted, each from the two before, imagined or not.
+        steps: optimiser steps.
+        weights: coefficients of the loss.
+    """
+
+    network: BackboneConfig = field(
+        default_factory=lambda: BackboneConfig((64, 64, 1), ResNetConfig(2, (32, 64), (1, 1), 16))
+    )
+    batch: int = 32
+    width: int = 32
+    prediction_steps: int = 4
+    steps: int = 4000
+    weights: VideoWeights = field(default_factory=VideoWeights)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if min(self.width, self.prediction_steps, self.steps) < 1:
+            raise ValueError(
+                "width, prediction_steps and steps must be positive, got "
+                f"{self.width}, {self.prediction_steps} and {self.steps}; raise them"
+            )
+
+
+class Convolutions(nn.Sequential):
+    """Two 3x3 convolutions with group norms."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        groups = 8 if outputs % 8 == 0 else 1
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, stride, 1),
+            nn.GroupNorm(groups, outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, 1, 1),
+            nn.GroupNorm(groups, outputs),
+            nn.ReLU(),
+        )
+
+
+class UNet(nn.Module):
+    """The change from the last map to the next one, from the last two (Ronneberger, 1505.04597).
+
+    Two levels down, so that each place sees all of a small map, and up again.
+    """
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__()
+        self.fine = Convolutions(PAST * features, width)
+        self.middle = Convolutions(width, 2 * width, stride=2)
+        self.coarse = Convolutions(2 * width, 2 * width, stride=2)
+        self.to_middle = Convolutions(4 * width, 2 * width)
+        self.to_fine = Convolutions(3 * width, width)
+        self.out = nn.Conv2d(width, features, 1)
+
+    def forward(self, past: Tensor) -> Tensor:
+        """Maps (B, 2, F, h, w) of two frames to those of the next one (B, F, h, w)."""
+        fine = self.fine(past.flatten(1, 2))
+        middle = self.middle(fine)
+        coarse = F.interpolate(self.coarse(middle), size=middle.shape[-2:])
+        middle = self.to_middle(torch.cat([middle, coarse], dim=1))
+        middle = F.interpolate(middle, size=fine.shape[-2:])
+        return past[:, -1] + self.out(self.to_fine(torch.cat([fine, middle], dim=1)))
+
+
+class VideoModel(nn.Module):
+    """A backbone and the predictor of its maps."""
+
+    def __init__(self, config: VideoConfig) -> None:
+        super().__init__()
+        self.backbone = Backbone(config.network)
+        self.predictor = UNet(self.backbone.feature_shape[0], config.width)
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Maps (B, T, F, h, w) of uint8 frames (B, T, H, W, C)."""
+        return self.backbone(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+    def imagine(self, past: Tensor, steps: int) -> Tensor:
+        """The next maps (B, steps, F, h, w) after maps (B, 2, F, h, w)."""
+        imagined = []
+        for _ in range(steps):
+            following = self.predictor(past)
+            past = torch.stack([past[:, -1], following], dim=1)
+            imagined.append(following)
+        return torch.stack(imagined, dim=1)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """True maps (B, T, F, h, w) of frames, and the T - 2 imagined from the first two."""
+        maps = self.encode(frames)
+        return maps, self.imagine(maps[:, :PAST], frames.shape[1] - PAST)
+
+
+class VideoPretrainer(Pretrainer):
+    """See `Pretrainer`.
+
+    Args:
+        videos: where clips come from.
+        config: how to train.
+        device: where to train.
+    """
+
+    model: VideoModel
+
+    def __init__(self, videos: Videos, config: VideoConfig, device: torch.device) -> None:
+        if config.network.image_shape != videos.image_shape:
+            raise ValueError(
+                f"network.image_shape must be that of {videos.name}, {videos.image_shape}, got "
+                f"{config.network.image_shape}; change it"
+            )
+        self.config, self.videos = config, videos
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            model = VideoModel(config)
+        super().__init__(model, config.weights, config, config.steps, device)
+        seen = videos.clips(SEEN_FOR_STATISTICS, PAST, self.seed(0)).frames
+        self.model.backbone.standardise(seen.flatten(0, 1))
+        self._look = self.compiled(self.model)
+
+    def look(self) -> Look:
+        """The loss terms of this step's clips."""
+        frames = PAST + self.config.prediction_steps
+        clips = self.videos.clips(self.config.batch, frames, self.seed(1, self.step)).frames
+        with self.autocast():
+            maps, imagined = self._look(clips)
+        maps, imagined = maps.float(), imagined.float()
+        places = maps.movedim(2, -1).flatten(0, -2)  # every place of every map, (N, F)
+        terms = self.against_collapse([places])
+        if self.weights.prediction:
+            terms["prediction"] = losses.prediction(imagined, maps[:, PAST:])
+        return Look(terms, places[:: max(1, len(places) // 4096)], maps.shape[0] * frames)
+
+
+def pretrain(
+    videos: Videos,
+    config: VideoConfig,
+    device: torch.device | str = "cpu",
+    on_progress: Callable[[Progress], None] | None = None,
+    folder: str | Path | None = None,
+) -> VideoModel:
+    """Pretrain a video backbone and its predictor; for arguments and errors see also `finish`.
+
+    The folder gets the backbone, and the whole model below `model`, for `load_video_model`.
+
+    Raises:
+        ValueError: if the videos do not fit the config.
+    """
+    trainer = VideoPretrainer(videos, config, torch.device(device))
+    finish(trainer, trainer.model.backbone, config, videos.name, on_progress, folder)
+    if folder is not None:
+        document = {"video": to_dict(config)}
+        checkpoint.save(Path(folder) / "model", trainer.model.state_dict(), document)
+    return trainer.model.eval()
+
+
+def load_video_model(folder: str | Path) -> VideoModel:
+    """The backbone and predictor that `pretrain` left in a folder.
+
+    Raises:
+        CheckpointError: if it is missing, damaged or of another kind.
+    """
+    tensors, document = checkpoint.load(Path(folder) / "model")
+    try:
+        model = VideoModel(from_dict(VideoConfig, document.get("video"), "video"))
+        model.load_state_dict(tensors)
+    except (ValueError, RuntimeError) as error:
+        raise checkpoint.CheckpointError(
+            f"{folder} must hold a video model of this version, got {error}; pretrain it again"
+        ) from error
+    return model.eval()

