@@ -26,7 +26,7 @@ SHOWN_CANDIDATES = 24
 def imagined_paths(
     agent: JEPAAgent, image: np.ndarray, plan: Plan
 ) -> tuple[np.ndarray, np.ndarray]:
-    """States that the probe reads off an imagined plan and off the best of its candidates.
+    """States that the probe reads off an imagined plan and off the best of its last candidates.
 
     Args:
         agent: whose model imagines.
@@ -38,9 +38,11 @@ def imagined_paths(
         (N, horizon + 1, S), from best to worst.
     """
     latents = agent.model.encode(torch.as_tensor(image[None], device=agent.device))  # (1, D)
-    last_costs, last_candidates = plan.trace.costs[-1], plan.trace.candidates[-1]
-    order = last_costs[0].argsort()[:SHOWN_CANDIDATES]
-    actions = torch.cat([plan.actions[:, None], last_candidates[:, order]], dim=1)
+    rounds = list(zip(plan.trace.costs, plan.trace.candidates, strict=True))
+    several = [one for one in rounds if one[0].shape[1] > 1]  # MPPI's last one is its mean alone
+    costs, candidates = (several or rounds)[-1]
+    order = costs[0].argsort()[:SHOWN_CANDIDATES]
+    actions = torch.cat([plan.actions[:, None], candidates[:, order]], dim=1)
     imagined = imagine(agent.model, latents, actions)[0]  # (N, H, D)
     start = latents[:, None].expand(imagined.shape[0], -1, -1)
     states = agent.model.locate(torch.cat([start, imagined], dim=1)).cpu().numpy()

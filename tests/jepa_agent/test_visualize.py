@@ -10,6 +10,7 @@ import pytest
 
 from jepa_agent import JEPAAgent
 from jepa_agent.envs.drawing import to_array
+from jepa_agent.planners import CEM, MPPI, Planner
 from jepa_agent.visualize import (
     PANEL_HEIGHT,
     PLAN,
@@ -49,20 +50,22 @@ def test_draw_copes_with_a_trail_of_one_point() -> None:
     assert (to_array(draw(WHITE, "", trail=PATH[:1]))[:96] == 255).all()
 
 
-def test_imagined_paths_start_at_the_agent(default_agent: JEPAAgent) -> None:
-    env = default_agent.env.make()
-    observation, info = env.reset(seed=0)
-    default_agent.predict(observation)
-    assert default_agent.last_plan is not None
+@pytest.mark.parametrize("planner", [CEM(), MPPI()])
+def test_imagined_paths_start_at_the_agent(planner: Planner) -> None:
+    agent = JEPAAgent.load("default")
+    agent.planner = planner
+    observation, info = agent.env.make().reset(seed=0)
+    agent.predict(observation)
+    assert agent.last_plan is not None
     image = observation["observation"]
-    plan, candidates = imagined_paths(default_agent, image, default_agent.last_plan)
-    steps = default_agent.planner.horizon + 1
+    plan, candidates = imagined_paths(agent, image, agent.last_plan)
+    steps = planner.horizon + 1
     assert plan.shape == (steps, 2)
-    assert candidates.shape[1:] == (steps, 2)
-    assert 1 <= len(candidates) <= 24
+    assert candidates.shape == (24, steps, 2)
     for path in (plan, *candidates):
         assert np.linalg.norm(path[0] - info["position"]) < 3.0
-    np.testing.assert_allclose(plan, candidates[0], atol=1e-3)  # the best candidate is the plan
+    if isinstance(planner, CEM):  # MPPI plans a mean of its candidates
+        np.testing.assert_allclose(plan, candidates[0], atol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # imageio's reader
