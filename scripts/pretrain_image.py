@@ -84,8 +84,7 @@ def main(args: Args) -> None:
     data = read(args)
     for reason in data.skipped:
         print(f"skipped {reason}")
-    shape: tuple[int, int, int] = data.image_shape  # type: ignore[assignment]
-    network = replace(args.training.network, image_shape=shape)
+    network = replace(args.training.network, image_shape=data.image_shape)
     began = time.perf_counter()
     with pretraining_display() as show:
         backbone = pretrain(data, replace(args.training, network=network), device, show, args.out)

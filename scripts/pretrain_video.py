@@ -36,7 +36,7 @@ from jepa_agent.pretraining.videos import (
     TrajectoryVideos,
     VideoFile,
     Videos,
-    halves,
+    hold_out,
 )
 
 GIFS = 3
@@ -80,7 +80,7 @@ def sources(
     if args.data == "file" and args.data_dir is None:
         raise DataError("--data file needs Moving MNIST's file or its folder as --data-dir")
     items = ITEMS[args.items](args.data_dir if args.data == "digits" else None)
-    name, (seen, held) = f"moving {args.items}", halves(items)
+    name, (seen, held) = f"moving {args.items}", hold_out(items)
     known = MovingDigits(seen, name, device)
     videos = known if args.data == "digits" else VideoFile(args.data_dir, device)
     return videos, (known, MovingDigits(held, f"{name}, held out", device))

@@ -52,9 +52,10 @@ class ImageData:
     skipped: tuple[str, ...] = ()
 
     @property
-    def image_shape(self) -> tuple[int, ...]:
+    def image_shape(self) -> tuple[int, int, int]:
         """(H, W, C)."""
-        return self.train.images.shape[1:]
+        _, height, width, colours = self.train.images.shape
+        return height, width, colours
 
 
 def fashion_mnist(folder: Path | None = None) -> ImageData:

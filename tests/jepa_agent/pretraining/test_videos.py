@@ -18,7 +18,7 @@ from jepa_agent.pretraining.videos import (
     MovingDigits,
     TrajectoryVideos,
     VideoFile,
-    halves,
+    hold_out,
     mnist,
 )
 
@@ -77,7 +77,7 @@ def test_items_of_another_size_are_refused() -> None:
 
 def test_held_out_items_are_others() -> None:
     items = np.arange(50, dtype=np.uint8)[:, None, None] * np.ones((1, DIGIT, DIGIT), np.uint8)
-    seen, held = halves(items)
+    seen, held = hold_out(items)
     assert len(held) == 10
     assert sorted([*seen[:, 0, 0], *held[:, 0, 0]]) == list(range(50))
 
