@@ -15,6 +15,7 @@ from torch import Tensor
 from . import checkpoint
 from .configs import from_dict, to_dict
 from .costs import CostConfig, PlanningCost
+from .experience import Experience
 from .history import stack_frames
 from .planners import CEM, CONFIGS, PLANNERS, ActionBounds, Noise, Plan, Planner
 from .world_model import WorldModel, WorldModelConfig
@@ -49,6 +50,7 @@ class AgentState:
         episode: (n,), how many episodes each environment has begun.
         decision: (n,), decisions made in the current episode.
         planned: (n,), whether the last call planned.
+        experience: what the episodes have taught, if the cost has a memory.
     """
 
     plan: Tensor
@@ -56,12 +58,19 @@ class AgentState:
     episode: np.ndarray
     decision: np.ndarray
     planned: np.ndarray
+    experience: Experience | None = None
 
     def select(self, rows: np.ndarray) -> AgentState:
         """The memory of some of the environments (k,), in that order."""
-        plan = self.plan[torch.as_tensor(rows, device=self.plan.device)]
-        numbers = (self.elapsed, self.episode, self.decision, self.planned)
-        return AgentState(plan, *(each[rows] for each in numbers))
+        index = torch.as_tensor(rows, device=self.plan.device)
+        return AgentState(
+            plan=self.plan[index],
+            elapsed=self.elapsed[rows],
+            episode=self.episode[rows],
+            decision=self.decision[rows],
+            planned=self.planned[rows],
+            experience=None if self.experience is None else self.experience.select(index),
+        )
 
 
 class JEPAAgent:
@@ -170,34 +179,52 @@ class JEPAAgent:
             episode=state.episode + started,
             decision=np.where(started, 0, state.decision + due),
             planned=due,
+            experience=state.experience,
         )
         rows = np.flatnonzero(due)
         if len(rows):
-            index = torch.as_tensor(rows, device=self.device)
-            shifted = torch.cat([state.plan[index, 1:], state.plan[index, -1:]], dim=1)
-            fresh = torch.as_tensor(started[rows], device=self.device)[:, None, None]
-            seeds = [
-                _mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows
-            ]
-            plan = self.plan(
-                images[rows], goals[rows], torch.where(fresh, 0.0, shifted), Noise(seeds)
-            )
-            state.plan[index] = plan.actions
-            self.last_plan = plan
+            self._decide(state, rows, images[rows], goals[rows], started[rows])
         actions = state.plan[:, 0].cpu().numpy()
         return (actions[0] if single else actions), state
 
     @torch.no_grad()
-    def plan(self, images: np.ndarray, goals: np.ndarray, warm_start: Tensor, noise: Noise) -> Plan:
-        """Plan for n observations and goals (n, ...); both are encoded once."""
-        frames = torch.as_tensor(np.stack([images, goals]), device=self.device)
-        latents, goal_latents = self.model.encode(frames)
-        return self._search(latents, goal_latents, warm_start, noise)
+    def _decide(
+        self,
+        state: AgentState,
+        rows: np.ndarray,
+        images: np.ndarray,
+        goals: np.ndarray,
+        started: np.ndarray,
+    ) -> None:
+        """Plan for some rows (k,) of the state, and learn from what came of their last plans."""
+        index = torch.as_tensor(rows, device=self.device)
+        fresh = torch.as_tensor(started, device=self.device)
+        latents, wanted = self.model.encode(
+            torch.as_tensor(np.stack([images, goals]), device=self.device)
+        )
+        played, learned = state.plan[index], None
+        if state.experience is not None:
+            learned = state.experience.select(index)
+            learned = learned.arrived(self.model, latents, played[:, 0], fresh)
+        warm_start = torch.cat([played[:, 1:], played[:, -1:]], dim=1)
+        warm_start = torch.where(fresh[:, None, None], 0.0, warm_start)
+        seeds = [_mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows]
+        plan = self._search(latents, wanted, warm_start, Noise(seeds), learned)
+        state.plan[index] = plan.actions
+        if state.experience is not None and learned is not None:
+            learned = learned.leaving(self.model, plan.actions[:, 0])
+            state.experience = state.experience.replaced(index, learned)
+        self.last_plan = plan
 
     def _plan_from_latents(
-        self, latents: Tensor, goals: Tensor, warm_start: Tensor, noise: Noise
+        self,
+        latents: Tensor,
+        goals: Tensor,
+        warm_start: Tensor,
+        noise: Noise,
+        experience: Experience | None = None,
     ) -> Plan:
-        cost = PlanningCost(self.model, latents, goals, self.cost)
+        cost = PlanningCost(self.model, latents, goals, self.cost, experience)
         return self.planner.plan(cost, self.bounds, noise, warm_start)
 
     def save(self, directory: str | Path, half: bool = False) -> None:
@@ -303,7 +330,9 @@ class JEPAAgent:
     def _fresh_state(self, count: int) -> AgentState:
         zeros = np.zeros(count, dtype=np.int64)
         plan = torch.zeros(count, self.planner.horizon, len(self.bounds.low), device=self.device)
-        return AgentState(plan, zeros, zeros, zeros, zeros.astype(bool))
+        size = self.cost.memory
+        experience = Experience.none(self.model, count, size) if size else None
+        return AgentState(plan, zeros, zeros, zeros, zeros.astype(bool), experience)
 
 
 def default_device() -> torch.device:

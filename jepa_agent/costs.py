@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .experience import Experience
 from .world_model import WorldModel
 
 DISTANCES = ("value", "latent")
@@ -23,12 +24,14 @@ class CostConfig:
         over: "sum" over the horizon, "last" chunk only, or "discounted" sum.
         discount: per chunk, where `over` is "discounted".
         effort: weight of the actions' mean squared norm.
+        memory: past chunks of the episode whose outcomes correct imagination; see `Experience`.
     """
 
     distance: str = "value"
     over: str = "sum"
     discount: float = 0.9
     effort: float = 0.0
+    memory: int = 0
 
     def __post_init__(self) -> None:
         for name, choices in (("distance", DISTANCES), ("over", REDUCTIONS)):
@@ -36,10 +39,10 @@ class CostConfig:
                 raise ValueError(
                     f"{name} must be one of {choices}, got {getattr(self, name)!r}; choose one"
                 )
-        if not (0 < self.discount <= 1 and self.effort >= 0):
+        if not (0 < self.discount <= 1 and self.effort >= 0 and self.memory >= 0):
             raise ValueError(
-                "discount must be in (0, 1] and effort >= 0, got "
-                f"{self.discount} and {self.effort}; change them"
+                "discount must be in (0, 1], effort and memory >= 0, got "
+                f"{self.discount}, {self.effort} and {self.memory}; change them"
             )
 
 
@@ -51,19 +54,26 @@ class PlanningCost:
         latents: (B, D) of the current observations.
         goals: (B, D) of the goals.
         config: what to minimise.
+        experience: of the B episodes, to correct imagination with.
     """
 
     def __init__(
-        self, model: WorldModel, latents: Tensor, goals: Tensor, config: CostConfig
+        self,
+        model: WorldModel,
+        latents: Tensor,
+        goals: Tensor,
+        config: CostConfig,
+        experience: Experience | None = None,
     ) -> None:
         self._model, self._latents, self._config = model, latents, config
+        self._experience = experience
         goals = model.embed(goals) if config.distance == "value" else goals
         self._goals = goals[:, None, None]
 
     def __call__(self, candidates: Tensor) -> Tensor:
         """Costs (B, N) of candidates (B, N, H, A), differentiable."""
         config = self._config
-        imagined = imagine(self._model, self._latents, candidates)  # (B, N, H, D)
+        imagined = imagine(self._model, self._latents, candidates, self._experience)
         if config.distance == "value":
             way = self._model.way(self._model.embed(imagined), self._goals)
         else:
@@ -80,8 +90,19 @@ class PlanningCost:
         return cost
 
 
-def imagine(model: WorldModel, latents: Tensor, candidates: Tensor) -> Tensor:
-    """Latents (B, N, H, D) imagined from (B, D) under actions (B, N, H, A), held for a chunk."""
-    held = candidates.repeat(1, 1, 1, model.config.chunk)
-    start = latents[:, None].expand(-1, candidates.shape[1], -1)
-    return model.rollout(start, held)
+def imagine(
+    model: WorldModel, latents: Tensor, candidates: Tensor, experience: Experience | None = None
+) -> Tensor:
+    """Latents (B, N, H, D) imagined from (B, D) under actions (B, N, H, A), held for a chunk.
+
+    With the experience of the B episodes every chunk is corrected by what came of similar ones.
+    """
+    imagined, latents = [], latents[:, None]
+    for actions in candidates.unbind(dim=2):
+        start = latents.expand(-1, actions.shape[1], -1)
+        ahead = model.predict(start, actions.repeat(1, 1, model.config.chunk))
+        if experience is not None:
+            ahead = ahead + experience.correction(model, latents, actions)
+        imagined.append(ahead)
+        latents = ahead
+    return torch.stack(imagined, dim=2)

@@ -101,13 +101,25 @@ class WindowSampler:
         """How many distinct contexts the data have."""
         return len(self._contexts)
 
-    def draw(self, groups: int, windows: int, generator: torch.Generator) -> Windows:
-        """Draw `groups` contexts and `windows` windows of each.
+    def draw(
+        self,
+        groups: int,
+        windows: int,
+        generator: torch.Generator,
+        contexts: Tensor | None = None,
+    ) -> Windows:
+        """Draw `groups` contexts, distinct where the data have enough, and windows of each.
 
-        Contexts are distinct where the data have enough of them.
+        Args:
+            groups: contexts.
+            windows: per context.
+            generator: on the sampler's device.
+            contexts: (groups,), the numbers of contexts chosen already.
         """
         device = self._states.device
-        if self.num_contexts >= groups:
+        if contexts is not None:
+            context = contexts
+        elif self.num_contexts >= groups:
             context = torch.randperm(self.num_contexts, generator=generator, device=device)[:groups]
         else:
             context = torch.randint(
@@ -128,20 +140,6 @@ class WindowSampler:
             actions.reshape(groups, windows, self._horizon, -1),
             self._contexts[context][:, None, None],
         )
-
-
-def shift_images(images: Tensor, offset: Tensor) -> Tensor:
-    """Images (..., H, W, C) moved by whole pixels, offset (2,) to the right and down.
-
-    What leaves the image is lost, what comes in is 0. No call waits for the device.
-    """
-    for dim, pixels in ((-2, offset[0]), (-3, offset[1])):
-        size = images.shape[dim]
-        source = torch.arange(size, device=images.device) - pixels
-        inside = (source >= 0) & (source < size)
-        images = images.index_select(dim, source.clamp(0, size - 1))
-        images = images * inside.reshape([size if d == dim else 1 for d in (-3, -2, -1)])
-    return images
 
 
 @torch.no_grad()

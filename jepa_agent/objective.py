@@ -102,6 +102,28 @@ class Objective(nn.Module):
         # a new tensor: the old one is still needed for the gradient
         self.contexts = self.contexts.index_copy(0, which, moved)
 
+    @torch.no_grad()
+    def draw_alike(self, groups: int, alike: int, generator: torch.Generator) -> Tensor:
+        """Numbers (groups,) of distinct contexts: some at random, and those most like them.
+
+        In a random batch hardly any two contexts differ by a little, and remembered prototypes
+        are told from fresh ones by their age alone; the nearest contexts must meet in one batch
+        (hard negatives, 2010.04592).
+
+        Args:
+            groups: how many.
+            alike: contexts per cluster, its centre included.
+            generator: on the device of the contexts.
+        """
+        count, device = len(self.contexts), self.contexts.device
+        centres = torch.randperm(count, generator=generator, device=device)[: -(-groups // alike)]
+        apart = torch.cdist(self.contexts[centres], self.contexts)
+        # at first all are remembered as the same: then chance decides
+        ties = torch.rand(count, generator=generator, device=device)
+        order = torch.argsort(apart + 1e-6 * ties, dim=1)
+        rank = torch.argsort(order, dim=1).amin(dim=0)  # how near the nearest centre has it
+        return torch.argsort(rank + 0.5 * ties)[:groups]
+
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""
         weights = self.config.weights

@@ -75,8 +75,8 @@ class TrainingConfig:
         windows: trajectory windows per context.
         horizon: chunks per window, predicted autoregressively from its first frame.
         unroll: chunks of them that are predicted; 0 for all.
-        shift: every batch of images is moved by up to so many pixels on both axes, so that the
-            encoder learns walls at places where no layout has them.
+        alike: contexts of a batch come in clusters of so many that look most alike to the head
+            that tells them apart, so that it learns the small differences; 1 draws them at random.
         learning_rate: peak of AdamW's cosine schedule.
         weight_decay: of AdamW.
         warmup: share of the steps that the learning rate rises.
@@ -98,7 +98,7 @@ class TrainingConfig:
     windows: int = 64
     horizon: int = 4
     unroll: int = 0
-    shift: int = 0
+    alike: int = 1
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     warmup: float = 0.05
@@ -137,8 +137,11 @@ class TrainingConfig:
                 "value and context compare windows of a group and need at least 2 of them, got "
                 f"windows {self.windows}; raise it or set weights.value and weights.context to 0"
             )
-        if self.shift < 0:
-            raise ValueError(f"shift must be at least 0 pixels, got {self.shift}; raise it")
+        if not 1 <= self.alike <= self.groups or (self.alike > 1 and not self.weights.context):
+            raise ValueError(
+                "alike must be in [1, groups], and 1 without weights.context, got "
+                f"{self.alike} of {self.groups} groups; change it"
+            )
         if not 0 <= self.unroll <= self.horizon:
             raise ValueError(
                 f"unroll must be in [0, horizon], got {self.unroll} of {self.horizon}; change it"

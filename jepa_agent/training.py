@@ -21,7 +21,7 @@ from . import checkpoint
 from .agent import EnvSpec, JEPAAgent, action_bounds
 from .backbone_encoder import BackboneEncoder
 from .configs import to_dict
-from .data import Renderer, Views, Windows, WindowSampler, encode_trajectories, shift_images
+from .data import Renderer, Views, Windows, WindowSampler, encode_trajectories
 from .diagnostics import Diagnostics, diagnose
 from .objective import Objective
 from .optim import check_finite, cosine, pack, part, unpack
@@ -164,13 +164,11 @@ class Trainer:
         return stage.learning_rate * cosine(step, stage.steps, warmup, floor)
 
     def _joint_terms(self) -> dict[str, Tensor]:
-        batch = self.sampler.draw(self.config.groups, self.config.windows, self.generator)
+        groups, alike, contexts = self.config.groups, self.config.alike, None
+        if alike > 1 and self.sampler.num_contexts >= groups:
+            contexts = self.objective.draw_alike(groups, alike, self.generator)
+        batch = self.sampler.draw(groups, self.config.windows, self.generator, contexts)
         images = self._images(batch)
-        if self.config.shift:
-            most = self.config.shift
-            offset = torch.randint(-most, most + 1, (2,), generator=self.generator,
-                                   device=self.device)  # fmt: skip
-            images = shift_images(images, offset)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             return self._joint(self.model, images, batch, self._directions())
 

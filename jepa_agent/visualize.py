@@ -11,6 +11,7 @@ import torch
 
 from .agent import JEPAAgent
 from .costs import imagine
+from .experience import Experience
 from .planners import Plan
 
 PLAN = (0, 114, 178)
@@ -24,7 +25,7 @@ SHOWN_CANDIDATES = 24
 
 @torch.no_grad()
 def imagined_paths(
-    agent: JEPAAgent, image: np.ndarray, plan: Plan
+    agent: JEPAAgent, image: np.ndarray, plan: Plan, experience: Experience | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """States that the probe reads off an imagined plan and off the best of its last candidates.
 
@@ -32,6 +33,7 @@ def imagined_paths(
         agent: whose model imagines.
         image: uint8 (H, W, C), the current observation.
         plan: of one problem.
+        experience: that it was found with.
 
     Returns:
         The plan's states (horizon + 1, S), and those of up to 24 candidates
@@ -43,7 +45,7 @@ def imagined_paths(
     costs, candidates = (several or rounds)[-1]
     order = costs[0].argsort()[:SHOWN_CANDIDATES]
     actions = torch.cat([plan.actions[:, None], candidates[:, order]], dim=1)
-    imagined = imagine(agent.model, latents, actions)[0]  # (N, H, D)
+    imagined = imagine(agent.model, latents, actions, experience)[0]  # (N, H, D)
     start = latents[:, None].expand(imagined.shape[0], -1, -1)
     states = agent.model.locate(torch.cat([start, imagined], dim=1)).cpu().numpy()
     return states[0], states[1:]

@@ -88,7 +88,8 @@ def play(
         action, state = agent.predict(observation, state, np.array([step == 0]))
         if state.planned[0]:
             milliseconds.append(1000 * (time.perf_counter() - began))
-            paths = imagined_paths(agent, observation["observation"], agent.last_plan)
+            seen, found = observation["observation"], agent.last_plan
+            paths = imagined_paths(agent, seen, found, state.experience)
             plan, candidates = (to_screen(path) for path in paths)
         caption = (
             f"{type(agent.planner).__name__}   step {step:3d}   distance {info['distance']:5.1f} px"

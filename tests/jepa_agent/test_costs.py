@@ -56,7 +56,7 @@ def test_imagination_holds_an_action_for_a_chunk(tiny_agent: JEPAAgent) -> None:
         ({"distance": "energy"}, "distance must be one of .*'energy'"),
         ({"over": "mean"}, "over must be one of .*'mean'"),
         ({"discount": 0.0}, "discount must be in"),
-        ({"effort": -1.0}, "effort >= 0.*-1.0"),
+        ({"effort": -1.0}, "effort and memory >= 0.*-1.0"),
     ],
 )
 def test_bad_configs(fields: dict, message: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from jepa_agent import Trajectories
-from jepa_agent.data import Views, Windows, WindowSampler, encode_trajectories, shift_images
+from jepa_agent.data import Views, Windows, WindowSampler, encode_trajectories
 from jepa_agent.trajectories import TrajectoryFileError, TrajectoryWriter, partial_path
 
 LENGTHS = (9, 4, 12, 7, 10)
@@ -253,19 +253,6 @@ def test_encoded_trajectories_are_every_kth_state_and_the_actions_between() -> N
             seen.add((episode, first))
     assert {first for episode, first in seen if episode == 2} == {0, 1, 2, 3}
     assert {first for episode, first in seen if episode == 3} == {0, 1, 2}
-
-
-@pytest.mark.parametrize("offset", [(0, 0), (2, 0), (0, -1), (-3, 1), (9, 0)])
-def test_images_are_shifted_by_whole_pixels(offset: tuple[int, int]) -> None:
-    images = torch.arange(1, 2 * 4 * 5 * 3 + 1, dtype=torch.uint8).reshape(2, 4, 5, 3)
-    shifted = shift_images(images, torch.tensor(offset))
-    assert shifted.dtype == torch.uint8
-    right, down = offset
-    for row, column in np.ndindex(4, 5):
-        source = (row - down, column - right)
-        inside = 0 <= source[0] < 4 and 0 <= source[1] < 5
-        expected = images[:, source[0], source[1]] if inside else torch.zeros(2, 3)
-        torch.testing.assert_close(shifted[:, row, column].float(), expected.float())
 
 
 def test_views_are_rendered_stored_or_the_states() -> None:

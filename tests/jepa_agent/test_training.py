@@ -121,7 +121,6 @@ CHANGES: dict[str, Any] = {
     "windows": 9,
     "horizon": 3,
     "unroll": 1,
-    "shift": 4,
     "within_context": True,
     "learning_rate": 2e-3,
     "weight_decay": 0.5,
@@ -132,7 +131,7 @@ CHANGES: dict[str, Any] = {
     "bfloat16": True,
     "seed": 1,
 }
-UNSEEN = {"compiled", "diagnose_episodes", "diagnose_every", "penalty"}
+UNSEEN = {"alike", "compiled", "diagnose_episodes", "diagnose_every", "penalty"}
 """Settings that change no bit of this training."""
 
 
@@ -330,7 +329,9 @@ def test_data_that_do_not_name_their_environment_are_rejected(
         ({"penalty": 0.0}, "penalty"),
         ({"groups": 16, "windows": 1}, "compare windows of a group .* got windows 1"),
         ({"unroll": 5}, r"unroll must be in \[0, horizon\], got 5 of 4"),
-        ({"shift": -1}, "shift must be at least 0"),
+        ({"alike": 0}, r"alike must be in \[1, groups\]"),
+        ({"alike": 2}, "1 without weights.context, got 2 of 4 groups"),
+        ({"alike": 5, "weights": LossWeights(context=1.0)}, "got 5 of 4 groups"),
     ],
     ids=str,
 )
@@ -402,6 +403,35 @@ def test_what_is_remembered_of_a_context_moves_halfway(trainer: Trainer) -> None
     objective.remember(first.flip(0), which)
     torch.testing.assert_close(objective.contexts[which], first + 0.5 * first.flip(0))
     assert (objective.contexts.norm(dim=-1) > 0).sum() == 2  # the others are untouched
+
+
+def test_contexts_that_look_alike_meet_in_a_batch(trainer: Trainer) -> None:
+    """On a line of ten, two clusters of three are neighbours."""
+    objective, generator = trainer.objective, torch.Generator().manual_seed(0)
+    place = torch.tensor([7, 2, 9, 0, 4, 5, 1, 8, 3, 6])
+    objective.contexts = torch.zeros(10, 4).index_fill_(1, torch.tensor([0]), 1.0) * place[:, None]
+    seen = set()
+    for _ in range(100):
+        chosen = objective.draw_alike(6, 3, generator)
+        assert len(chosen.unique()) == 6
+        line = place[chosen].sort().values
+        assert (line.diff() == 1).sum() >= 4  # at most one gap
+        seen |= set(chosen.tolist())
+    assert seen == set(range(10))
+
+
+def test_contexts_that_nothing_is_known_of_are_drawn_at_random(trainer: Trainer) -> None:
+    generator = torch.Generator().manual_seed(0)
+    trainer.objective.contexts = torch.zeros(10, 4)
+    seen = [frozenset(trainer.objective.draw_alike(4, 2, generator).tolist()) for _ in range(50)]
+    assert all(len(chosen) == 4 for chosen in seen)
+    assert frozenset().union(*seen) == set(range(10))
+    assert len(set(seen)) > 25
+
+
+def test_training_on_contexts_that_look_alike_differs(run: Run) -> None:
+    context = LossWeights(context=1.0)
+    assert differ(run(weights=context, steps=3, alike=2), run(weights=context, steps=3))
 
 
 # Resuming

@@ -1,0 +1,255 @@
+"""Our agent beside Stable-Baselines3's, and beside cheap imitators of the same offline data.
+
+python scripts/compare_sb3.py                                      # fixed layout, every row
+python scripts/compare_sb3.py --only jepa ppo-state sac-her-state --seeds 0
+python scripts/compare_sb3.py --layout train --table docs/sb3-train.md
+python scripts/compare_sb3.py --only sac-her-pixels --budget 50000
+
+Resumable: what has finished is not trained or played again, what was interrupted goes on from its
+last checkpoint. Needs the extra `sb3`; the plot needs `plots`, TensorBoard logs `tensorboard`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+import tyro
+from baselines import BASELINES, Baseline, Spent, train, write_json
+from imitators import PAIRS, imitate
+from rich.progress import Progress
+from train import PRESETS
+
+from jepa_agent import JEPAAgent, Trajectories
+from jepa_agent.console import errors_in_one_line
+from jepa_agent.envs import TwoRoomsEnv, collect
+from jepa_agent.envs.physics import HIGH, LOW
+from jepa_agent.envs.tasks import TASK_MARGIN
+from jepa_agent.evaluation import Policy, Row, measure_latency, play, summarise, wilson
+
+SUITES = {"fixed": "fixed", "test-layouts": "test", "ood": "ood"}
+ZERO_SHOT = ("same room", "half steps")
+"""What no row was trained for: goals in the start's own room, and steps of half the length."""
+CURVE_EPISODES = 50
+"""Per point of a learning curve."""
+OFFLINE = ("jepa", "cloning", "inverse-dynamics")
+IMITATION_STEPS = 4_000
+REACH = {"cloning": 60, "inverse-dynamics": 20}
+"""Steps between frame and goal, at most."""
+
+
+@dataclass(frozen=True)
+class Args:
+    """What to compare."""
+
+    only: tuple[str, ...] = ()
+    """Rows by name; by default all."""
+    layout: Literal["fixed", "train"] = "fixed"
+    """Where the baselines learn; `jepa` and its data are of `train` always."""
+    budget: int | None = None
+    """Environment steps per baseline; by default what each row names."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    checkpoints: tuple[str, ...] = ("default",)
+    """Of `jepa`, one per seed, as scripts/train.py wrote them, or the one in the package."""
+    episodes: int = 300
+    """Per suite."""
+    seed: int = 1_000_000
+    """Episode i is played with seed + i."""
+    out: Path = Path("runs/sb3")
+    table: Path | None = None
+    """Where to write the table (Markdown); the learning curves go beside it as PNG."""
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trained row: what it cost, and how it did on each suite."""
+
+    spent: Spent
+    parameters: int
+    latency_ms: float | None
+    rows: dict[str, Row]
+
+
+class SameRoom(gym.Wrapper):
+    """Goals in the start's own room, uniform as starts are."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        _, info = self.env.reset(seed=seed)
+        left, wall = info["position"][0] < info["wall_x"], float(info["wall_x"])
+        rng = np.random.default_rng(seed)
+        near, far = LOW + TASK_MARGIN, HIGH - TASK_MARGIN
+        side = (near, wall - 1 - TASK_MARGIN) if left else (wall + 1 + TASK_MARGIN, far)
+        goal = (rng.uniform(*side), rng.uniform(near, far))
+        names = ("wall_x", "door_y", "position")
+        return self.env.reset(seed=seed, options={**{n: info[n] for n in names}, "goal": goal})
+
+
+def make_task(suite: str, obs_type: str) -> gym.Env:
+    """The environment of a suite; the zero-shot ones keep the fixed layout."""
+    settings: dict[str, Any] = {"obs_type": obs_type, "terminate_on_success": False}
+    if suite == "half steps":
+        settings["step_length"] = 0.5 * 2.45
+    env = gym.make("TwoRooms-v0", layout=SUITES.get(suite, "fixed"), **settings)
+    return SameRoom(env) if suite == "same room" else env
+
+
+def score(args: Args, policy: Policy, obs_type: str) -> tuple[float, dict[str, Row]]:
+    """The median latency of a decision, and a row of every suite."""
+    seeds = range(args.seed, args.seed + args.episodes)
+    rows = {}
+    for suite in (*SUITES, *ZERO_SHOT):
+        played = play(policy, partial(make_task, suite, obs_type), seeds)
+        rows[suite] = summarise("", suite, played)
+    return measure_latency(policy, partial(make_task, "fixed", obs_type))[0], rows
+
+
+def curve_point(args: Args, baseline: Baseline, model: Policy) -> float:
+    """Success on unseen seeds of the layouts that a baseline learns in."""
+    make = partial(
+        gym.make, "TwoRooms-v0", layout=args.layout, obs_type=baseline.obs_type,
+        terminate_on_success=False,
+    )  # fmt: skip
+    seeds = range(args.seed - CURVE_EPISODES, args.seed)
+    return summarise("", "", play(model, make, seeds)).success
+
+
+def run_baseline(args: Args, name: str, seed: int, folder: Path) -> Result:
+    """Train (or go on with) one of Stable-Baselines3's algorithms, and score it."""
+    baseline = BASELINES[name]
+    steps = args.budget or baseline.steps
+    at = partial(curve_point, args, baseline)
+    model, spent = train(baseline, args.layout, steps, seed, folder, at, args.device)
+    if model is None:
+        return Result(spent, 0, None, {})
+    latency, rows = score(args, model, baseline.obs_type)
+    return Result(spent, sum(p.numel() for p in model.policy.parameters()), latency, rows)
+
+
+def run_offline(args: Args, name: str, seed: int, folder: Path) -> Result:
+    """Our agent, or an imitator trained on the data that it was trained on."""
+    agent = JEPAAgent.load(args.checkpoints[seed % len(args.checkpoints)])
+    settings = PRESETS["base"][1].collect
+    spent = Spent(steps=settings.episodes * settings.steps)
+    training = agent.notes["training"]
+    joint = training["steps"] * training["groups"] * training["windows"]
+    spent.frames = joint * (training["horizon"] + 1)
+    if name == "jepa":
+        latency, rows = score(args, agent, "pixels")
+        return Result(spent, sum(p.numel() for p in agent.model.parameters()), latency, rows)
+    data = Trajectories.from_rollouts(*collect(settings))
+    with Progress(transient=True) as progress:
+        task = progress.add_task(name, total=IMITATION_STEPS)
+        policy, spent.seconds = imitate(
+            data, TwoRoomsEnv.render_states, IMITATION_STEPS, REACH[name],
+            agent.model if name == "inverse-dynamics" else None, seed,
+            lambda done: progress.update(task, completed=done),
+        )  # fmt: skip
+    spent.frames = 2 * PAIRS * IMITATION_STEPS + (spent.frames if name == "inverse-dynamics" else 0)
+    latency, rows = score(args, policy, "pixels")
+    return Result(spent, policy.size(), latency, rows)
+
+
+def result(args: Args, name: str, seed: int) -> dict[str, Any]:
+    """The figures of one run, from its `result.json` where that exists."""
+    folder = args.out / args.layout / f"{name}-{seed}"
+    wanted = {"episodes": args.episodes, "seed": args.seed, "budget": args.budget}
+    path = folder / "result.json"
+    if path.exists():
+        found = json.loads(path.read_text())
+        if {key: found[key] for key in wanted} == wanted:
+            return found
+    run: Callable[[Args, str, int, Path], Result] = run_offline if name in OFFLINE else run_baseline
+    figures = {**asdict(run(args, name, seed, folder)), **wanted}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, figures)
+    return figures
+
+
+def format_table(results: dict[str, list[dict[str, Any]]]) -> str:
+    """The table in Markdown: means over seeds, success pooled with its Wilson interval."""
+    suites = (*SUITES, *ZERO_SHOT)
+    headings = ["policy", "seeds", "env steps", "frames seen", "minutes", "parameters", "ms",
+                *(f"{suite}, %" for suite in suites), "ratio on fixed"]  # fmt: skip
+    lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
+    for name, runs in results.items():
+        finite = [run for run in runs if run["rows"]]
+        diverged = [run["spent"]["steps"] for run in runs if not run["rows"]]
+        cells = [name, str(len(runs))]
+        if finite:
+            cells += [
+                f"{np.mean([run['spent']['steps'] for run in finite]):,.0f}",
+                f"{np.mean([run['spent']['frames'] for run in finite]):,.0f}",
+                f"{np.mean([run['spent']['seconds'] for run in finite]) / 60:.0f}",
+                f"{finite[0]['parameters']:,}",
+                f"{np.mean([run['latency_ms'] for run in finite]):.1f}",
+            ]
+            for suite in suites:
+                rows = [run["rows"][suite] for run in finite]
+                played = sum(row["episodes"] for row in rows)
+                solved = round(sum(row["success"] * row["episodes"] for row in rows))
+                low, high = wilson(solved, played)
+                cells.append(f"{100 * solved / played:.1f} ({100 * low:.1f}-{100 * high:.1f})")
+            ratios = [run["rows"]["fixed"]["steps_ratio"] for run in finite]
+            known = [ratio for ratio in ratios if ratio is not None]
+            cells.append(f"{np.mean(known):.2f}" if known else "-")
+        if diverged:
+            cells.append(f"diverged: {', '.join(f'{steps:,} steps' for steps in diverged)}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def draw(path: Path, layout: str, results: dict[str, list[dict[str, Any]]]) -> None:
+    """Learning curves: success against environment steps, one line per seed (extra `plots`)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for colour, (name, runs) in enumerate(results.items()):
+        for index, run in enumerate(runs):
+            if run["spent"]["curve"]:
+                steps, success = zip(*run["spent"]["curve"], strict=True)
+                label = name if index == 0 else None
+                axes.plot(steps, success, color=f"C{colour}", label=label, linewidth=1.2)
+    for run in results.get("jepa", [])[:1]:
+        axes.axvline(run["spent"]["steps"], color="black", linestyle="--", linewidth=1)
+        reached = run["rows"]["fixed" if layout == "fixed" else "test-layouts"]["success"]
+        axes.plot(run["spent"]["steps"], reached, "k*", markersize=12, label="jepa, offline data")
+    axes.set(xscale="log", ylim=(-0.02, 1.02), xlabel="environment steps",
+             ylabel=f"success, layout {layout}")  # fmt: skip
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=120)
+
+
+def main(args: Args) -> None:
+    names = args.only or (*OFFLINE, *BASELINES)
+    for name in names:
+        if name not in (*OFFLINE, *BASELINES):
+            raise ValueError(
+                f"--only must be of {[*OFFLINE, *BASELINES]}, got {name!r}; choose of them"
+            )
+    if (args.budget is not None and args.budget < 1) or args.episodes < 1:
+        raise ValueError(
+            f"--budget and --episodes must be positive, got {args.budget} and {args.episodes}; "
+            "raise them"
+        )
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for seed in args.seeds:
+        for name in names:
+            results[name].append(result(args, name, seed))
+            print(format_table({n: runs for n, runs in results.items() if runs}), flush=True)
+    if args.table is not None:
+        args.table.parent.mkdir(parents=True, exist_ok=True)
+        args.table.write_text(format_table(results) + "\n")
+        draw(args.table.with_suffix(".png"), args.layout, results)
+
+
+if __name__ == "__main__":
+    with errors_in_one_line():
+        main(tyro.cli(Args, description=__doc__))
