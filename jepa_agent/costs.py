@@ -73,9 +73,9 @@ class PlanningCost:
     def __call__(self, candidates: Tensor) -> Tensor:
         """Costs (B, N) of candidates (B, N, H, A), differentiable."""
         config = self._config
-        imagined = imagine(self._model, self._latents, candidates, self._experience)
+        imagined, phi = imagine(self._model, self._latents, candidates, self._experience)
         if config.distance == "value":
-            way = self._model.way(self._model.embed(imagined), self._goals)
+            way = self._model.way(self._model.embed(imagined) if phi is None else phi, self._goals)
         else:
             way = (imagined - self._goals).square().mean(dim=-1)  # (B, N, H)
         if config.over == "last":
@@ -92,17 +92,22 @@ class PlanningCost:
 
 def imagine(
     model: WorldModel, latents: Tensor, candidates: Tensor, experience: Experience | None = None
-) -> Tensor:
+) -> tuple[Tensor, Tensor | None]:
     """Latents (B, N, H, D) imagined from (B, D) under actions (B, N, H, A), held for a chunk.
 
-    With the experience of the B episodes every chunk is corrected by what came of similar ones.
+    With the experience of the B episodes every chunk is corrected by what came of similar ones,
+    and the value embeddings (B, N, H, E) that this takes are given back too.
     """
-    imagined, latents = [], latents[:, None]
+    if experience is None:
+        start = latents[:, None].expand(-1, candidates.shape[1], -1)
+        return model.rollout(start, candidates.repeat(1, 1, 1, model.config.chunk)), None
+    imagined, embedded, latents = [], [], latents[:, None]
+    phi = model.embed(latents)
     for actions in candidates.unbind(dim=2):
         start = latents.expand(-1, actions.shape[1], -1)
-        ahead = model.predict(start, actions.repeat(1, 1, model.config.chunk))
-        if experience is not None:
-            ahead = ahead + experience.correction(model, latents, actions)
-        imagined.append(ahead)
-        latents = ahead
-    return torch.stack(imagined, dim=2)
+        latents = model.predict(start, actions.repeat(1, 1, model.config.chunk))
+        latents = latents + experience.correction(model, phi, actions)
+        phi = model.embed(latents)
+        imagined.append(latents)
+        embedded.append(phi)
+    return torch.stack(imagined, dim=2), torch.stack(embedded, dim=2)

@@ -81,19 +81,19 @@ class Experience(NamedTuple):
         held = actions.repeat(1, model.config.chunk)
         return self._replace(expected=model.predict(self.latent, held))
 
-    def correction(self, model: WorldModel, latents: Tensor, actions: Tensor) -> Tensor:
+    def correction(self, model: WorldModel, phi: Tensor, actions: Tensor) -> Tensor:
         """What to add to the model's predictions.
 
         Args:
             model: the world model.
-            latents: (n, N, D), where N candidate chunks begin, or (n, 1, D).
+            phi: (n, N, E), value embeddings of where N candidate chunks begin, or (n, 1, E).
             actions: (n, N, A), held in them.
 
         Returns:
             (n, N, D): errors weighted by their nearness in way and action; the sum of weights is
             at most 1, so far from all that is known nothing is added.
         """
-        way = model.way(model.embed(latents)[:, :, None], self.starts[:, None])  # (n, N, M)
+        way = model.way(phi[:, :, None], self.starts[:, None])  # (n, N, M)
         turn = (actions[:, :, None] - self.actions[:, None]).square().sum(dim=-1)
         near = torch.exp(-(way / NEAR_WAY).square() - turn / NEAR_ACTION**2) * self.known[:, None]
         return near / near.sum(dim=-1, keepdim=True).clamp_min(1.0) @ self.errors

@@ -45,7 +45,7 @@ def imagined_paths(
     costs, candidates = (several or rounds)[-1]
     order = costs[0].argsort()[:SHOWN_CANDIDATES]
     actions = torch.cat([plan.actions[:, None], candidates[:, order]], dim=1)
-    imagined = imagine(agent.model, latents, actions, experience)[0]  # (N, H, D)
+    imagined = imagine(agent.model, latents, actions, experience)[0][0]  # (N, H, D)
     start = latents[:, None].expand(imagined.shape[0], -1, -1)
     states = agent.model.locate(torch.cat([start, imagined], dim=1)).cpu().numpy()
     return states[0], states[1:]

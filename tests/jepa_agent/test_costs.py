@@ -47,7 +47,7 @@ def test_imagination_holds_an_action_for_a_chunk(tiny_agent: JEPAAgent) -> None:
     actions = torch.randn(1, 1, 2, 2, dtype=torch.float64)
     held = actions[0, 0].repeat(1, model.config.chunk)
     expected = model.rollout(latents[0], held)
-    torch.testing.assert_close(imagine(model, latents, actions)[0, 0], expected)
+    torch.testing.assert_close(imagine(model, latents, actions)[0][0, 0], expected)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_the_correction_equals_a_plain_loop(tiny_agent: JEPAAgent) -> None:
     model = tiny_agent.model
     experience, story = lived(tiny_agent, 4)
     latents, actions = random(3, 5, 8, seed=7), random(3, 5, 2, seed=8)
-    found = experience.correction(model, latents, actions)
+    found = experience.correction(model, model.embed(latents), actions)
     for episode in range(3):
         for n in range(5):
             total, sum_of_weights = torch.zeros(8, dtype=torch.float64), 0.0
@@ -59,10 +59,12 @@ def test_the_correction_equals_a_plain_loop(tiny_agent: JEPAAgent) -> None:
 def test_what_happened_once_is_imagined_when_it_is_tried_again(tiny_agent: JEPAAgent) -> None:
     model = tiny_agent.model
     experience, ((start, action, _),) = lived(tiny_agent, 1)
-    imagined = imagine(model, start, action[:, None, None], experience)
+    imagined, phi = imagine(model, start, action[:, None, None], experience)
     torch.testing.assert_close(imagined[:, 0, 0], experience.latent)
-    elsewhere = imagine(model, start, action[:, None, None] + 20.0, experience)
-    torch.testing.assert_close(elsewhere, imagine(model, start, action[:, None, None] + 20.0))
+    torch.testing.assert_close(phi, model.embed(imagined))
+    elsewhere, _ = imagine(model, start, action[:, None, None] + 20.0, experience)
+    alone, _ = imagine(model, start, action[:, None, None] + 20.0)
+    torch.testing.assert_close(elsewhere, alone)
 
 
 def test_an_episode_begins_without_experience(tiny_agent: JEPAAgent) -> None:
@@ -71,7 +73,8 @@ def test_an_episode_begins_without_experience(tiny_agent: JEPAAgent) -> None:
     fresh = torch.tensor([False, True, False])
     experience = experience.arrived(model, random(3, 8, seed=3), action, fresh)
     assert experience.known.tolist() == [[1, 1], [0, 0], [1, 1]]
-    found = experience.correction(model, random(3, 1, 8, seed=4), action[:, None])
+    phi = model.embed(random(3, 1, 8, seed=4))
+    found = experience.correction(model, phi, action[:, None])
     assert (found[1] == 0).all()
     assert (found[0] != 0).any()
 
