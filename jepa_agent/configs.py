@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
+from pathlib import Path
 from typing import Any, TypeVar
 
 Config = TypeVar("Config")
@@ -13,6 +15,14 @@ Config = TypeVar("Config")
 def to_dict(config: Any) -> dict[str, Any]:
     """A config as plain data for JSON."""
     return dataclasses.asdict(config)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a document under a temporary name, then rename; makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(document, indent=1) + "\n")
+    temporary.replace(path)
 
 
 def from_dict(cls: type[Config], data: Any, where: str = "") -> Config:

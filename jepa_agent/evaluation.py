@@ -15,7 +15,7 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from .configs import from_dict
+from .configs import from_dict, write_json
 from .open_loop import OpenLoopStep
 
 STRICT_RADIUS = 1.41
@@ -402,10 +402,7 @@ class Report:
     def save(self, directory: str | Path) -> Path:
         """Write `report.json` into a directory and return its path."""
         path = Path(directory) / "report.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        temporary.replace(path)
+        write_json(path, asdict(self))
         return path
 
     @classmethod

@@ -19,6 +19,7 @@ from typing import Literal
 import tyro
 from ablations import SYSTEMS, Budget, Figures, System
 
+from jepa_agent.configs import write_json
 from jepa_agent.console import errors_in_one_line
 
 
@@ -73,10 +74,7 @@ def result(system: System, out: Path, budget: Budget, name: str, seed: int) -> F
     began = time.perf_counter()
     figures = {**wanted, **system.run(out, budget, name, seed)}
     figures["seconds"] = time.perf_counter() - began
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(figures, indent=1))
-    temporary.replace(path)
+    write_json(path, figures)
     return figures
 
 

@@ -28,7 +28,7 @@ try:
 except ImportError as error:
     raise ImportError(f'{error}; run `pip install -e ".[sb3]"`') from None
 
-import jepa_agent  # noqa: F401, registers TwoRooms-v0
+from jepa_agent.configs import write_json  # the package registers TwoRooms-v0
 
 CENTRE, SCALE = 32.0, 28.0
 """Pixels of Two Rooms to numbers of about [-1, 1]."""
@@ -214,13 +214,6 @@ def kept(folder: Path) -> tuple[Spent, dict[str, str]]:
     found = json.loads(path.read_text())
     files = found.pop("files")
     return Spent(**found), files
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Write under a temporary name, then rename."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(document, indent=1) + "\n")
-    temporary.replace(path)
 
 
 def train(

@@ -21,14 +21,15 @@ from typing import Any, Literal
 import gymnasium as gym
 import numpy as np
 import tyro
-from baselines import BASELINES, Baseline, Spent, train, write_json
+from baselines import BASELINES, Baseline, Spent, train
 from imitators import PAIRS, imitate
 from rich.progress import Progress
-from train import PRESETS
+from torch import nn
 
 from jepa_agent import JEPAAgent, Trajectories
+from jepa_agent.configs import write_json
 from jepa_agent.console import errors_in_one_line
-from jepa_agent.envs import TwoRoomsEnv, collect
+from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
 from jepa_agent.envs.physics import HIGH, LOW
 from jepa_agent.envs.tasks import TASK_MARGIN
 from jepa_agent.evaluation import Policy, Row, measure_latency, play, summarise, wilson
@@ -56,7 +57,8 @@ class Args:
     """Environment steps per baseline; by default what each row names."""
     seeds: tuple[int, ...] = (0, 1, 2)
     checkpoints: tuple[str, ...] = ("default",)
-    """Of `jepa`, one per seed, as scripts/train.py wrote them, or the one in the package."""
+    """Of `jepa`, one per seed, as scripts/train.py wrote them, or the one in the package; it has as
+    many rows pooled as there are checkpoints, and the imitators take the first one's data."""
     episodes: int = 300
     """Per suite."""
     seed: int = 1_000_000
@@ -129,20 +131,26 @@ def run_baseline(args: Args, name: str, seed: int, folder: Path) -> Result:
     if model is None:
         return Result(spent, 0, None, {})
     latency, rows = score(args, model, baseline.obs_type)
-    return Result(spent, sum(p.numel() for p in model.policy.parameters()), latency, rows)
+    return Result(spent, size(model.policy), latency, rows)
+
+
+def size(policy: nn.Module) -> int:
+    """Parameters, target networks left out."""
+    return sum(p.numel() for name, p in policy.named_parameters() if "target" not in name)
 
 
 def run_offline(args: Args, name: str, seed: int, folder: Path) -> Result:
     """Our agent, or an imitator trained on the data that it was trained on."""
-    agent = JEPAAgent.load(args.checkpoints[seed % len(args.checkpoints)])
-    settings = PRESETS["base"][1].collect
+    number = args.seeds.index(seed) if name == "jepa" else 0
+    agent = JEPAAgent.load(args.checkpoints[number])
+    settings = CollectConfig(**agent.notes["data"]["collect"])
     spent = Spent(steps=settings.episodes * settings.steps)
     training = agent.notes["training"]
     joint = training["steps"] * training["groups"] * training["windows"]
     spent.frames = joint * (training["horizon"] + 1)
     if name == "jepa":
         latency, rows = score(args, agent, "pixels")
-        return Result(spent, sum(p.numel() for p in agent.model.parameters()), latency, rows)
+        return Result(spent, size(agent.model), latency, rows)
     data = Trajectories.from_rollouts(*collect(settings))
     with Progress(transient=True) as progress:
         task = progress.add_task(name, total=IMITATION_STEPS)
@@ -159,7 +167,9 @@ def run_offline(args: Args, name: str, seed: int, folder: Path) -> Result:
 def result(args: Args, name: str, seed: int) -> dict[str, Any]:
     """The figures of one run, from its `result.json` where that exists."""
     folder = args.out / args.layout / f"{name}-{seed}"
-    wanted = {"episodes": args.episodes, "seed": args.seed, "budget": args.budget}
+    wanted: dict[str, Any] = {"episodes": args.episodes, "seed": args.seed, "budget": args.budget}
+    if name in OFFLINE:
+        wanted["checkpoints"] = list(args.checkpoints)
     path = folder / "result.json"
     if path.exists():
         found = json.loads(path.read_text())
@@ -167,7 +177,6 @@ def result(args: Args, name: str, seed: int) -> dict[str, Any]:
             return found
     run: Callable[[Args, str, int, Path], Result] = run_offline if name in OFFLINE else run_baseline
     figures = {**asdict(run(args, name, seed, folder)), **wanted}
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(path, figures)
     return figures
 
@@ -186,7 +195,9 @@ def format_table(results: dict[str, list[dict[str, Any]]]) -> str:
             cells += [
                 f"{np.mean([run['spent']['steps'] for run in finite]):,.0f}",
                 f"{np.mean([run['spent']['frames'] for run in finite]):,.0f}",
-                f"{np.mean([run['spent']['seconds'] for run in finite]) / 60:.0f}",
+                f"{np.mean([run['spent']['seconds'] for run in finite]) / 60:.0f}"
+                if finite[0]["spent"]["seconds"]
+                else "see its log",
                 f"{finite[0]['parameters']:,}",
                 f"{np.mean([run['latency_ms'] for run in finite]):.1f}",
             ]
@@ -240,8 +251,10 @@ def main(args: Args) -> None:
             "raise them"
         )
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
-    for seed in args.seeds:
+    for number, seed in enumerate(args.seeds):
         for name in names:
+            if name == "jepa" and number >= len(args.checkpoints):
+                continue  # the same model again would be no other seed
             results[name].append(result(args, name, seed))
             print(format_table({n: runs for n, runs in results.items() if runs}), flush=True)
     if args.table is not None:
