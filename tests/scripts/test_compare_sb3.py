@@ -47,6 +47,15 @@ def small(baselines: ModuleType, name: str) -> Any:
     return dataclasses.replace(baseline, settings=settings)
 
 
+def tensorboard_tags(folder: Path) -> list[str]:
+    """Names of the scalars that TensorBoard shows."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return events.Tags()["scalars"]
+
+
 def test_goals_of_the_zero_shot_task_are_in_the_starts_own_room(compare: ModuleType) -> None:
     env, sides = compare.make_task("same room", "state"), set()
     for seed in range(40):
@@ -94,6 +103,8 @@ def test_an_interrupted_baseline_goes_on_from_its_last_checkpoint(
     again, _ = baselines.train(*arguments)  # finished: nothing is trained
     assert again.num_timesteps == 2400
     assert len(seen) == 4
+    if baselines.find_spec("tensorboard"):
+        assert "rollout/success_on_fixed_seeds" in tensorboard_tags(tmp_path)
 
 
 def test_a_baseline_that_diverges_becomes_a_row(
