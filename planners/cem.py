@@ -31,7 +31,7 @@ class CEMConfig:
     min_std: float = 0.02
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, candidates=3, iterations=1, elites=1)
+        check_at_least(self, horizon=1, candidates=4, iterations=1, elites=1)
         if self.elites > self.candidates:
             raise ValueError(
                 f"elites must be <= candidates, got {self.elites} > {self.candidates}; lower elites"
@@ -43,7 +43,7 @@ class CEMConfig:
 
 
 class CEM:
-    """See `CEMConfig`."""
+    """See `CEMConfig`. Doing nothing is one of the candidates: at a goal, samples hardly find it."""
 
     def __init__(self, config: CEMConfig | None = None) -> None:
         self.config = config or CEMConfig()
@@ -58,10 +58,10 @@ class CEM:
             config.iterations, config.candidates, *warm_start.shape[1:], like=warm_start
         )
         mean = best = bounds.project(warm_start)
-        std = torch.full_like(mean, config.std)
+        rest, std = bounds.project(torch.zeros_like(mean)), torch.full_like(mean, config.std)
         for iteration in range(config.iterations):
             candidates = bounds.project(mean[:, None] + std[:, None] * numbers[:, iteration])
-            candidates[:, 0], candidates[:, 1] = best, mean
+            candidates[:, 0], candidates[:, 1], candidates[:, 2] = best, mean, rest
             costs = search.evaluate(candidates)
             elites = gather(candidates, costs.argsort(dim=1)[:, : config.elites])
             mean, best = elites.mean(dim=1), search.best

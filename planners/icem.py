@@ -61,7 +61,7 @@ class ICEMConfig:
 
 
 class ICEM:
-    """See `ICEMConfig`."""
+    """See `ICEMConfig`. Doing nothing is a first candidate: at a goal, samples hardly find it."""
 
     def __init__(self, config: ICEMConfig | None = None) -> None:
         self.config = config or ICEMConfig()
@@ -75,7 +75,8 @@ class ICEM:
         horizon, action = warm_start.shape[1:]
         colouring = coloured(horizon, config.colour, like=warm_start)
         mean = bounds.project(warm_start)
-        best, std = mean[:, None], torch.full_like(mean, config.std)
+        rest, std = bounds.project(torch.zeros_like(mean)), torch.full_like(mean, config.std)
+        best = rest[:, None]  # candidates that come to the next iteration as they are
         for count in config.counts():
             white = noise.normal(count, action, horizon, like=warm_start)
             numbers = (white @ colouring.T).transpose(2, 3)  # (B, N, H, A)

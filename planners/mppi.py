@@ -34,7 +34,7 @@ class MPPIConfig:
     deterministic: bool = True
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, candidates=2, iterations=1)
+        check_at_least(self, horizon=1, candidates=3, iterations=1)
         if not (self.temperature > 0 and self.std > 0 and 0 < self.decay <= 1):
             raise ValueError(
                 "temperature and std must be > 0 and decay in (0, 1], got "
@@ -43,7 +43,7 @@ class MPPIConfig:
 
 
 class MPPI:
-    """See `MPPIConfig`."""
+    """See `MPPIConfig`. Doing nothing is one of the candidates: at a goal, samples hardly find it."""
 
     def __init__(self, config: MPPIConfig | None = None) -> None:
         self.config = config or MPPIConfig()
@@ -57,11 +57,11 @@ class MPPI:
         numbers = noise.normal(
             config.iterations, config.candidates, *warm_start.shape[1:], like=warm_start
         )
-        mean = bounds.project(warm_start)
+        mean, rest = bounds.project(warm_start), bounds.project(torch.zeros_like(warm_start))
         for iteration in range(config.iterations):
             std = config.std * config.decay**iteration
             candidates = bounds.project(mean[:, None] + std * numbers[:, iteration])
-            candidates[:, 0] = mean
+            candidates[:, 0], candidates[:, 1] = mean, rest
             costs = search.evaluate(candidates)
             weights = torch.softmax(-costs / config.temperature, dim=1)  # (B, N)
             mean = (weights[:, :, None, None] * candidates).sum(dim=1)

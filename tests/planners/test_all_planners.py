@@ -36,6 +36,11 @@ def bowl(goals: Tensor) -> Any:
     return lambda candidates: (candidates - goals[:, None, None]).square().sum(dim=(-1, -2))
 
 
+def cone(candidates: Tensor) -> Tensor:
+    """The norm of a whole sequence: least for doing nothing, and steep around it."""
+    return (candidates.square().sum(dim=(-1, -2)) + 1e-12).sqrt()
+
+
 def zeros(problems: int) -> Tensor:
     return torch.zeros(problems, HORIZON, 2, dtype=torch.float64)
 
@@ -59,6 +64,13 @@ def test_better_than_standing_still(name: str) -> None:
     cost = bowl(targets)
     plan = make_planner(name).plan(cost, DISC, Noise(range(5)), zeros(5))
     assert (plan.cost < cost(zeros(5)[:, None])[:, 0]).all()
+
+
+@pytest.mark.parametrize("name", ["cem", "icem", "mppi", "cem-gradient"])
+def test_stays_where_it_is_best_to_stay(name: str) -> None:
+    far = DISC.project(torch.ones(3, HORIZON, 2, dtype=torch.float64))
+    plan = make_planner(name).plan(cone, DISC, Noise(range(3)), far)
+    assert (plan.actions == 0.0).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -206,7 +218,7 @@ def test_gradient_planning_needs_a_gradient() -> None:
         (lambda: ICEMConfig(horizon=0), "horizon must be at least 1, got 0"),
         (lambda: ICEMConfig(momentum=1.0), "momentum in"),
         (lambda: MPPIConfig(temperature=0.0), "temperature.* must be > 0.*0.0"),
-        (lambda: MPPIConfig(candidates=1), "candidates must be at least 2, got 1"),
+        (lambda: MPPIConfig(candidates=1), "candidates must be at least 3, got 1"),
         (lambda: GradientConfig(learning_rate=-1.0), "learning_rate must be > 0.*-1.0"),
         (lambda: GradientConfig(starts=0), "starts must be at least 1, got 0"),
         (lambda: CEMGradientConfig(cem=CEMConfig(horizon=3)), "one horizon.*3 and 4"),
