@@ -10,8 +10,8 @@ import numpy as np
 from .physics import HIGH, LOW, WALL_HALF_THICKNESS
 from .rendering import IMAGE_SIZE
 
-SCALE = 8
-"""Screen pixels per pixel of the observation."""
+PICTURE_SIZE = 8 * IMAGE_SIZE
+"""Screen pixels of a picture's side, unless another size is asked for."""
 SMOOTHING = 2
 """Scenes are drawn this much larger and scaled down, which smooths their edges."""
 
@@ -29,9 +29,14 @@ def _pygame() -> Any:
     return pygame
 
 
-def to_screen(states: Any, scale: float = SCALE) -> Any:
-    """Screen coordinates of points (..., 2) in observation pixels, whose centres are whole."""
-    return (states + 0.5) * scale
+def to_screen(states: Any, size: float = PICTURE_SIZE) -> Any:
+    """Where in a picture points (..., 2) in observation pixels are, whose centres are whole."""
+    return (states + 0.5) * (size / IMAGE_SIZE)
+
+
+def from_screen(points: Any, size: float = PICTURE_SIZE) -> Any:
+    """The inverse of `to_screen`."""
+    return points * (IMAGE_SIZE / size) - 0.5
 
 
 def scene(
@@ -39,7 +44,8 @@ def scene(
     goal: np.ndarray,
     context: np.ndarray,
     success_radius: float,
-    scale: int = SCALE,
+    size: int = PICTURE_SIZE,
+    floor: np.ndarray | None = None,
 ) -> Any:
     """Draw the rooms, the goal's disc and the agent.
 
@@ -47,33 +53,39 @@ def scene(
         position, goal: (2,) observation pixels.
         context: (3,) wall_x, door_y, door_halfwidth.
         success_radius: radius of the goal's disc in observation pixels.
-        scale: screen pixels per observation pixel.
+        size: screen pixels of the picture's side.
+        floor: uint8 (height, width, 3), a picture of the space between the borders, walls included.
 
     Returns:
-        A pygame surface of 65 * scale squared.
+        A pygame surface of size x size.
     """
     pygame = _pygame()
-    fine = scale * SMOOTHING
-    surface = pygame.Surface((IMAGE_SIZE * fine, IMAGE_SIZE * fine))
+    whole = SMOOTHING * size
+    fine = whole / IMAGE_SIZE
+    surface = pygame.Surface((whole, whole))
     wall_x, door_y, halfwidth = (float(value) for value in context)
 
     def box(x0: float, y0: float, x1: float, y1: float) -> Any:
-        left, top = to_screen(np.array([x0, y0]), fine)
-        return pygame.Rect(left, top, (x1 - x0) * fine, (y1 - y0) * fine)
+        left, top = to_screen(np.array([x0, y0]), whole)
+        right, bottom = to_screen(np.array([x1, y1]), whole)
+        return pygame.Rect(round(left), round(top), round(right - left), round(bottom - top))
 
+    room = box(LOW, LOW, HIGH, HIGH)
     surface.fill(WALL)
-    surface.fill(FLOOR, box(LOW, LOW, HIGH, HIGH))
+    surface.fill(FLOOR, room)
+    if floor is not None:
+        surface.blit(pygame.transform.smoothscale(from_array(floor), room.size), room.topleft)
     wall = (wall_x - WALL_HALF_THICKNESS, wall_x + WALL_HALF_THICKNESS)
-    surface.fill(WALL, box(wall[0], LOW, wall[1], HIGH))
-    surface.fill(FLOOR, box(wall[0], door_y - halfwidth, wall[1], door_y + halfwidth))
-    agent, target = to_screen(position, fine).tolist(), to_screen(goal, fine).tolist()
+    surface.fill(WALL, box(wall[0], LOW, wall[1], door_y - halfwidth))
+    surface.fill(WALL, box(wall[0], door_y + halfwidth, wall[1], HIGH))
+    agent, target = to_screen(position, whole).tolist(), to_screen(goal, whole).tolist()
     disc = pygame.Surface(surface.get_size(), pygame.SRCALPHA)
     pygame.draw.circle(disc, (*GOAL, 60), target, success_radius * fine)
     surface.blit(disc, (0, 0))
-    pygame.draw.circle(surface, GOAL, target, success_radius * fine, fine // 4)
+    pygame.draw.circle(surface, GOAL, target, success_radius * fine, max(1, round(fine / 4)))
     pygame.draw.circle(surface, GOAL, target, 0.7 * fine)
     pygame.draw.circle(surface, AGENT, agent, 1.3 * fine)
-    return pygame.transform.smoothscale(surface, (IMAGE_SIZE * scale, IMAGE_SIZE * scale))
+    return pygame.transform.smoothscale(surface, (size, size))
 
 
 def to_array(surface: Any) -> np.ndarray:
@@ -102,15 +114,18 @@ class Window:
     Args:
         title: the window's title.
         fps: at most this many frames a second.
+        size: of a window that the user may resize; by default it has the size of what it shows.
 
     Raises:
         RuntimeError: if no window can be opened.
     """
 
-    def __init__(self, title: str, fps: int) -> None:
+    def __init__(self, title: str, fps: int, size: tuple[int, int] | None = None) -> None:
         self._pygame = _pygame()
         self._title, self._fps = title, fps
         self._screen: Any = None
+        self.events: list[Any] = []
+        """What the user did until the last `show`."""
         try:
             self._pygame.display.init()
         except self._pygame.error as error:
@@ -118,23 +133,35 @@ class Window:
                 f"a window needs a display, got {error}; use render_mode='rgb_array' or set "
                 "SDL_VIDEODRIVER=dummy"
             ) from None
+        if size is not None:
+            self._open(size, self._pygame.RESIZABLE)
         self._clock = self._pygame.time.Clock()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self._screen.get_size()
 
     def show(self, surface: Any) -> bool:
         """Show a surface; returns False once the user has closed the window or pressed escape."""
         pygame = self._pygame
-        if self._screen is None or self._screen.get_size() != surface.get_size():
-            self._screen = pygame.display.set_mode(surface.get_size())
-            pygame.display.set_caption(self._title)
+        resizable = self._screen is not None and self._screen.get_flags() & pygame.RESIZABLE
+        if self._screen is None or not (resizable or self.size == surface.get_size()):
+            self._open(surface.get_size(), 0)
         self._screen.blit(surface, (0, 0))
         pygame.display.flip()
         self._clock.tick(self._fps)
+        self.events = pygame.event.get()
         return not any(
             event.type == pygame.QUIT
             or (event.type == pygame.KEYDOWN and event.key == pygame.K_ESCAPE)
-            for event in pygame.event.get()
+            for event in self.events
         )
 
     def close(self) -> None:
         """Close the window."""
         self._pygame.display.quit()
+
+    def _open(self, size: tuple[int, int], flags: int) -> None:
+        self._screen = self._pygame.display.set_mode(size, flags)
+        self._pygame.display.set_caption(self._title)

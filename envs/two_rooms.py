@@ -145,7 +145,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
             return None
         if not self._started:
             raise gym.error.ResetNeeded("a picture needs an episode; call reset() first")
-        return drawing.to_array(self._scene())
+        return drawing.to_array(self.scene())
 
     def close(self) -> None:
         """Close the window, if one is open."""
@@ -188,10 +188,22 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         """Which room states (..., 2) are in, in contexts (..., 3): True for the right one."""
         return states[..., 0] > context[..., 0]
 
+    def scene(self, size: int = drawing.PICTURE_SIZE, floor: np.ndarray | None = None) -> Any:
+        """The picture as a pygame surface of any size, on a floor of one's own; see `drawing`."""
+        episodes = self._episodes
+        return drawing.scene(
+            episodes.position[0],
+            episodes.goal[0],
+            episodes.context[0],
+            self.config.success_radius,
+            size,
+            floor,
+        )
+
     @staticmethod
-    def state_to_screen(states: Any) -> Any:
-        """Pixel coordinates in a frame of `render()` of states (..., 2)."""
-        return drawing.to_screen(states)
+    def state_to_screen(states: Any, size: int = drawing.PICTURE_SIZE) -> Any:
+        """Pixel coordinates in a picture of a size, by default `render()`'s, of states (..., 2)."""
+        return drawing.to_screen(states, size)
 
     def _observation(self) -> Observation:
         return {key: value[0] for key, value in self._episodes.observe().items()}
@@ -209,17 +221,8 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
             "is_success": bool(episodes.is_success[0]),
         }
 
-    def _scene(self) -> Any:
-        episodes = self._episodes
-        return drawing.scene(
-            episodes.position[0],
-            episodes.goal[0],
-            episodes.context[0],
-            self.config.success_radius,
-        )
-
     def _show(self) -> None:
         if self.render_mode == "human":
             if self._window is None:
                 self._window = drawing.Window("TwoRooms-v0", self.metadata["render_fps"])
-            self._window.show(self._scene())
+            self._window.show(self.scene())

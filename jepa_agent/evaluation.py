@@ -360,29 +360,6 @@ def by_layout(episodes: Sequence[Episode]) -> dict[tuple[int, int], tuple[int, i
     return dict(sorted(counts.items()))
 
 
-def write_heat_map(path: str | Path, episodes: Sequence[Episode], title: str) -> None:
-    """Write a picture of the success in every layout; needs the extra `plots`."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError(f'{path} needs matplotlib; run `pip install -e ".[plots]"`') from None
-    counts = by_layout(episodes)
-    walls = range(min(wall for wall, _ in counts), max(wall for wall, _ in counts) + 1)
-    doors = range(min(door for _, door in counts), max(door for _, door in counts) + 1)
-    share = np.full((len(doors), len(walls)), np.nan)
-    for (wall, door), (played, solved) in counts.items():
-        share[door - doors.start, wall - walls.start] = solved / played
-    figure = Figure(figsize=(6, 7), layout="constrained")
-    axes = figure.subplots()
-    extent = (walls.start - 0.5, walls.stop - 0.5, doors.stop - 0.5, doors.start - 0.5)
-    picture = axes.imshow(share, cmap="cividis", vmin=0, vmax=1, extent=extent, aspect="auto")
-    axes.set(xlabel="wall_x", ylabel="door_y", title=title)
-    figure.colorbar(picture, label="success")
-    figure.savefig(path, dpi=120)
-
-
 @dataclass(frozen=True)
 class Report:
     """What `report.json` holds.

@@ -43,7 +43,7 @@ class CEMConfig:
 
 
 class CEM:
-    """See `CEMConfig`. Doing nothing is one of the candidates: at a goal, samples hardly find it."""
+    """See `CEMConfig`. Doing nothing is a candidate: at a goal, samples hardly find it."""
 
     def __init__(self, config: CEMConfig | None = None) -> None:
         self.config = config or CEMConfig()

@@ -43,7 +43,7 @@ class MPPIConfig:
 
 
 class MPPI:
-    """See `MPPIConfig`. Doing nothing is one of the candidates: at a goal, samples hardly find it."""
+    """See `MPPIConfig`. Doing nothing is a candidate: at a goal, samples hardly find it."""
 
     def __init__(self, config: MPPIConfig | None = None) -> None:
         self.config = config or MPPIConfig()

@@ -3,6 +3,7 @@
 python scripts/evaluate.py --checkpoint runs/quick --episodes 300 --out runs/evaluation
 python scripts/evaluate.py --suite test-layouts ood --planner mppi
 python scripts/evaluate.py --planner mypkg.mymod:MyPlanner --quick
+python scripts/evaluate.py --quick --report runs/report     # then open runs/report/index.html
 python scripts/evaluate.py --compare a/report.json b/report.json
 python scripts/evaluate.py --checkpoint runs/pendulum --success mymod:upright --goal 1 0 0
 """
@@ -10,6 +11,7 @@ python scripts/evaluate.py --checkpoint runs/pendulum --success mymod:upright --
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -44,7 +46,6 @@ from jepa_agent.evaluation import (
     play,
     summarise,
     table,
-    write_heat_map,
 )
 from jepa_agent.open_loop import OpenLoopStep, open_loop
 from jepa_agent.planners import make_planner
@@ -82,6 +83,8 @@ class Args:
     """There, the observation to reach, where the environment's own has no desired_goal."""
     rival: str = ""
     """There, a policy class to score beside the agent, named package.module:Name."""
+    report: Path | None = None
+    """A folder for index.html: figures, plots, videos and energy fields in one file."""
     compare: tuple[Path, Path] | None = None
     """Compare the agents of two reports on the same seeds instead, by McNemar's test."""
 
@@ -99,60 +102,87 @@ def main(args: Args) -> int:
         agent.planner = make_planner(args.planner)
     if args.success:
         return other_world(args, agent)
-    layout = agent.env.kwargs.get("layout", "random")
-    suites = args.suite or ("fixed" if layout == "fixed" else "test-layouts",)
+    suites = args.suite or default_suites(agent)
     for suite in suites:
         if suite not in SUITES:
             raise ValueError(f"--suite must be of {sorted(SUITES)}, got {suite!r}; choose of them")
+    seeds = range(args.seed, args.seed + (100 if args.quick else args.episodes))
+    report = evaluate(agent, suites, seeds, args.parallel, args.checkpoint)
+    for suite in suites:
+        Console().print(table([row for row in report.rows if row.suite == suite]))
+        if suite == "test-layouts":
+            print_by_novelty(report.episodes[f"agent/{suite}"])
+        Console().print(open_loop_table(suite, report.open_loop[suite]))
+        if find_spec("matplotlib") and suite != "fixed":
+            from jepa_agent.plots import heat_map
+
+            args.out.mkdir(parents=True, exist_ok=True)
+            picture = heat_map(report.episodes[f"agent/{suite}"], suite)
+            picture.savefig(args.out / f"{suite}.png", dpi=120)
+    print("wrote", report.save(args.out))
+    if args.report is not None:
+        from report import write_report
+
+        print("wrote", write_report(args.report, agent, report, Path(args.checkpoint)))
+    return report_errors(report.episodes)
+
+
+def default_suites(agent: JEPAAgent) -> tuple[str, ...]:
+    """The fixed layout for an agent of it, and layouts that it never saw for any other."""
+    layout = agent.env.kwargs.get("layout", "random")
+    return ("fixed",) if layout == "fixed" else ("test-layouts",)
+
+
+def evaluate(
+    agent: JEPAAgent, suites: Sequence[str], seeds: range, parallel: int, checkpoint: str
+) -> Report:
+    """Play the agent and its rivals, and measure the agent's imagination.
+
+    Args:
+        agent: who is evaluated.
+        suites: names of `SUITES`.
+        seeds: of the episodes.
+        parallel: environments side by side.
+        checkpoint: where the agent comes from, for the record.
+    """
     policies = {
         "agent": agent,
         "oracle": OraclePolicy(),
         "straight": StraightPolicy(),
-        "random": RandomPolicy(args.seed),
+        "random": RandomPolicy(seeds.start),
     }
-    count = 100 if args.quick else args.episodes
-    seeds = range(args.seed, args.seed + count)
     rows, results, unrolled = [], {}, {}
     with Progress(transient=True) as progress:
         for suite in suites:
             make_env = partial(agent.env.make, layout=SUITES[suite], terminate_on_success=False)
             for name, policy in policies.items():
-                task = progress.add_task(f"{name} on {suite}", total=count)
+                task = progress.add_task(f"{name} on {suite}", total=len(seeds))
                 episodes = play(
                     policy,
                     make_env,
                     seeds,
-                    args.parallel,
+                    parallel,
                     lambda done, task=task: progress.update(task, completed=done),
                 )
                 latency = measure_latency(policy, agent.env.make)
                 rows.append(summarise(name, suite, episodes, latency))
                 results[f"{name}/{suite}"] = episodes
             world = agent.env.make().unwrapped
-            data = collect(CollectConfig("mixed", SUITES[suite], 2048, 60, 2, seed=args.seed))
+            data = collect(CollectConfig("mixed", SUITES[suite], 2048, 60, 2, seed=seeds.start))
             unrolled[suite] = open_loop(
                 agent.model, world.render_states, Trajectories.from_rollouts(*data),
                 is_free=world.is_free,
             )  # fmt: skip
-            if find_spec("matplotlib") and suite != "fixed":
-                write_heat_map(args.out / f"{suite}.png", results[f"agent/{suite}"], suite)
-    for suite in suites:
-        Console().print(table([row for row in rows if row.suite == suite]))
-        if suite == "test-layouts":
-            print_by_novelty(results[f"agent/{suite}"])
-        Console().print(open_loop_table(suite, unrolled[suite]))
-    report = Report(rows, measured_with(args, agent), results, unrolled)
-    print("wrote", report.save(args.out))
-    return report_errors(results)
+    return Report(rows, measured_with(agent, seeds, parallel, checkpoint), results, unrolled)
 
 
-def measured_with(args: Args, agent: JEPAAgent) -> dict[str, Any]:
+def measured_with(agent: JEPAAgent, seeds: range, parallel: int, checkpoint: str) -> dict[str, Any]:
     """What a stranger needs to know of the figures."""
     return {
-        "checkpoint": args.checkpoint,
+        "checkpoint": checkpoint,
         "planner": repr(getattr(agent.planner, "config", agent.planner)),
-        "seed": args.seed,
-        "parallel": args.parallel,
+        "seed": seeds.start,
+        "parallel": parallel,
         "jepa_agent": jepa_agent.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -194,7 +224,8 @@ def other_world(args: Args, agent: JEPAAgent) -> int:
     rows = [summarise(name.partition("/")[0], agent.env.id, played)
             for name, played in results.items()]  # fmt: skip
     Console().print(table(rows))
-    print("wrote", Report(rows, measured_with(args, agent), results, {}).save(args.out))
+    config = measured_with(agent, seeds, args.parallel, args.checkpoint)
+    print("wrote", Report(rows, config, results, {}).save(args.out))
     return report_errors(results)
 
 

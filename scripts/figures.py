@@ -17,7 +17,7 @@ from jepa_agent import JEPAAgent
 from jepa_agent.console import errors_in_one_line
 from jepa_agent.envs import physics
 from jepa_agent.envs.physics import HIGH, LOW, Layout
-from jepa_agent.visualize import energy_field
+from jepa_agent.visualize import Landscape
 
 STEP_LENGTH = 2.45
 
@@ -48,10 +48,11 @@ def energy(agent: JEPAAgent, context: np.ndarray, goal: np.ndarray, path: Path) 
     states = np.stack(np.meshgrid(line, line), axis=-1)
     layout = Layout.from_array(context)
     free = physics.is_free(states, layout)
+    landscape = Landscape(agent, states, context)
     fields = {
         "shortest path, pixels": physics.shortest_path(states, goal, layout),
-        "learned distance, chunks": energy_field(agent, states, goal, context),
-        "difference of latents": energy_field(agent, states, goal, context, "latent"),
+        "learned distance, chunks": landscape.distances(goal),
+        "difference of latents": landscape.distances(goal, "latent"),
     }
     figure = Figure(figsize=(10, 3.4), layout="constrained")
     for axes, (title, field) in zip(figure.subplots(1, 3), fields.items(), strict=True):

@@ -1,28 +1,35 @@
-"""Watch the agent plan.
+"""Watch the agent plan, and poke it.
 
-python scripts/plan.py --render              a window
+python scripts/plan.py --render              a window; h shows its keys
 python scripts/plan.py --video plan.gif      the same pictures in a file (.gif or .mp4)
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import gymnasium as gym
 import numpy as np
 import tyro
+from session import FIELDS, Session
 
 from jepa_agent import JEPAAgent
+from jepa_agent.canvas import SIZE, draw, places
 from jepa_agent.console import errors_in_one_line
-from jepa_agent.envs.drawing import Window, has_display, to_array
-from jepa_agent.visualize import VideoWriter, draw, imagined_paths
+from jepa_agent.envs.drawing import Window, from_screen, has_display, to_array
+from jepa_agent.envs.physics import WALL_HALF_THICKNESS
+from jepa_agent.video import VideoWriter
 
-FPS = 15
+STEPS_A_SECOND = 15
+FRAMES_A_SECOND = 60
+STEPS = 200
 STEPS_AFTER_SUCCESS = 8
+NEAR = 3.0
+"""Pixels of the observation within which the mouse takes hold of something."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +41,23 @@ class Args:
     layout: Literal["fixed", "random", "train", "test", "ood"] | None = None
     """Layouts; by default those that it was trained for, and test layouts, which it never saw, if
     those were the train layouts."""
-    episodes: int = 5
+    episodes: int | None = None
+    """By default 5 into a file, and as many as you watch in a window, which stays open if you have
+    touched anything."""
     seed: int = 0
     """Episode i is played with seed + i."""
     render: bool = False
     """Open a window."""
     video: Path | None = None
     """Write a .gif or .mp4 file instead."""
+    field: Literal["off", "learned", "learned and true"] = "off"
+    """The energy field: how far the goal is from everywhere, as learned and in truth."""
+    ghost: bool = False
+    """Show where the agent would be by imagination alone."""
 
 
 def main(args: Args) -> None:
-    if args.episodes < 1 or args.seed < 0:
+    if (args.episodes is not None and args.episodes < 1) or args.seed < 0:
         raise ValueError(
             "--episodes must be >= 1 and --seed >= 0, got "
             f"{args.episodes} and {args.seed}; change them"
@@ -52,62 +65,181 @@ def main(args: Args) -> None:
     agent = JEPAAgent.load(args.checkpoint)
     trained_on = agent.env.kwargs.get("layout", "random")
     layout = args.layout or {"train": "test"}.get(trained_on, trained_on)
-    env = agent.env.make(render_mode="rgb_array", terminate_on_success=False, layout=layout)
     video = args.video
     if video is None and not (args.render and has_display()):
         video = Path("plan.gif")
         reason = "no display to open a window on" if args.render else "neither --render nor --video"
         print(f"{reason}: writing {video} instead")
-    with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(VideoWriter(video, FPS)) if video else None
-        window = None if video else Window("jepa-agent", FPS)
-        reached = 0
-        for episode in range(args.episodes):
-            outcome = play(agent, env, args.seed + episode, writer, window)
-            if outcome is None:
-                print("window closed")
-                break
-            reached += outcome
-        if window is not None:
-            window.close()
-        env.close()
-        print(f"{reached} of {args.episodes} goals reached" + (f"; see {video}" if video else ""))
+    session = Session(agent, layout, args.seed)
+    session.fields, session.show_ghost = args.field, args.ghost
+    with contextlib.closing(session):
+        if video:
+            outcomes = record(session, args.episodes or 5, video)
+        else:
+            outcomes = Player(session, args.episodes).run()
+    where = f"; see {video}" if video else ""
+    print(f"{sum(outcomes)} of {len(outcomes)} goals reached{where}")
 
 
-def play(
-    agent: JEPAAgent, env: gym.Env, seed: int, writer: VideoWriter | None, window: Window | None
-) -> bool | None:
-    """Play one episode; whether the goal was reached, or None if the window was closed."""
-    to_screen = env.unwrapped.state_to_screen
-    observation, info = env.reset(seed=seed)
-    state, plan, candidates, milliseconds = None, None, None, []
-    trail = [info["position"]]
-    reached_at, step, truncated = None, 0, False
-    while not truncated and (reached_at is None or step < reached_at + STEPS_AFTER_SUCCESS):
-        began = time.perf_counter()
-        action, state = agent.predict(observation, state, np.array([step == 0]))
-        if state.planned[0]:
-            milliseconds.append(1000 * (time.perf_counter() - began))
-            seen, found = observation["observation"], agent.last_plan
-            paths = imagined_paths(agent, seen, found, state.experience)
-            plan, candidates = (to_screen(path) for path in paths)
-        caption = (
-            f"{type(agent.planner).__name__}   step {step:3d}   distance {info['distance']:5.1f} px"
-            f"   decision {milliseconds[-1]:4.0f} ms   {'reached' if reached_at else ''}"
-        )
-        picture = draw(env.render(), caption, plan, candidates, to_screen(np.array(trail)))
-        if writer is not None:
-            writer.add(to_array(picture))
-        if window is not None and not window.show(picture):
-            return None
-        observation, _, _, truncated, info = env.step(action)
-        trail.append(info["position"])
-        step += 1
-        if reached_at is None and info["is_success"]:
-            reached_at = step
-    outcome = f"reached in {reached_at} steps" if reached_at else "not reached in 200 steps"
-    print(f"seed {seed}: {outcome}, {np.median(milliseconds):.0f} ms per decision")
-    return reached_at is not None
+def record(session: Session, episodes: int, path: Path) -> list[bool]:
+    """Play episodes into a video: which of them reached their goal."""
+    outcomes = []
+    with VideoWriter(path, STEPS_A_SECOND) as writer:
+        for episode in range(episodes):
+            if episode:
+                session.new_episode()
+            while not over(session):
+                session.step(wait=True)
+                writer.add(to_array(draw(session.view(wait=True))))
+            outcomes.append(report(session))
+    return outcomes
+
+
+def over(session: Session) -> bool:
+    """Whether an episode that nobody has touched has ended."""
+    reached = session.reached_at
+    return session.steps >= STEPS or (
+        reached is not None and session.steps >= reached + STEPS_AFTER_SUCCESS
+    )
+
+
+def report(session: Session) -> bool:
+    """Print how the episode went; whether the goal was reached."""
+    reached = session.reached_at
+    outcome = f"reached in {reached} steps" if reached else f"not reached in {STEPS} steps"
+    print(f"seed {session.seed}: {outcome}, {np.median(session.milliseconds):.0f} ms per decision")
+    return reached is not None
+
+
+class Player:
+    """The window: shows a session and lets the user into it.
+
+    Args:
+        session: the game.
+        episodes: after how many the window closes, if nobody has touched it; None for never.
+    """
+
+    def __init__(self, session: Session, episodes: int | None) -> None:
+        self._session, self._episodes = session, episodes
+        self._window = Window("jepa-agent", FRAMES_A_SECOND, SIZE)
+        self._held: str | None = None
+        self._moved = False
+        self._writer: VideoWriter | None = None
+        self._film_to = Path()
+        self._outcomes: list[bool] = []
+
+    def run(self) -> list[bool]:
+        """Until the user leaves, or all episodes are over: which of them reached their goal."""
+        session, due = self._session, 0.0
+        try:
+            while self._window.show(draw(session.view(), self._window.size)):
+                for event in self._window.events:
+                    self._handle(event)
+                now = time.monotonic()
+                if not session.paused and now >= due and session.step():
+                    due = max(due + 1 / STEPS_A_SECOND, now)
+                    self._film()
+                if not session.touched and over(session):
+                    self._outcomes.append(report(session))
+                    if len(self._outcomes) == self._episodes:
+                        return self._outcomes
+                    session.new_episode()
+            print("window closed")
+            return self._outcomes
+        finally:
+            self._stop_filming()
+            self._window.close()
+
+    def _handle(self, event: Any) -> None:
+        """One thing that the user did."""
+        import pygame
+
+        if event.type == pygame.KEYDOWN:
+            self._press(event.unicode)
+        elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
+            self._grasp(event.pos)
+        elif event.type == pygame.MOUSEMOTION and self._held:
+            self._drag(self._held, self._point(event.pos))
+        elif event.type == pygame.MOUSEBUTTONUP and event.button == 1:
+            if self._held in ("wall", "door") and not self._moved:
+                self._session.set_goal(self._point(event.pos))
+            self._held = None
+
+    def _press(self, key: str) -> None:
+        session = self._session
+        if key and key in "123456":
+            session.choose_planner(int(key) - 1)
+        elif key == " ":
+            session.paused, session.touched = not session.paused, True
+        elif key == ".":
+            session.paused = session.touched = True
+            session.step(wait=True)
+            self._film()
+        elif key == "r":
+            session.new_episode()
+        elif key == "e":
+            session.fields = FIELDS[(FIELDS.index(session.fields) + 1) % len(FIELDS)]
+        elif key == "t":
+            session.show_candidates = not session.show_candidates
+        elif key == "g":
+            session.show_ghost = not session.show_ghost
+        elif key == "h":
+            session.show_help = not session.show_help
+        elif key == "s":
+            import imageio.v2 as imageio
+
+            path = unused("plan", ".png")
+            imageio.imwrite(path, to_array(draw(session.view(), self._window.size)))
+            session.say(f"saved {path}")
+        elif key == "v" and self._writer is None:
+            self._film_to = unused("plan", ".gif")
+            self._writer = VideoWriter(self._film_to, STEPS_A_SECOND).__enter__()
+            session.say(f"recording {self._film_to}: v stops it")
+        elif key == "v":
+            self._stop_filming()
+
+    def _grasp(self, place: tuple[int, int]) -> None:
+        """Take hold of what is under the mouse; where there is nothing, put the goal."""
+        point, info = self._point(place), self._session.info
+        self._held, self._moved = None, False
+        if max(place) >= places(self._window.size).room:
+            return
+        if np.linalg.norm(point - info["position"]) <= NEAR:
+            self._held = "agent"
+        elif abs(point[0] - info["wall_x"]) <= WALL_HALF_THICKNESS + 1:
+            in_door = abs(point[1] - info["door_y"]) <= info["door_halfwidth"]
+            self._held = "door" if in_door else "wall"
+        else:
+            self._session.set_goal(point)
+
+    def _drag(self, held: str, point: np.ndarray) -> None:
+        session, self._moved = self._session, True
+        if held == "agent":
+            session.move_agent(point)
+        elif held == "wall":
+            session.move_wall(point[0])
+        else:
+            session.move_door(point[1])
+
+    def _point(self, place: tuple[int, int]) -> np.ndarray:
+        """Where in the world a place in the window is."""
+        return from_screen(np.array(place, dtype=np.float32), places(self._window.size).room)
+
+    def _film(self) -> None:
+        if self._writer is not None:
+            self._writer.add(to_array(draw(self._session.view(), SIZE)))
+
+    def _stop_filming(self) -> None:
+        if self._writer is not None:
+            self._writer.__exit__(None, None, None)
+            self._writer = None
+            self._session.say(f"saved {self._film_to}")
+
+
+def unused(stem: str, suffix: str) -> Path:
+    """A name that no file in this folder has."""
+    names = (Path(f"{stem}-{number}{suffix}") for number in itertools.count(1))
+    return next(name for name in names if not name.exists())
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 
 import jepa_agent  # noqa: F401  registers the environments
-from jepa_agent.envs.drawing import SCALE, Window, from_array, has_display
+from jepa_agent.envs.drawing import Window, from_array, from_screen, has_display
 
 FPS = 60
 SPEED = 0.2
@@ -48,7 +48,7 @@ def main(args: Args) -> None:
             dtype=np.float32,
         )
         if pygame.mouse.get_pressed()[0]:
-            cursor = np.array(pygame.mouse.get_pos(), dtype=np.float32) / SCALE - 0.5
+            cursor = from_screen(np.array(pygame.mouse.get_pos(), dtype=np.float32))
             action = cursor - info["position"]
         length = float(np.linalg.norm(action))
         action *= SPEED / max(length, 1.0)

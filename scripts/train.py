@@ -10,15 +10,19 @@ python scripts/train.py vector --data data/pendulum.h5 --out runs/pendulum
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 import torch
 import tyro
+from board import Board
 
 from jepa_agent import (
+    JEPAAgent,
     Preset,
     TrainingConfig,
     Trajectories,
@@ -35,7 +39,7 @@ from jepa_agent.envs import CollectConfig, collect
 from jepa_agent.planners import CEMConfig, MPPIConfig, PlannerConfig
 from jepa_agent.predictors import GRUConfig, StepwiseMLPConfig
 from jepa_agent.recipe import LossWeights, RefinementConfig
-from jepa_agent.training import env_of, world_shape
+from jepa_agent.training import Progress, env_of, world_shape
 from jepa_agent.world_model import ValueConfig
 
 HELD_OUT_DATA = {
@@ -75,6 +79,9 @@ class Args:
     out: Path = Path("runs/quick")
     """The run's folder: a checkpoint, and metrics.jsonl."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    report: int = 32
+    """Episodes that the trained agent plays for a report in the run's folder (Two Rooms, extra
+    `plots`); 0 for none."""
 
 
 PRESETS = {
@@ -168,7 +175,8 @@ def main(args: Args) -> None:
         trajectories = Trajectories.load(args.data)
     else:
         trajectories = Trajectories.from_rollouts(*collect(args.collect))
-    others = HELD_OUT_DATA.get(trajectories.metadata.get("env_kwargs", {}).get("layout"))
+    layout = trajectories.metadata.get("env_kwargs", {}).get("layout")
+    others = HELD_OUT_DATA.get(layout)
     shape, _, _ = world_shape(env_of(trajectories), trajectories)
     model = replace(
         args.model,
@@ -183,13 +191,19 @@ def main(args: Args) -> None:
         )
         model = replace(model, encoder=encoder)
     preset = Preset(model, args.training, args.planner, args.cost)
-    with TrainingDisplay() as display:
+    board = Board(args.out, others.layout if others else None)
+
+    def show(progress: Progress, agent: JEPAAgent) -> None:
+        display.show(progress)
+        board.show(progress, agent)
+
+    with TrainingDisplay() as display, contextlib.closing(board):
         try:
-            train(
+            agent = train(
                 trajectories,
                 preset,
                 device,
-                lambda progress, _: display.show(progress),
+                show,
                 args.out,
                 Trajectories.from_rollouts(*collect(others)) if others else None,
                 backbone,
@@ -198,6 +212,13 @@ def main(args: Args) -> None:
             print(f"interrupted; the same command goes on from the last state in {args.out}")
             raise SystemExit(130) from None
     print(f"trained in {time.perf_counter() - began:.0f} s, checkpoint and metrics in {args.out}")
+    if args.report and layout and find_spec("matplotlib") and find_spec("jinja2"):
+        from evaluate import default_suites, evaluate
+        from report import write_report
+
+        seeds = range(1_000_000, 1_000_000 + args.report)
+        report = evaluate(agent, default_suites(agent), seeds, 64, str(args.out))
+        print("wrote", write_report(args.out, agent, report, args.out))
     print(f"next: python scripts/evaluate.py --checkpoint {args.out}")
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -14,20 +13,6 @@ import torch
 
 from jepa_agent import JEPAAgent, Trajectories
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-HELPERS = ("baselines", "imitators", "train", "compare_sb3")
-
-
-@pytest.fixture
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import a module of scripts/ by its name."""
-    monkeypatch.syspath_prepend(SCRIPTS)
-    for name in HELPERS:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    yield importlib.import_module
-    for name in HELPERS:
-        sys.modules.pop(name, None)
 
 
 @pytest.fixture
