@@ -6,7 +6,7 @@ The world under the drawing is any environment with `scene(size, floor)` and `st
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,14 +34,14 @@ SIZE = (840, 580)
 
 @dataclass(frozen=True)
 class View:
-    """What a picture shows; what is None or empty is left out.
+    """What a picture shows; what is None or empty is left out. What changes is replaced.
 
     Args:
         world: draws itself: `scene(size, floor)` and `state_to_screen(states, size)`.
         caption: a line about the present, below the rooms.
         keys: a line about what can be done, below the caption.
         message: something to notice, in the rooms.
-        help: lines over everything.
+        help: lines over everything, of key, tab and text.
         plan: states (P, S) of the plan in execution.
         candidates: states (N, P, S) of others, from best to worst; they fade in that order.
         trail: states (P, S) walked so far.
@@ -49,23 +49,29 @@ class View:
         field: uint8 (height, width, 3), a picture of the learned distance to the goal, for the
             floor.
         truth: one of the true distance, for the panel.
-        energy: learned distance to the goal at every decision.
-        milliseconds: that every decision took.
+        energy: tuple of the learned distance to the goal at every decision.
+        milliseconds: tuple of what every decision took.
     """
 
     world: Any
     caption: str = ""
     keys: str = ""
     message: str = ""
-    help: Sequence[str] = ()
+    help: tuple[str, ...] = ()
     plan: np.ndarray | None = None
     candidates: np.ndarray | None = None
     trail: np.ndarray | None = None
     ghost: np.ndarray | None = None
     field: np.ndarray | None = None
     truth: np.ndarray | None = None
-    energy: Sequence[float] = ()
-    milliseconds: Sequence[float] = ()
+    energy: tuple[float, ...] = ()
+    milliseconds: tuple[float, ...] = ()
+
+
+def same(first: View, second: View) -> bool:
+    """Whether two views show the same, if arrays are replaced and never changed."""
+    pairs = ((getattr(first, part.name), getattr(second, part.name)) for part in fields(View))
+    return all(a is b or (isinstance(a, str | tuple) and a == b) for a, b in pairs)
 
 
 class Places(NamedTuple):
@@ -100,15 +106,15 @@ def draw(view: View, size: tuple[int, int] = SIZE) -> Any:
     surface.fill(PANEL)
     surface.blit(view.world.scene(spot.room, view.field), (0, 0))
     _draw_paths(surface, view, spot)
-    if view.message:
-        _draw_boxed(surface, [view.message], spot, top=spot.letter)
     if spot.panel:
         _draw_panel(surface, view, spot)
     for row, (line, colour) in enumerate(((view.caption, TEXT), (view.keys, DIM))):
         top = size[1] - spot.bar + int((0.5 + 1.7 * row) * spot.letter)
         _write(surface, line, (spot.letter, top), spot.letter, colour, size[0] - 2 * spot.letter)
     if view.help:
-        _draw_boxed(surface, view.help, spot, top=2 * spot.letter)
+        _draw_boxed(surface, view.help, spot, top=spot.letter)
+    if view.message:
+        _draw_boxed(surface, [view.message], spot, top=spot.room - 4 * spot.letter)
     return surface
 
 
@@ -217,10 +223,11 @@ def _draw_boxed(surface: Any, lines: Sequence[str], spot: Places, top: int) -> N
     step = int(1.7 * spot.letter)
     left, width = spot.letter, spot.room - 2 * spot.letter
     box = pygame.Surface((max(1, width), step * len(lines) + spot.letter), pygame.SRCALPHA)
-    box.fill((*PANEL, 225))
+    box.fill((*PANEL, 235))
     for row, line in enumerate(lines):
-        at = (spot.letter, spot.letter // 2 + row * step)
-        _write(box, line, at, spot.letter, TEXT, width - 2 * spot.letter)
+        for column, part in enumerate(line.split("\t")):
+            at = (spot.letter * (1 + 8 * column), spot.letter // 2 + row * step)
+            _write(box, part, at, spot.letter, TEXT, width - at[0] - spot.letter)
     surface.blit(box, (left, top))
 
 
@@ -242,5 +249,6 @@ def _write(
     font = pygame.freetype.Font(None, letter)
     needed = font.get_rect(text).width
     if needed > width:
-        font = pygame.freetype.Font(None, max(5, letter * width / needed))
-    font.render_to(surface, at, text, colour)
+        font = pygame.freetype.Font(None, max(5, int(letter * width / needed)))
+    font.origin = True  # on the line, whatever letters there are
+    font.render_to(surface, (at[0], at[1] + int(0.8 * letter)), text, colour)

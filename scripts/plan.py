@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ import tyro
 from session import FIELDS, Session
 
 from jepa_agent import JEPAAgent
-from jepa_agent.canvas import SIZE, draw, places
+from jepa_agent.canvas import SIZE, View, draw, places, same
 from jepa_agent.console import errors_in_one_line
 from jepa_agent.envs.drawing import Window, from_screen, has_display, to_array
 from jepa_agent.envs.physics import WALL_HALF_THICKNESS
@@ -28,6 +28,10 @@ STEPS_A_SECOND = 15
 FRAMES_A_SECOND = 60
 STEPS = 200
 STEPS_AFTER_SUCCESS = 8
+KEYS = (
+    "click goal   drag agent, wall, door   1-6 planner   space pause   . step   r new   e energy   "
+    "t candidates   g ghost   s picture   v video   h help"
+)
 NEAR = 3.0
 """Pixels of the observation within which the mouse takes hold of something."""
 
@@ -127,12 +131,14 @@ class Player:
         self._writer: VideoWriter | None = None
         self._film_to = Path()
         self._outcomes: list[bool] = []
+        self._shown: View | None = None
+        self._drawn: Any = None
 
     def run(self) -> list[bool]:
         """Until the user leaves, or all episodes are over: which of them reached their goal."""
         session, due = self._session, 0.0
         try:
-            while self._window.show(draw(session.view(), self._window.size)):
+            while self._window.show(self._picture()):
                 for event in self._window.events:
                     self._handle(event)
                 now = time.monotonic()
@@ -149,6 +155,13 @@ class Player:
         finally:
             self._stop_filming()
             self._window.close()
+
+    def _picture(self) -> Any:
+        """What there is to see, drawn anew only if it has changed."""
+        view, size = replace(self._session.view(), keys=KEYS), self._window.size
+        if self._shown is None or not same(view, self._shown) or size != self._drawn.get_size():
+            self._shown, self._drawn = view, draw(view, size)
+        return self._drawn
 
     def _handle(self, event: Any) -> None:
         """One thing that the user did."""
@@ -189,7 +202,7 @@ class Player:
             import imageio.v2 as imageio
 
             path = unused("plan", ".png")
-            imageio.imwrite(path, to_array(draw(session.view(), self._window.size)))
+            imageio.imwrite(path, to_array(self._picture()))
             session.say(f"saved {path}")
         elif key == "v" and self._writer is None:
             self._film_to = unused("plan", ".gif")

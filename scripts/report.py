@@ -65,8 +65,12 @@ def write_report(folder: Path, agent: JEPAAgent, report: Report, run: Path) -> P
                     for name, episode in picked.items()
                 ],
                 "fields": [
-                    (f"seed {each.seed}, wall {each.layout}", energy(agent, layout, each.seed))
+                    (
+                        "seed {}, wall {}, door {}".format(each.seed, *each.layout),
+                        energy(agent, layout, each.seed),
+                    )
                     for each in episodes[:FIELDS]
+                    if each.layout is not None
                 ],
             }
         )

@@ -6,6 +6,7 @@ No window is needed: `scripts/plan.py` shows it in one, or writes it into a vide
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -14,7 +15,8 @@ import torch
 
 from jepa_agent import JEPAAgent
 from jepa_agent.canvas import View, field_picture
-from jepa_agent.envs.physics import HIGH, LOW
+from jepa_agent.envs import TwoRoomsEnv
+from jepa_agent.envs.physics import HIGH, LOW, WALL_HALF_THICKNESS
 from jepa_agent.envs.tasks import WALL_RANGE
 from jepa_agent.planners import PLANNERS
 from jepa_agent.visualize import Landscape, imagined_paths
@@ -22,24 +24,20 @@ from jepa_agent.visualize import Landscape, imagined_paths
 GRID = 44
 """Places on a side of the energy field."""
 FIELDS = ("off", "learned", "learned and true")
-KEYS = (
-    "click goal   drag agent, wall, door   1-6 planner   space pause   . step   r new   e energy   "
-    "t candidates   g ghost   s picture   v video   h help"
-)
 HELP = (
-    "click            a new goal",
-    "drag             the agent, the wall or the door",
-    "1 2 3 4 5 6      " + ", ".join(PLANNERS),
-    "space            pause and go on",
-    ".                one step",
-    "r                a new layout, start and goal",
-    "e                energy field: learned, and the true one beside it",
-    "t                candidates of the last search",
-    "g                ghost: imagined from the start, without looking",
-    "s                save a picture",
-    "v                start and stop a video",
-    "h                this help",
-    "escape           leave",
+    "click\ta new goal",
+    "drag\tthe agent, the wall or the door",
+    "1 2 3 4 5 6\t" + ", ".join(PLANNERS),
+    "space\tpause and go on",
+    ".\tone step",
+    "r\ta new layout, start and goal",
+    "e\tenergy field: learned, and the true one beside it",
+    "t\tcandidates of the last search",
+    "g\tghost: imagined from the start, without looking",
+    "s\tsave a picture",
+    "v\tstart and stop a video",
+    "h\tthis help",
+    "escape\tleave",
 )
 
 
@@ -56,7 +54,7 @@ class Decision(NamedTuple):
     milliseconds: float
     ghost: torch.Tensor
     """Latent of the ghost."""
-    walked: list[np.ndarray]
+    walked: Sequence[np.ndarray]
     """States that the ghost has passed since the last decision."""
 
 
@@ -176,7 +174,7 @@ class Session:
         self._left -= 1
         self._observation, _, _, _, self.info = self.env.step(self._action)
         self._acted.append(self._action)
-        self.trail.append(self.info["position"])
+        self.trail = np.concatenate([self.trail, self.info["position"][None]])
         self.steps += 1
         if self.reached_at is None and self.info["is_success"]:
             self.reached_at = self.steps
@@ -200,17 +198,16 @@ class Session:
         return View(
             world=self.world,
             caption=caption,
-            keys=KEYS,
             message=self._message if time.monotonic() < self._message_until else "",
             help=HELP if self.show_help else (),
             plan=self._plan,
             candidates=self._candidates if self.show_candidates else None,
-            trail=np.array(self.trail),
-            ghost=np.array(self._ghost) if self.show_ghost else None,
+            trail=self.trail,
+            ghost=self._ghost if self.show_ghost else None,
             field=fields.learned,
             truth=fields.true if self.fields == "learned and true" else None,
-            energy=self.energy,
-            milliseconds=decided,
+            energy=tuple(self.energy),
+            milliseconds=tuple(decided),
         )
 
     # How it does it.
@@ -220,9 +217,8 @@ class Session:
         self._state, self._action = None, np.zeros(self.agent.model.config.action_dim)
         self._plan = self._candidates = self._ghost_latent = None
         self._left, self.steps, self.reached_at = 0, 0, None
-        self.trail: list[np.ndarray] = [self.info["position"]]
         self._acted: list[np.ndarray] = []
-        self._ghost: list[np.ndarray] = [self.info["position"]]
+        self.trail = self._ghost = self.info["position"][None]
 
     def _change(self, **changes: Any) -> None:
         """Reset the world to what it is, but for some changes; points in walls give way."""
@@ -297,7 +293,7 @@ class Session:
         self.energy.append(decision.energy)
         self.milliseconds.append(decision.milliseconds)
         self._ghost_latent = decision.ghost
-        self._ghost += decision.walked
+        self._ghost = np.stack([*self._ghost, *decision.walked])
         chunk = self.agent.model.config.chunk
         del self._acted[: chunk * len(decision.walked)]
         self._left = chunk
@@ -317,18 +313,22 @@ class Session:
     def _draw_fields(self, context: tuple[float, ...], goal: tuple[float, ...]) -> Fields:
         place, wanted = np.float32(context), np.float32(goal)
         if self._landscape_of != context:
-            self._landscape = Landscape(self.agent, grid(), place)
+            self._landscape = Landscape(self.agent, grid(place), place)
             self._landscape_of = context
         chunk = self.world.config.step_length * self.agent.model.config.chunk
-        true = self.world.shortest_path(grid(), wanted, place) / chunk
+        true = self.world.shortest_path(grid(place), wanted, place) / chunk
         pictures = (field_picture(each) for each in (self._landscape.distances(wanted), true))
         return Fields((context, goal), *pictures)
 
 
-def grid() -> np.ndarray:
-    """Places (GRID, GRID, 2) that cover the space between the borders evenly."""
+def grid(context: np.ndarray) -> np.ndarray:
+    """Places (GRID, GRID, 2) that cover the space evenly; those in the wall are moved beside it."""
     line = LOW + (np.arange(GRID, dtype=np.float32) + 0.5) * (HIGH - LOW) / GRID
-    return np.stack(np.meshgrid(line, line), axis=-1)
+    places = np.stack(np.meshgrid(line, line), axis=-1)
+    across, side = places[..., 0], WALL_HALF_THICKNESS + 0.5
+    beside = context[0] + np.where(across < context[0], -side, side)
+    places[..., 0] = np.where(TwoRoomsEnv.is_free(places, context), across, beside)
+    return places
 
 
 def nearest_free(point: np.ndarray, context: np.ndarray, is_free: Any) -> np.ndarray:

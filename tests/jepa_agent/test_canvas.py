@@ -55,7 +55,7 @@ def test_help_charts_and_the_true_distance_are_shown(view: View) -> None:
     plain = picture(view)
     room = places(SIZE).room
     assert (picture(view, help=("a", "b"))[:room, :room] != plain[:room, :room]).any()
-    for shown in ({"energy": [3.0, 2.0, 0.5]}, {"milliseconds": [9.0, 8.0]},
+    for shown in ({"energy": (3.0, 2.0, 0.5)}, {"milliseconds": (9.0, 8.0)},
                   {"truth": np.zeros((9, 9, 3), np.uint8)}):  # fmt: skip
         picked = picture(view, **shown)
         assert (picked[:, room:] != plain[:, room:]).any()
@@ -75,7 +75,7 @@ def test_the_field_lies_on_the_floor_and_not_on_walls(view: View) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (40, 30), (300, 900), (900, 120), (2400, 1500)])
 def test_any_size_will_do(view: View, size: tuple[int, int]) -> None:
     everything = {"help": ("a",), "caption": "b", "keys": "c", "message": "d", "plan": PATH,
-                  "energy": [1.0, 2.0], "truth": np.zeros((9, 9, 3), np.uint8)}  # fmt: skip
+                  "energy": (1.0, 2.0), "truth": np.zeros((9, 9, 3), np.uint8)}  # fmt: skip
     assert draw(dataclasses.replace(view, **everything), size).get_size() == size
 
 

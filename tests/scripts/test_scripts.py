@@ -205,6 +205,22 @@ def test_train_writes_a_checkpoint_and_its_metrics(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_training_ends_with_a_report_and_logs_to_tensorboard(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    arguments = [*TINY_TRAINING[:-1], "2"]  # --report 2
+    printed = run("train.py", *arguments, "--out", "run", cwd=tmp_path)
+    assert "wrote run/index.html" in printed
+    page = (tmp_path / "run" / "index.html").read_text()
+    assert "fixed, 2 episodes" in page
+    assert "<h2>Training</h2>" in page
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert {"loss/prediction", "held out/position error"} <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["energy"]
+
+
+@pytest.mark.slow
 def test_train_reads_collected_data(tmp_path: Path) -> None:
     collected = ("--episodes", "32", "--steps", "30", "--layout", "test", "--out", "data.h5")
     run("collect.py", *collected, cwd=tmp_path)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jepa_agent.canvas import PLAN, SIZE, places
+from jepa_agent.canvas import PANEL, PLAN, SIZE, places
 from jepa_agent.envs.drawing import AGENT, FLOOR, GOAL, WALL
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -97,19 +97,14 @@ class Mouse:
         self._environment, self._folder = environment, folder
         self._left, self._top = 0, 0
 
-    def do(self, *words: str) -> str:
+    def do(self, *words: str) -> None:
         """Run xdotool."""
-        done = subprocess.run(
-            ["xdotool", *words], env=self._environment, check=True, capture_output=True, text=True
-        )
-        return done.stdout
+        subprocess.run(["xdotool", *words], env=self._environment, check=True)
 
     def find_window(self) -> None:
-        """Learn where the window is."""
-        (name,) = self.do("search", "--name", "^jepa-agent$").split()
-        said = self.do("getwindowgeometry", "--shell", name)
-        place = dict(line.split("=") for line in said.split())
-        self._left, self._top = int(place["X"]), int(place["Y"])
+        """Learn where the window is: its panel and its walls have a colour of their own."""
+        rows, columns = np.nonzero((screenshot(self._folder) == PANEL).all(axis=-1))
+        self._left, self._top = int(columns.min()), int(rows.min())
 
     def place(self, x: float, y: float) -> tuple[int, int]:
         """Where on the screen a point of the world is."""
