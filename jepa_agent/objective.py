@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from . import losses
 from .data import Windows
+from .distributed import gathered
 from .predictors import mlp
 from .recipe import TrainingConfig
 from .world_model import WorldModel
@@ -18,7 +19,10 @@ PAIRINGS = 4
 
 
 class Objective(nn.Module):
-    """Loss terms by name, unweighted; `total` weights them."""
+    """Loss terms by name, unweighted; `total` weights them.
+
+    With several processes the batch is a share of it; see `distributed`.
+    """
 
     contexts: Tensor
 
@@ -46,8 +50,9 @@ class Objective(nn.Module):
         varying = wide
         if self.config.within_context:
             varying = wide - wide.mean(dim=(1, 2), keepdim=True)
-        flat = varying.flatten(0, -2)
         weights, terms = self.config.weights, {}
+        if weights.variance or weights.covariance or weights.sigreg:
+            flat = gathered(varying.flatten(0, -2))
         if weights.prediction:
             chunks = self.config.unroll or batch.actions.shape[2]
             imagined = model.rollout(latents[:, :, 0], batch.actions[:, :, :chunks])
@@ -67,9 +72,10 @@ class Objective(nn.Module):
         if weights.value:
             terms["value"] = self._value(model, latents)
         if weights.context:
-            embedding = self.context(latents).float()  # (G, R, H + 1, E)
-            terms["context"] = losses.context(embedding, self.contexts, batch.which)
-            self.remember(embedding.detach().mean(dim=(1, 2)), batch.which)
+            embedding = gathered(self.context(latents).float())  # (G, R, H + 1, E)
+            which = gathered(batch.which)
+            terms["context"] = losses.context(embedding, self.contexts, which)
+            self.remember(embedding.detach().mean(dim=(1, 2)), which)
         terms["probe"] = self._probe(model, latents, batch.states)
         return terms
 

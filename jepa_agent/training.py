@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import checkpoint
+from . import checkpoint, distributed
 from .agent import EnvSpec, JEPAAgent, action_bounds
 from .backbone_encoder import BackboneEncoder
 from .configs import to_dict
@@ -168,6 +168,7 @@ class Trainer:
         if alike > 1 and self.sampler.num_contexts >= groups:
             contexts = self.objective.draw_alike(groups, alike, self.generator)
         batch = self.sampler.draw(groups, self.config.windows, self.generator, contexts)
+        batch = distributed.own_share(batch)
         images = self._images(batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             return self._joint(self.model, images, batch, self._directions())
@@ -183,6 +184,7 @@ class Trainer:
             self._latents = self._encode_all()
         sampler, view = self._latents
         batch = sampler.draw(config.groups, config.windows, self.generator)
+        batch = distributed.own_share(batch)
         truth = view(batch.rows, batch.states, batch.context)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             return self._refine(self.model, batch.states.float(), batch.actions, truth)
@@ -208,6 +210,7 @@ class Trainer:
             group["lr"] = self._learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
         self.objective.total(terms).backward()
+        distributed.average_gradients(p for g in self.optimizer.param_groups for p in g["params"])
         for module in (self.model.encoder, self.model.predictor, self.model.value):
             nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
         self.optimizer.step()
@@ -232,6 +235,7 @@ class Trainer:
             if self.step % log_every and self.step not in (self.config.steps, self.steps):
                 continue
             means = {name: torch.stack(terms).mean().item() for name, terms in sums.items()}
+            means = distributed.averaged(means)
             check_finite(means, self.model.parameters(), self.step)
             now = time.perf_counter()
             self.seconds += now - last
@@ -304,12 +308,16 @@ def train(
     planner = planner_of(preset.planner)
     agent = JEPAAgent(trainer.model, bounds, env, planner, preset.cost, notes=notes)
     trainer.model.requires_grad_(True).train()
-    run = None if folder is None else Run(folder, {"preset": to_dict(preset), **notes})
+    first = distributed.is_first()
+    config = {"preset": to_dict(preset), **notes}
+    run = Run(folder, config) if first and folder is not None else None
     try:
-        restored = run.restore() if run else None
+        restored = distributed.from_first(run.restore() if run else None)
         if restored:
             trainer.load_state(*restored)
         for progress in trainer.run():
+            if not first:
+                continue
             if held_out and _due(progress, preset.training):
                 episodes = preset.training.diagnose_episodes
                 found = diagnose(agent, trajectories, held_out, episodes)

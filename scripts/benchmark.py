@@ -1,8 +1,9 @@
-"""Measure speed: of the environment and its data, of planning, of training.
+"""Measure speed: of the environment and its data, of planning, of training, of the window.
 
 python scripts/benchmark.py env
 python scripts/benchmark.py planning --checkpoint runs/quick
 python scripts/benchmark.py training      # `base` beside EB-JEPA's own model and losses
+python scripts/benchmark.py window        # without a display: SDL_VIDEODRIVER=dummy before it
 
 Each figure is the median of several runs; the first, which warms up, is left out.
 """
@@ -23,8 +24,10 @@ import gymnasium as gym
 import numpy as np
 import torch
 import tyro
+from plan import Player
 from rich.console import Console
 from rich.table import Table
+from session import Session
 from train import PRESETS
 
 from jepa_agent import JEPAAgent, Trajectories
@@ -38,10 +41,10 @@ from jepa_agent.training import Trainer
 class Args:
     """What to measure."""
 
-    what: tyro.conf.Positional[Literal["env", "planning", "training"]]
+    what: tyro.conf.Positional[Literal["env", "planning", "training", "window"]]
     runs: int = 5
     checkpoint: str = "default"
-    """For `planning`: a folder that scripts/train.py wrote, or "default"."""
+    """For `planning` and `window`: a folder that scripts/train.py wrote, or "default"."""
     compiled: bool = False
     """For `planning`: compile the search first."""
 
@@ -51,6 +54,8 @@ def main(args: Args) -> None:
         rows = [measure(args.runs) for measure in (single_env, vector_env, collection, batches)]
     elif args.what == "planning":
         rows = [planning(args.runs, JEPAAgent.load(args.checkpoint), args.compiled)]
+    elif args.what == "window":
+        rows = [window(args.runs, JEPAAgent.load(args.checkpoint))]
     else:
         rows = [training(args.runs)]
     table = Table(title=f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
@@ -193,6 +198,30 @@ def planning(runs: int, agent: JEPAAgent, compiled: bool) -> list[tuple[str, np.
         milliseconds = 1000 * timed(runs, rollout) / episodes
         rows.append((f"{episodes} episodes together, {label}", milliseconds, "ms/episode"))
     return rows
+
+
+def window(runs: int, agent: JEPAAgent, seconds: float = 5.0) -> list[tuple[str, np.ndarray, str]]:
+    """Frames per second of scripts/plan.py's window while the agent plans and walks; 60 at most."""
+    rates, slowest = [], []
+    for run in range(runs + 1):
+        session = Session(agent, "random", run)
+        session.fields = "learned"
+        player, shown = Player(session, None), [time.perf_counter()]
+        show = player._window.show
+
+        def count(picture: object, show: Callable = show, shown: list[float] = shown) -> bool:
+            shown.append(time.perf_counter())
+            return show(picture) and shown[-1] - shown[0] < seconds
+
+        player._window.show = count  # type: ignore[method-assign]
+        player.run()
+        session.close()
+        rates.append((len(shown) - 1) / (shown[-1] - shown[0]))
+        slowest.append(1000 * np.percentile(np.diff(shown), 99))
+    return [
+        ("window", np.array(rates[1:]), "frames/s"),
+        ("window, 99th percentile", np.array(slowest[1:]), "ms/frame"),
+    ]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ python scripts/train.py eb_jepa --training.steps 60     # EB-JEPA's own; meant f
 python scripts/train.py quick --data data/fixed.h5 --training.steps 2000
 python scripts/train.py base --encoder.backbone runs/frames --encoder.freeze
 python scripts/train.py vector --data data/pendulum.h5 --out runs/pendulum
+torchrun --nproc-per-node 4 scripts/train.py base       # the same batch, shared by 4 processes
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from jepa_agent import (
     TrainingConfig,
     Trajectories,
     WorldModelConfig,
+    distributed,
     load_backbone,
     train,
 )
@@ -171,6 +173,7 @@ PRESETS = {
 def main(args: Args) -> None:
     began = time.perf_counter()
     device = default_device() if args.device == "auto" else torch.device(args.device)
+    device = distributed.join(device)
     if args.data is not None:
         trajectories = Trajectories.load(args.data)
     else:
@@ -191,6 +194,9 @@ def main(args: Args) -> None:
         )
         model = replace(model, encoder=encoder)
     preset = Preset(model, args.training, args.planner, args.cost)
+    if not distributed.is_first():
+        train(trajectories, preset, device, None, args.out, None, backbone)
+        return
     board = Board(args.out, others.layout if others else None)
 
     def show(progress: Progress, agent: JEPAAgent) -> None:
