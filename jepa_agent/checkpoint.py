@@ -63,8 +63,8 @@ def save(directory: str | Path, tensors: dict[str, Tensor], config: dict[str, An
     }
     _write(directory / weights, payload)
     _write(directory / "config.json", (json.dumps(document, indent=2) + "\n").encode())
-    for old in directory.glob("model-*.safetensors"):
-        if old.name != weights:
+    for old in (*directory.glob("model-*.safetensors"), *directory.glob(".*.tmp")):
+        if old.name != weights:  # older weights, and what a killed process left
             old.unlink()
 
 
@@ -117,7 +117,7 @@ def load(path_or_name: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _write(path: Path, payload: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(payload)

@@ -40,6 +40,7 @@ class Run:
         """The tensors and the progress that `save` was last given, or None in a new folder."""
         state = self.folder / "state"
         if not (state / "config.json").exists():
+            self._keep_lines(0)
             return None
         tensors, document = checkpoint.load(state)
         changed = list(_differences(document["run"], self.config, ""))

@@ -3,6 +3,7 @@
 python scripts/benchmark.py env
 python scripts/benchmark.py planning --checkpoint runs/quick
 python scripts/benchmark.py training      # `base` beside EB-JEPA's own model and losses
+python scripts/benchmark.py operations    # counted, not timed: what docs/scale.md reckons with
 python scripts/benchmark.py window        # without a display: SDL_VIDEODRIVER=dummy before it
 
 Each figure is the median of several runs; the first, which warms up, is left out.
@@ -28,6 +29,7 @@ from plan import Player
 from rich.console import Console
 from rich.table import Table
 from session import Session
+from torch.utils.flop_counter import FlopCounterMode
 from train import PRESETS
 
 from jepa_agent import JEPAAgent, Trajectories
@@ -41,7 +43,7 @@ from jepa_agent.training import Trainer
 class Args:
     """What to measure."""
 
-    what: tyro.conf.Positional[Literal["env", "planning", "training", "window"]]
+    what: tyro.conf.Positional[Literal["env", "planning", "training", "window", "operations"]]
     runs: int = 5
     checkpoint: str = "default"
     """For `planning` and `window`: a folder that scripts/train.py wrote, or "default"."""
@@ -56,6 +58,8 @@ def main(args: Args) -> None:
         rows = [planning(args.runs, JEPAAgent.load(args.checkpoint), args.compiled)]
     elif args.what == "window":
         rows = [window(args.runs, JEPAAgent.load(args.checkpoint))]
+    elif args.what == "operations":
+        rows = [operations(JEPAAgent.load(args.checkpoint))]
     else:
         rows = [training(args.runs)]
     table = Table(title=f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
@@ -197,6 +201,36 @@ def planning(runs: int, agent: JEPAAgent, compiled: bool) -> list[tuple[str, np.
 
         milliseconds = 1000 * timed(runs, rollout) / episodes
         rows.append((f"{episodes} episodes together, {label}", milliseconds, "ms/episode"))
+    return rows
+
+
+def operations(agent: JEPAAgent) -> list[tuple[str, np.ndarray, str]]:
+    """Floating-point operations, as torch counts them: 2 for a multiplication with an addition."""
+    rows = []
+
+    def count(name: str, frames: int, work: Callable[[], object]) -> None:
+        with FlopCounterMode(display=False) as counter:
+            work()
+        per_frame = counter.get_total_flops() / frames
+        rows.append((name, np.array([per_frame / 1e6]), "MFLOP"))
+
+    for name in ("base", "eb_jepa"):
+        preset = PRESETS[name][1]
+        data = Trajectories.from_rollouts(*collect(replace(preset.collect, episodes=2 * 966)))
+        settings = replace(preset.training, groups=64, alike=1)
+        trainer = Trainer(
+            data, TwoRoomsEnv.render_states, preset.model, settings, torch.device("cpu")
+        )
+        frames = settings.groups * settings.windows * (settings.horizon + 1)
+        count(f"{name}: joint training, a frame", frames, trainer.update)
+        if settings.refinement.steps:
+            stage = settings.refinement
+            trainer.step = settings.steps
+            trainer._refinement_terms()  # encodes the data
+            frames = stage.groups * stage.windows * (stage.horizon + 1)
+            count(f"{name}: refinement, a frame", frames, trainer.update)
+    observation, _ = agent.env.make().reset(seed=0)
+    count("a decision", 1, lambda: agent.predict(observation))
     return rows
 
 
