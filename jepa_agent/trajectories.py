@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,10 +13,13 @@ from typing import Any
 import numpy as np
 
 FORMAT = "jepa-agent-trajectories"
-VERSION = 1
+VERSION = 2
 PARTS = ("states", "actions", "context", "observations")
 PARTIAL = ".partial"
 CHUNK_BYTES = 1 << 20
+SEAL = f"{FORMAT} sha256 "
+SEALED_FROM = 512
+"""A finished file begins with its checksum, in what HDF5 calls a user block."""
 
 
 class TrajectoryFileError(ValueError):
@@ -128,6 +132,8 @@ class Trajectories:
             raise TrajectoryFileError(
                 f"a trajectory file must exist, got {path}{hint}; make it with scripts/collect.py"
             )
+        if path.suffix != PARTIAL:
+            _check_seal(path)
         try:
             with h5py.File(path, "r", libver="latest", swmr=path.suffix == PARTIAL) as file:
                 return cls._read(file, path, recover)
@@ -167,6 +173,36 @@ class Trajectories:
             raise TrajectoryFileError(f"{path}: {error}") from None
 
 
+def seal(path: Path) -> None:
+    """Write a file's checksum into its beginning, for `load` to compare."""
+    found = _digest(path)
+    with path.open("r+b") as file:
+        file.write(f"{SEAL}{found}\n".encode())
+
+
+def _check_seal(path: Path) -> None:
+    """See that a file is ours and whole before HDF5 reads it, which damaged files can hang."""
+    with path.open("rb") as file:
+        first = file.read(SEALED_FROM)
+    if not first.startswith(SEAL.encode()):
+        raise TrajectoryFileError(
+            f"{path} must be a trajectory file of this library and version (format {FORMAT}, "
+            f"version {VERSION}); collect or import the data first"
+        )
+    line = first.partition(b"\n")[0].decode(errors="replace")
+    if line.removeprefix(SEAL) != _digest(path):
+        raise TrajectoryFileError(
+            f"{path} must have the checksum that it begins with; it is truncated or changed, "
+            "collect again"
+        )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(SEALED_FROM)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def partial_path(path: str | Path) -> Path:
     """Where a trajectory file lies while it is being written."""
     path = Path(path)
@@ -197,7 +233,7 @@ class TrajectoryWriter:
                 f"{self._partial} is unfinished, or another process is writing it; keep its whole "
                 "episodes with Trajectories.load(path, recover=True).save(...), or delete it"
             )
-        self._file = h5py.File(self._partial, "w", libver="latest")
+        self._file = h5py.File(self._partial, "w", libver="latest", userblock_size=SEALED_FROM)
         self._file.attrs.update(format=FORMAT, version=VERSION, metadata=json.dumps(metadata))
         self._begun = False
 
@@ -261,4 +297,5 @@ class TrajectoryWriter:
         if not self._begun:
             self._partial.unlink(missing_ok=True)
         elif kind is None:
+            seal(self._partial)
             self._partial.replace(self._path)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import torch
 
 from jepa_agent import Trajectories
 from jepa_agent.data import Views, Windows, WindowSampler, encode_trajectories
-from jepa_agent.trajectories import TrajectoryFileError, TrajectoryWriter, partial_path
+from jepa_agent.trajectories import TrajectoryFileError, TrajectoryWriter, partial_path, seal
 
 LENGTHS = (9, 4, 12, 7, 10)
 """States per episode."""
@@ -126,37 +128,60 @@ def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
 def test_a_truncated_file_is_rejected(path: Path, kept: float) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
-    assert_rejected(path, "must be a complete HDF5 trajectory file")
+    assert_rejected(path, "must have the checksum|must be a trajectory file of this library")
 
 
 def test_bytes_that_are_not_hdf5_are_rejected(path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 a zip file" * 100)
+    assert_rejected(path, "must be a trajectory file of this library")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 0.999])
+def test_a_flipped_bit_is_named(path: Path, share: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[512 + int(share * (len(content) - 512))] ^= 1
+    path.write_bytes(content)
+    assert_rejected(path, "must have the checksum that it begins with")
+
+
+def test_a_sealed_file_of_something_else_is_named(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:512] + b"no HDF5")
+    seal(path)
     assert_rejected(path, "must be a complete HDF5 trajectory file")
 
 
 def test_a_foreign_hdf5_file_is_rejected(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "foreign.h5", "w") as file:
         file["states"] = np.zeros(3)
-    assert_rejected(tmp_path / "foreign.h5", "must be a trajectory file of this library.*got None")
+    assert_rejected(tmp_path / "foreign.h5", "must be a trajectory file of this library")
 
 
-@pytest.mark.parametrize("version", [0, 2, "1"])
-def test_another_version_is_rejected(path: Path, version: Any) -> None:
+@contextlib.contextmanager
+def edited(path: Path) -> Iterator[h5py.File]:
+    """The file, opened to be changed; its checksum follows."""
     with h5py.File(path, "a") as file:
+        yield file
+    seal(path)
+
+
+@pytest.mark.parametrize("version", [0, 3, "2"])
+def test_another_version_is_rejected(path: Path, version: Any) -> None:
+    with edited(path) as file:
         file.attrs["version"] = version
-    assert_rejected(path, f"must have version 1, got {version}")
+    assert_rejected(path, f"must have version 2, got {version}")
 
 
 @pytest.mark.parametrize("name", ["states", "actions", "context", "offsets"])
 def test_a_missing_array_is_rejected(path: Path, name: str) -> None:
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         del file[name]
     assert_rejected(path, name)
 
 
 @pytest.mark.parametrize("name", ["states", "actions", "context", "offsets"])
 def test_arrays_that_do_not_fit_together_are_rejected(path: Path, name: str) -> None:
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         shortened = file[name][:-1]
         del file[name]
         file[name] = shortened
@@ -164,7 +189,7 @@ def test_arrays_that_do_not_fit_together_are_rejected(path: Path, name: str) -> 
 
 
 def test_broken_metadata_are_rejected(path: Path) -> None:
-    with h5py.File(path, "a") as file:
+    with edited(path) as file:
         file.attrs["metadata"] = "{"
     assert_rejected(path, "must be a complete HDF5 trajectory file")
 

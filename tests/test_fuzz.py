@@ -1,0 +1,183 @@
+"""Readers against thousands of damaged and made-up inputs: a clear error, or what was meant.
+
+HDF5's library can hang on damaged files, and then hears no signal: they are read in a process that
+can be killed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+import random
+import runpy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tyro
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jepa_agent import JEPAAgent, Preset, Trajectories, WorldModelConfig
+from jepa_agent.agent import EnvSpec
+from jepa_agent.checkpoint import CheckpointError
+from jepa_agent.configs import from_dict, to_dict
+from jepa_agent.costs import CostConfig
+from jepa_agent.evaluation import Report
+from jepa_agent.planners import CONFIGS, ActionBounds
+from jepa_agent.pretraining.image import ImageConfig
+from jepa_agent.pretraining.video import VideoConfig
+from jepa_agent.recipe import TrainingConfig
+
+pytestmark = pytest.mark.slow
+THOROUGH = settings(
+    max_examples=500, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats() | st.text(max_size=8)
+)
+DOCUMENTS = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+KINDS = [
+    ActionBounds, CostConfig, EnvSpec, ImageConfig, Preset, Report, TrainingConfig, VideoConfig,
+    WorldModelConfig, *CONFIGS.values(),
+]  # fmt: skip
+
+
+def attempt(work: Callable[[], Any], *errors: type[BaseException]) -> Any:
+    """What comes of it, or the error, if it is one of these."""
+    try:
+        return work()
+    except errors as error:
+        return error
+
+
+def damaged(data: bytes, draw: random.Random) -> bytes:
+    """With bits flipped, parts cut out, doubled or overwritten, or the end missing."""
+    content = bytearray(data)
+    for _ in range(draw.choice((1, 1, 2, 8))):
+        at, length = draw.randrange(len(content)), draw.randint(1, 64)
+        kind = draw.randrange(5)
+        if kind == 0:
+            content[at] ^= 1 << draw.randrange(8)
+        elif kind == 1:
+            del content[at : at + length]
+        elif kind == 2:
+            content[at:at] = content[at : at + length]
+        elif kind == 3:
+            content[at : at + length] = draw.randbytes(length)
+        else:
+            del content[at:]
+        if not content:
+            break
+    return bytes(content)
+
+
+def changed(document: Any, draw: random.Random, other: Any) -> Any:
+    """A document with one of its parts replaced, removed or renamed."""
+    if isinstance(document, dict) and document and draw.random() < 0.8:
+        key = draw.choice(sorted(document))
+        rest = {name: value for name, value in document.items() if name != key}
+        fate = draw.random()
+        if fate < 0.7:
+            return {**rest, key: changed(document[key], draw, other)}
+        return rest if fate < 0.85 else {**rest, f"{key}x": document[key]}
+    if isinstance(document, list) and document and draw.random() < 0.8:
+        at = draw.randrange(len(document))
+        return [*document[:at], changed(document[at], draw, other), *document[at + 1 :]]
+    return other
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_configs_are_what_they_say_or_a_clear_error(kind: type) -> None:
+    @THOROUGH
+    @given(DOCUMENTS, st.randoms(use_true_random=False))
+    def check(document: Any, draw: random.Random) -> None:
+        try:
+            whole = json.loads(json.dumps(to_dict(kind())))
+        except TypeError:
+            whole = {}
+        for given_ in (document, changed(whole, draw, document)):
+            found = attempt(lambda part=given_: from_dict(kind, part), ValueError, TypeError)
+            assert isinstance(found, kind) or str(found)
+
+    check()
+
+
+@pytest.mark.parametrize("part", ["config.json", "*.safetensors"])
+def test_checkpoints_are_sound_or_named(tmp_path: Path, tiny_agent: JEPAAgent, part: str) -> None:
+    sound, broken = tmp_path / "sound", tmp_path / "broken"
+    tiny_agent.save(sound)
+    shutil.copytree(sound, broken)
+    (whole,) = sound.glob(part)
+    content, draw, refused = whole.read_bytes(), random.Random(0), 0
+    for _ in range(1000):
+        (broken / whole.name).write_bytes(damaged(content, draw))
+        found = attempt(lambda: JEPAAgent.load(broken, "cpu"), CheckpointError)
+        if not isinstance(found, JEPAAgent):
+            refused += 1
+            assert "broken" in str(found)
+    assert refused >= (1000 if part == "*.safetensors" else 500)
+
+
+READ = """
+import numpy as np
+from jepa_agent import Trajectories
+from jepa_agent.trajectories import TrajectoryFileError
+
+for path in paths:
+    try:
+        Trajectories.load(path)
+    except TrajectoryFileError as error:
+        assert "damaged" in str(error)
+    else:
+        raise AssertionError(path)
+"""
+
+
+def test_damaged_trajectory_files_are_named(
+    tmp_path: Path, tiny_trajectories: Trajectories
+) -> None:
+    whole = tmp_path / "whole.h5"
+    tiny_trajectories.save(whole)
+    content, draw = whole.read_bytes(), random.Random(0)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "jepa_agent", "h5py"])
+    script = tmp_path / "read.py"
+    script.write_text(READ)
+    for batch in range(10):
+        paths = []
+        for index in range(100):
+            path = tmp_path / f"damaged-{index}.h5"
+            path.write_bytes(damaged(content, draw))
+            paths.append(str(path))
+        process = context.Process(target=runpy.run_path, args=(str(script), {"paths": paths}))
+        process.start()
+        process.join(120)
+        process.kill()
+        assert process.exitcode == 0, f"batch {batch}"
+
+
+@pytest.mark.parametrize("script", ["collect", "compare_sb3", "evaluate", "plan", "pretrain_image"])
+def test_command_lines_are_understood_or_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], script: str
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "scripts")
+    kind = importlib.import_module(script).Args
+    words = ["--seed", "--episodes", "--out", "--layout", "--help", "-1", "1e999", "nan", "--", ""]
+    anything = st.lists(st.sampled_from(words) | st.text(max_size=6), max_size=5)
+
+    @settings(THOROUGH, max_examples=100)
+    @given(anything)
+    def check(line: list[str]) -> None:
+        found = attempt(lambda: tyro.cli(kind, args=line), SystemExit)
+        assert isinstance(found, kind) or found.code in (0, 2)
+        capsys.readouterr()
+
+    check()
