@@ -124,5 +124,10 @@ def _write(path: Path, payload: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(
+            f"writing {path} failed, got {error}; free some space or choose another folder, what "
+            "was written before is intact"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -77,8 +77,11 @@ class TrainingDisplay:
                 f"{_numbers(found.context_error)} px, rank correlation "
                 f"{_numbers([found.rank_correlation])} (through the door "
                 f"{_numbers([found.rank_correlation_through_door])}), open loop "
-                f"{_numbers(found.open_loop_error)} px, success {_numbers([found.success])}"
+                f"{_numbers(found.open_loop_error)} px, success {_numbers([found.success])}, rank "
+                f"{found.health.rank_me:.0f} of {found.health.dim}"
             )
+            if found.health.collapsed:
+                self.say(found.health.collapsed)
 
     def advance(self, step: int, steps: int, rate: str) -> None:
         """Move the bar."""

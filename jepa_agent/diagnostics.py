@@ -13,6 +13,7 @@ from torch import Tensor
 from .agent import JEPAAgent
 from .data import Views, WindowSampler
 from .evaluation import play
+from .health import Health, health
 from .open_loop import open_loop
 from .trajectories import Trajectories
 
@@ -33,7 +34,7 @@ class Diagnostics:
         rank_correlation_same_room, rank_correlation_through_door: the same, of these pairs alone.
         open_loop_error: after 20 and 50 imagined steps, or as many as the episodes have.
         violations: share of states imagined 50 steps ahead that are in a wall.
-        rank_me: effective rank of the latents (RankMe, 2210.02885).
+        health: of the latents; says whether they have collapsed.
         success: share of a few planned episodes.
     """
 
@@ -44,7 +45,7 @@ class Diagnostics:
     rank_correlation_through_door: float | None
     open_loop_error: list[float]
     violations: float | None
-    rank_me: float
+    health: Health
     success: float | None
 
 
@@ -117,7 +118,7 @@ def diagnose(
         open_loop_error=[unrolled[min(chunks, 20 // model.config.chunk) - 1].error,
                          unrolled[-1].error],
         violations=unrolled[-1].violations,
-        rank_me=rank_me(latents.flatten(0, 1)),
+        health=health(latents.flatten(0, 1)),
         success=success,
     )  # fmt: skip
 
@@ -128,13 +129,6 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
         return None
     ranks = np.stack([np.argsort(np.argsort(values)) for values in (first, second)])
     return float(np.asarray(np.corrcoef(ranks))[0, 1])
-
-
-def rank_me(latents: Tensor) -> float:
-    """The exponential of the entropy of the normalised singular values of latents (N, D)."""
-    values = torch.linalg.svdvals(latents.float())
-    share = values / values.sum().clamp_min(1e-12)
-    return float(torch.exp(-(share * (share + 1e-12).log()).sum()))
 
 
 def _with_one(latents: Tensor) -> Tensor:

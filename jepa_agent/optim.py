@@ -17,22 +17,32 @@ def cosine(step: int, steps: int, warmup: float, floor: float = 0.0) -> float:
     return rise * (floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * step / steps)))
 
 
-def check_finite(means: dict[str, float], parameters: Iterable[Tensor], step: int) -> None:
+def check_finite(
+    means: dict[str, float], parameters: Iterable[Tensor], step: int, seed: int
+) -> None:
     """See that a training is sound, before its state is kept.
+
+    Args:
+        means: loss terms by name, means since the last time.
+        parameters: of the model.
+        step: how far the training is.
+        seed: that it runs with; the two name the batch.
 
     Raises:
         FloatingPointError: naming the first loss term that is not finite, or the parameters.
     """
+    where = f"by step {step} of seed {seed}"
+    kept = "the run's last good state is kept"
     for name, value in means.items():
         if not math.isfinite(value):
             raise FloatingPointError(
-                f"every loss term must stay finite, got {name} = {value} by step {step}; "
-                "lower the learning rate or its weight"
+                f"every loss term must stay finite, got {name} = {value} {where}; lower the "
+                f"learning rate or its weight; {kept}"
             )
     if not all(bool(parameter.isfinite().all()) for parameter in parameters):
         raise FloatingPointError(
-            f"every parameter must stay finite, they did not by step {step}; "
-            "lower the learning rate or the largest loss weight"
+            f"every parameter must stay finite, they did not {where}; lower the learning rate or "
+            f"the largest loss weight; {kept}"
         )
 
 

@@ -53,7 +53,9 @@ def training_curves(lines: Sequence[dict[str, Any]]) -> Figure:
     for line in lines:
         for name, value in line["losses"].items():
             losses.setdefault(name, []).append((line["step"], value))
-        for name, value in (line["diagnostics"] or {}).items():
+        found = dict(line["diagnostics"] or {})
+        found |= found.pop("health", {})
+        for name, value in found.items():
             if isinstance(value, int | float):
                 measured.setdefault(name, []).append((line["step"], value))
     shown = {f"loss: {name}": points for name, points in losses.items()}

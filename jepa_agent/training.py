@@ -6,6 +6,7 @@ encoder and the value and goes on with the predictor on cached latents, many mor
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -236,7 +237,7 @@ class Trainer:
                 continue
             means = {name: torch.stack(terms).mean().item() for name, terms in sums.items()}
             means = distributed.averaged(means)
-            check_finite(means, self.model.parameters(), self.step)
+            check_finite(means, self.model.parameters(), self.step, self.config.seed)
             now = time.perf_counter()
             self.seconds += now - last
             spread = self.model.state_std.square().mean().sqrt().item()
@@ -277,6 +278,7 @@ def train(
     folder: str | Path | None = None,
     held_out: Trajectories | None = None,
     backbone: Backbone | None = None,
+    keep: int = 0,
 ) -> JEPAAgent:
     """Train a world model on trajectories and wrap it as an agent.
 
@@ -289,11 +291,12 @@ def train(
             was interrupted goes on from there.
         held_out: data of other contexts, for the diagnostics.
         backbone: pretrained weights for a model whose encoder is a `BackboneEncoder`.
+        keep: of the agents at diagnostics, keep the last so many in folders of their own, `step-N`.
 
     Raises:
         ValueError: if the environment cannot render states in batch, the model's shape does not
             fit its observations and actions, or the folder's run had another config.
-        FloatingPointError: if a loss term is not finite.
+        FloatingPointError: if a loss term is not finite; the folder keeps the last good state.
     """
     env, render, bounds = _environment(trajectories, preset.model)
     trainer = Trainer(
@@ -326,6 +329,8 @@ def train(
                 run.log(asdict(progress))
                 agent.save(run.folder)
                 run.save(*trainer.state())
+                if keep and _due(progress, preset.training):
+                    _keep(agent, run.folder, progress.step, keep)
             if on_progress is not None:
                 on_progress(progress, agent)
     finally:
@@ -333,6 +338,13 @@ def train(
             run.close()
         trainer.model.requires_grad_(False).eval()
     return agent
+
+
+def _keep(agent: JEPAAgent, folder: Path, step: int, count: int) -> None:
+    """Save an agent under its step, and forget all but the last `count` of them."""
+    agent.save(folder / f"step-{step:06d}")
+    for old in sorted(folder.glob("step-*"))[:-count]:
+        shutil.rmtree(old)
 
 
 def _due(progress: Progress, config: TrainingConfig) -> bool:

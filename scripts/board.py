@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ class Board:
         numbers = {f"loss/{name}": value for name, value in progress.losses.items()}
         numbers |= {"speed/frames per second": progress.frames_per_second}
         numbers |= {"probe/error, pixels": progress.probe_error}
-        for name, value in vars(progress.diagnostics).items() if progress.diagnostics else ():
+        found = asdict(progress.diagnostics) if progress.diagnostics else {}
+        for name, value in (found | found.pop("health", {})).items():
             several = value if isinstance(value, list) else [value]
             for index, each in enumerate(several):
                 if each is not None:

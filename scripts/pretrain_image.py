@@ -21,13 +21,12 @@ import tyro
 from jepa_agent import Trajectories
 from jepa_agent.agent import default_device
 from jepa_agent.console import errors_in_one_line, pretraining_display
+from jepa_agent.health import Health, health
 from jepa_agent.pretraining.backbones import RESNET18, Backbone, BackboneConfig
 from jepa_agent.pretraining.datasets import READERS, DataError, ImageData, Split, trajectory_frames
 from jepa_agent.pretraining.image import ImageConfig, ImageWeights, pretrain
 from jepa_agent.pretraining.probes import (
-    Health,
     features_of,
-    health,
     linear_probe,
     nearest_neighbours,
     pixels_of,

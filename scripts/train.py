@@ -81,6 +81,8 @@ class Args:
     out: Path = Path("runs/quick")
     """The run's folder: a checkpoint, and metrics.jsonl."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    keep: int = 0
+    """Of the agents at diagnostics, keep the last so many beside the newest, as step-N."""
     report: int = 32
     """Episodes that the trained agent plays for a report in the run's folder (Two Rooms, extra
     `plots`); 0 for none."""
@@ -213,6 +215,7 @@ def main(args: Args) -> None:
                 args.out,
                 Trajectories.from_rollouts(*collect(others)) if others else None,
                 backbone,
+                args.keep,
             )
         except KeyboardInterrupt:
             print(f"interrupted; the same command goes on from the last state in {args.out}")

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from .. import losses
 from ..configs import to_dict
+from ..health import Health, health
 from ..optim import LARS, check_finite, cosine, pack, part, unpack
 from ..runs import Run
 from .backbones import Backbone, BackboneConfig
-from .probes import Health, health
 
 PROJECTIONS = 256
 """Random directions on which SIGReg looks at a batch."""
@@ -188,7 +188,7 @@ class Pretrainer(ABC):
             if self.step % log_every and self.step != self.steps:
                 continue
             means = {name: torch.stack(values).mean().item() for name, values in sums.items()}
-            check_finite(means, self.model.parameters(), self.step)
+            check_finite(means, self.model.parameters(), self.step, self._settings.seed)
             now = time.perf_counter()
             self.seconds += now - last
             yield Progress(

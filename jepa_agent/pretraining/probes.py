@@ -1,59 +1,12 @@
-"""What frozen features know: a linear probe, nearest neighbours, and signs of collapse."""
+"""What frozen features know: a linear probe and nearest neighbours."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from torch import Tensor
 
-from ..diagnostics import rank_me
 from .backbones import Backbone
 from .datasets import Split
-
-COLLAPSED = 0.05
-"""Share of its dimensions below which a feature space counts as collapsed."""
-
-
-@dataclass(frozen=True)
-class Health:
-    """Whether features carry anything.
-
-    Args:
-        spread: mean standard deviation of the features over the batch, relative to their root
-            mean square; 0 is one point for all images.
-        rank_me: effective rank (RankMe, 2210.02885), of `dim` dimensions.
-        dim: size of the features.
-    """
-
-    spread: float
-    rank_me: float
-    dim: int
-
-    @property
-    def collapsed(self) -> str:
-        """What has happened, in words; empty while all is well."""
-        if self.spread < COLLAPSED:
-            return (
-                f"collapsed: all images have nearly the same features (spread {self.spread:.3f}); "
-                "raise the weight of variance or sigreg"
-            )
-        if self.rank_me < max(2.0, COLLAPSED * self.dim):
-            return (
-                f"collapsed: the features fill {self.rank_me:.1f} of {self.dim} dimensions; raise "
-                "the weight of covariance or sigreg"
-            )
-        return ""
-
-
-def health(features: Tensor) -> Health:
-    """Measure features (N, F)."""
-    features = features.float()
-    size = features.square().mean().sqrt().clamp_min(1e-12)
-    spread = features.std(dim=0).mean() / size
-    centred = features - features.mean(dim=0)
-    return Health(spread.item(), rank_me(centred), features.shape[1])
 
 
 def linear_probe(train: Split, test: Split, seed: int = 0) -> float:

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,32 @@ def test_a_pickle_is_never_opened(directory: Path, tmp_path: Path, dump: Any) ->
     edit(directory, lambda data: data["weights"].update(sha256=digest))
     assert_rejected(directory, "must be safetensors")
     assert not marker.exists()
+
+
+FULL_DISK = """
+import resource, signal, sys
+import torch
+from jepa_agent import checkpoint
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    checkpoint.save(sys.argv[1], {"big": torch.zeros(100_000)}, {})
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_a_clear_error_and_the_old_checkpoint_is_intact(directory: Path) -> None:
+    """A limit on the size of files stands in for the full disk."""
+    before, held = checkpoint.load(directory), sorted(os.listdir(directory))
+    command = [sys.executable, "-c", FULL_DISK, str(directory)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "free some space or choose another folder" in done.stdout
+    assert sorted(os.listdir(directory)) == held
+    after = checkpoint.load(directory)
+    assert after[1] == before[1]
+    assert all(torch.equal(after[0][name], tensor) for name, tensor in before[0].items())
 
 
 def test_weights_outside_the_directory_are_not_read(directory: Path, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from jepa_agent import JEPAAgent, Trajectories
-from jepa_agent.diagnostics import diagnose, rank_me, spearman
+from jepa_agent.diagnostics import diagnose, spearman
 from jepa_agent.envs import CollectConfig, collect
+from jepa_agent.health import rank_me
 
 
 def test_spearman_sees_order_alone() -> None:
@@ -48,7 +49,7 @@ def test_the_shipped_checkpoint_knows_its_layout(
     assert near <= far < 5.0
     assert found.violations is not None
     assert found.violations < 0.2
-    assert found.rank_me > 3.0
+    assert found.health.rank_me > 3.0
     assert found.success == 1.0
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +269,7 @@ def test_undefined_states_in_the_data_stop_the_training(
 @pytest.mark.parametrize("steps", [2, 60])
 def test_a_diverging_training_stops_and_names_the_term(run: Run, steps: int) -> None:
     terms = "|".join(sorted(TERMS))
-    message = rf"every loss term must stay finite, got ({terms}) = (nan|inf) by step \d+; lower"
+    message = rf"must stay finite, got ({terms}) = (nan|inf) by step \d+ of seed 0; lower"
     with pytest.raises(FloatingPointError, match=message):
         run(steps=steps, learning_rate=1e30)
 
@@ -489,6 +490,22 @@ def test_resuming_with_another_config_names_the_field(
 
 
 # Diagnostics
+
+
+def test_the_last_agents_are_kept(
+    tiny_trajectories: Trajectories, tiny_preset: Preset, tmp_path: Path
+) -> None:
+    training = dataclasses.replace(tiny_preset.training, diagnose_every=1, diagnose_episodes=0)
+    preset = dataclasses.replace(tiny_preset, training=training)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "run", partialmethod(Trainer.run, log_every=1))
+        agent = train(tiny_trajectories, preset, folder=tmp_path, keep=2)
+    kept = sorted(path.name for path in tmp_path.glob("step-*"))
+    assert kept == ["step-000002", "step-000003"]
+    last = JEPAAgent.load(tmp_path / "step-000003", "cpu").model.state_dict()
+    assert not differ(last, agent.model.state_dict())
+    earlier = JEPAAgent.load(tmp_path / "step-000002", "cpu").model.state_dict()
+    assert differ(last, earlier)
 
 
 def test_diagnostics_are_logged_when_due(

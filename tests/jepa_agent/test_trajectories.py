@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,6 +107,24 @@ def test_a_missing_file_points_to_its_unfinished_one(
     with pytest.raises(TrajectoryFileError, match=r"unfinished .*out\.h5\.partial"):
         Trajectories.load(path)
     assert len(Trajectories.load(partial_path(path), recover=True)) == len(tiny_trajectories)
+
+
+class Bomb:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.marker,)
+
+
+def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
+    for name in ("data.h5", "data.h5.partial"):
+        (tmp_path / name).write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+        with pytest.raises(TrajectoryFileError):
+            Trajectories.load(tmp_path / name, recover=True)
+    assert not (tmp_path / "exploded").exists()
 
 
 FULL_DISK = """

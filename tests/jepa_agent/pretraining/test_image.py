@@ -11,6 +11,7 @@ import torch
 
 from jepa_agent import JEPAAgent, load_backbone
 from jepa_agent.checkpoint import CheckpointError
+from jepa_agent.health import health
 from jepa_agent.pretraining.augment import Augment, AugmentConfig
 from jepa_agent.pretraining.backbones import (
     RESNET18,
@@ -27,7 +28,7 @@ from jepa_agent.pretraining.image import (
     pretrain,
 )
 from jepa_agent.pretraining.pretrainer import Progress
-from jepa_agent.pretraining.probes import features_of, health, linear_probe, nearest_neighbours
+from jepa_agent.pretraining.probes import features_of, linear_probe, nearest_neighbours
 
 CPU = torch.device("cpu")
 
