@@ -299,8 +299,9 @@ def wilson(successes: int, episodes: int, z: float = 1.959964) -> tuple[float, f
 
 def table(rows: Sequence[Row]) -> Table:
     """The rows of one suite as a table for the terminal, 80 columns wide."""
+    counts = " to ".join(map(str, sorted({row.episodes for row in rows})))
     printed = Table(
-        title=f"{rows[0].suite}: % of {rows[0].episodes} episodes (Wilson 95 %)",
+        title=f"{rows[0].suite}: % of {counts} episodes (Wilson 95 %)",
         box=box.SIMPLE,
         caption=(
             "success: goal entered at any time; end: there at the last step; strict: within 1.41 "

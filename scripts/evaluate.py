@@ -5,6 +5,7 @@ python scripts/evaluate.py --suite test-layouts ood --planner mppi
 python scripts/evaluate.py --planner mypkg.mymod:MyPlanner --quick
 python scripts/evaluate.py --quick --report runs/report     # then open runs/report/index.html
 python scripts/evaluate.py --compare a/report.json b/report.json
+python scripts/evaluate.py --pool a/report.json b/report.json c/report.json
 python scripts/evaluate.py --checkpoint runs/pendulum --success mymod:upright --goal 1 0 0
 """
 
@@ -87,11 +88,15 @@ class Args:
     """A folder for index.html: figures, plots, videos and energy fields in one file."""
     compare: tuple[Path, Path] | None = None
     """Compare the agents of two reports on the same seeds instead, by McNemar's test."""
+    pool: tuple[Path, ...] = ()
+    """Pool the agents of several reports, such as those of several training seeds, instead."""
 
 
 def main(args: Args) -> int:
     if args.compare is not None:
         return compare(*args.compare)
+    if args.pool:
+        return pool(args.pool)
     if args.episodes < 1 or args.parallel < 1 or args.seed < 0:
         raise ValueError(
             "--episodes and --parallel must be >= 1 and --seed >= 0, got "
@@ -273,6 +278,23 @@ def compare(first: Path, second: Path) -> int:
                 f"{name}: {solved[0]} and {solved[1]} of {len(pair[0])} solved; only {first}: "
                 f"{one}, only {second}: {two}, p = {p:.3g}"
             )
+    return 0
+
+
+def pool(paths: Sequence[Path]) -> int:
+    """Print the agents of several reports, and all of their episodes together."""
+    reports = [Report.load(path) for path in paths]
+    for suite in sorted({suite for report in reports for suite in report.open_loop}):
+        parts = {
+            str(path.parent): report.episodes[f"agent/{suite}"]
+            for path, report in zip(paths, reports, strict=True)
+            if suite in report.open_loop
+        }
+        together = [episode for episodes in parts.values() for episode in episodes]
+        rows = [summarise(name, suite, episodes) for name, episodes in parts.items()]
+        Console().print(table([*rows, summarise("pooled", suite, together)]))
+        if suite == "test-layouts":
+            print_by_novelty(together)
     return 0
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from jepa_agent import JEPAAgent, Trajectories, load_backbone
 from jepa_agent.canvas import SIZE
+from jepa_agent.evaluation import Episode, Report, summarise
 from jepa_agent.pretraining.datasets import FASHION_MNIST
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -191,6 +192,26 @@ def test_evaluate_writes_a_report(tmp_path: Path) -> None:
     assert str(Path("report") / "report.json") in printed
     written = ["report.json", "test-layouts.png"]  # the heat map
     assert sorted(os.listdir(tmp_path / "report")) == written
+
+
+def test_reports_are_compared_and_pooled(exit_of: Exit, tmp_path: Path) -> None:
+    for name, solved in (("a", 9), ("b", 6)):
+        episodes = [
+            Episode(seed, (27, 20), seed < solved, seed < solved, True, 20, 10)
+            for seed in range(10)
+        ]
+        rows = [summarise("agent", "test-layouts", episodes)]
+        Report(rows, {}, {"agent/test-layouts": episodes}, {"test-layouts": []}).save(
+            tmp_path / name
+        )
+    reports = [str(tmp_path / name / "report.json") for name in "ab"]
+    code, said = exit_of("evaluate.py", "--compare", *reports)
+    assert code == 0
+    assert "9 and 6 of 10 solved" in said
+    code, said = exit_of("evaluate.py", "--pool", *reports)
+    assert code == 0
+    assert "10 to 20 episodes" in said
+    assert "agent, new wall: 75.0 (53.1-88.8) % of 20" in said
 
 
 def test_train_writes_a_checkpoint_and_its_metrics(tmp_path: Path) -> None:
