@@ -197,8 +197,8 @@ def test_evaluate_writes_a_report(tmp_path: Path) -> None:
 def test_reports_are_compared_and_pooled(exit_of: Exit, tmp_path: Path) -> None:
     for name, solved in (("a", 9), ("b", 6)):
         episodes = [
-            Episode(seed, (27, 20), seed < solved, seed < solved, True, 20, 10)
-            for seed in range(10)
+            Episode(seed, (27, 20), done, done, True, 20 if done else None, 10)
+            for seed, done in enumerate(seed < solved for seed in range(10))
         ]
         rows = [summarise("agent", "test-layouts", episodes)]
         Report(rows, {}, {"agent/test-layouts": episodes}, {"test-layouts": []}).save(
