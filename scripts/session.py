@@ -85,9 +85,8 @@ class Session:
             layout=layout, terminate_on_success=False, max_episode_steps=10**9
         )
         self.world = self.env.unwrapped
-        self.paused, self.show_candidates, self.show_ghost, self.show_help = (
-            False, True, False, False,
-        )  # fmt: skip
+        self.paused = self.show_ghost = self.show_help = False
+        self.show_candidates = True
         self.fields = "off"
         self.touched = False
         """Whether the user has changed the world or stopped it."""
@@ -233,8 +232,7 @@ class Session:
         for name in ("position", "goal"):
             task[name] = nearest_free(task[name], context, self.world.is_free)
         self._observation, self.info = self.env.reset(options=task)
-        if self._state is not None:
-            self._state.elapsed[:] = self.agent.model.config.chunk  # plan anew
+        self._state = None  # a chunk that was broken off teaches nothing
         self.replan()
 
     def _free(self, point: np.ndarray, name: str) -> np.ndarray:
