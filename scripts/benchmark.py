@@ -19,13 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
 import torch
 import tyro
-from plan import Player
+from plan import FRAMES_A_SECOND, Player
 from rich.console import Console
 from rich.table import Table
 from session import Session
@@ -33,8 +33,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from train import PRESETS
 
 from jepa_agent import JEPAAgent, Trajectories
+from jepa_agent.canvas import SIZE
 from jepa_agent.data import WindowSampler
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
+from jepa_agent.envs.drawing import Window
 from jepa_agent.evaluation import measure_latency, play
 from jepa_agent.training import Trainer
 
@@ -234,24 +236,30 @@ def operations(agent: JEPAAgent) -> list[tuple[str, np.ndarray, str]]:
     return rows
 
 
+class Stopwatch(Window):
+    """A window that notes when it showed what, and closes by itself."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("jepa-agent", FRAMES_A_SECOND, SIZE)
+        self._seconds, self.shown = seconds, [time.perf_counter()]
+
+    def show(self, surface: Any) -> bool:
+        """See `Window`."""
+        self.shown.append(time.perf_counter())
+        return super().show(surface) and self.shown[-1] - self.shown[0] < self._seconds
+
+
 def window(runs: int, agent: JEPAAgent, seconds: float = 5.0) -> list[tuple[str, np.ndarray, str]]:
     """Frames per second of scripts/plan.py's window while the agent plans and walks; 60 at most."""
     rates, slowest = [], []
     for run in range(runs + 1):
         session = Session(agent, "random", run)
         session.fields = "learned"
-        player, shown = Player(session, None), [time.perf_counter()]
-        show = player._window.show
-
-        def count(picture: object, show: Callable = show, shown: list[float] = shown) -> bool:
-            shown.append(time.perf_counter())
-            return show(picture) and shown[-1] - shown[0] < seconds
-
-        player._window.show = count  # type: ignore[method-assign]
-        player.run()
+        stopwatch = Stopwatch(seconds)
+        Player(session, stopwatch).run()
         session.close()
-        rates.append((len(shown) - 1) / (shown[-1] - shown[0]))
-        slowest.append(1000 * np.percentile(np.diff(shown), 99))
+        rates.append((len(stopwatch.shown) - 1) / (stopwatch.shown[-1] - stopwatch.shown[0]))
+        slowest.append(1000 * np.percentile(np.diff(stopwatch.shown), 99))
     return [
         ("window", np.array(rates[1:]), "frames/s"),
         ("window, 99th percentile", np.array(slowest[1:]), "ms/frame"),

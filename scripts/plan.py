@@ -80,7 +80,8 @@ def main(args: Args) -> None:
         if video:
             outcomes = record(session, args.episodes or 5, video)
         else:
-            outcomes = Player(session, args.episodes).run()
+            window = Window("jepa-agent", FRAMES_A_SECOND, SIZE)
+            outcomes = Player(session, window, args.episodes).run()
     where = f"; see {video}" if video else ""
     print(f"{sum(outcomes)} of {len(outcomes)} goals reached{where}")
 
@@ -120,16 +121,17 @@ class Player:
 
     Args:
         session: the game.
+        window: where it is shown; it is closed in the end.
         episodes: after how many the window closes, if nobody has touched it; None for never.
     """
 
-    def __init__(self, session: Session, episodes: int | None) -> None:
-        self._session, self._episodes = session, episodes
-        self._window = Window("jepa-agent", FRAMES_A_SECOND, SIZE)
+    def __init__(self, session: Session, window: Window, episodes: int | None = None) -> None:
+        self._session, self._window, self._episodes = session, window, episodes
         self._held: str | None = None
         self._moved = False
         self._writer: VideoWriter | None = None
         self._film_to = Path()
+        self._filming = contextlib.ExitStack()
         self._outcomes: list[bool] = []
         self._shown: View | None = None
         self._drawn: Any = None
@@ -206,7 +208,8 @@ class Player:
             session.say(f"saved {path}")
         elif key == "v" and self._writer is None:
             self._film_to = unused("plan", ".gif")
-            self._writer = VideoWriter(self._film_to, STEPS_A_SECOND).__enter__()
+            writer = VideoWriter(self._film_to, STEPS_A_SECOND)
+            self._writer = self._filming.enter_context(writer)
             session.say(f"recording {self._film_to}: v stops it")
         elif key == "v":
             self._stop_filming()
@@ -244,7 +247,7 @@ class Player:
 
     def _stop_filming(self) -> None:
         if self._writer is not None:
-            self._writer.__exit__(None, None, None)
+            self._filming.close()
             self._writer = None
             self._session.say(f"saved {self._film_to}")
 

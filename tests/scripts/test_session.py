@@ -12,6 +12,7 @@ import pytest
 
 from jepa_agent import JEPAAgent
 from jepa_agent.canvas import SIZE, places
+from jepa_agent.envs.drawing import Window
 from jepa_agent.planners import CEM, Gradient
 
 
@@ -137,7 +138,7 @@ def test_a_new_episode_is_the_next_seed(session: Any) -> None:
 @pytest.fixture
 def player(scripts: Any, session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
-    player = scripts("plan").Player(session, None)
+    player = scripts("plan").Player(session, Window("test", 60, SIZE))
     yield player
     player._window.close()
 
@@ -219,4 +220,4 @@ def test_a_window_closed_in_mid_plan_leaves_cleanly(
 def test_an_untouched_window_closes_after_its_episodes(scripts: Any, session: Any) -> None:
     plan = scripts("plan")
     plan.STEPS_A_SECOND = 10_000
-    assert plan.Player(session, 2).run() == [True, True]
+    assert plan.Player(session, Window("test", 10_000, SIZE), 2).run() == [True, True]
