@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from .configs import from_dict, write_json
 from .open_loop import OpenLoopStep
+from .workers import WorkerDied, shared
 
 STRICT_RADIUS = 1.41
 """PLDM's stricter rule, in pixels."""
@@ -95,6 +97,7 @@ def play(
     parallel: int = 64,
     on_episode: Callable[[int], None] | None = None,
     success: Success | None = None,
+    workers: int = 1,
 ) -> list[Episode]:
     """Play one episode per seed to its time limit, `parallel` at a time.
 
@@ -107,36 +110,53 @@ def play(
         parallel: environments side by side.
         on_episode: called with the number of finished episodes.
         success: what counts, in environments of any kind.
+        workers: processes that share the seeds, if the policy and `make_env` can be pickled. The
+            result does not depend on their number; what a dying one played is played again.
     """
     if not callable(getattr(policy, "predict", None)):
         raise TypeError(
             f"a policy must have predict(observation, state, episode_start, deterministic), got "
             f"{type(policy).__name__}; wrap it"
         )
-    if len(seeds) == 0 or parallel < 1:
+    if len(seeds) == 0 or min(parallel, workers) < 1:
         raise ValueError(
-            f"seeds must not be empty and parallel at least 1, got {len(seeds)} seeds and "
-            f"parallel {parallel}; raise them"
+            f"seeds must not be empty, parallel and workers at least 1, got {len(seeds)} seeds, "
+            f"parallel {parallel} and workers {workers}; raise them"
         )
-    envs = [make_env() for _ in range(min(parallel, len(seeds)))]
-    if success is None and not isinstance(envs[0].observation_space, gym.spaces.Dict):
-        raise ValueError(
-            "evaluation needs a goal-conditioned environment with a dict observation, got "
-            f"{envs[0].observation_space}; wrap the environment, or say what `success` is"
-        )
+    if success is None:
+        env = make_env()
+        env.close()
+        if not isinstance(env.observation_space, gym.spaces.Dict):
+            raise ValueError(
+                "evaluation needs a goal-conditioned environment with a dict observation, got "
+                f"{env.observation_space}; wrap the environment, or say what `success` is"
+            )
+    size = min(parallel, math.ceil(len(seeds) / workers))
+    shares = [seeds[begin : begin + size] for begin in range(0, len(seeds), size)]
+    work = partial(_play_share, policy, make_env, success)
+    played = map(work, shares) if workers == 1 else shared(work, shares, workers)
     episodes: list[Episode] = []
-    for begin in range(0, len(seeds), len(envs)):
-        batch = seeds[begin : begin + len(envs)]
-        try:
-            episodes += _play_batch(policy, envs[: len(batch)], batch, success)
-        except Exception:  # one of them raised: find out which, alone
-            episodes += [_play_alone(policy, make_env, seed, success) for seed in batch]
-            envs = [make_env() for _ in envs]
+    for share, result in zip(shares, played, strict=True):
+        if isinstance(result, WorkerDied):
+            result = [Episode.failed(seed, result) for seed in share]
+        episodes += result
         if on_episode is not None:
             on_episode(len(episodes))
-    for env in envs:
-        env.close()
     return episodes
+
+
+def _play_share(
+    policy: Policy, make_env: Callable[[], gym.Env], success: Success | None, seeds: Sequence[int]
+) -> list[Episode]:
+    """Some episodes side by side; if anything raises, one by one, to find out where."""
+    envs = [make_env() for _ in seeds]
+    try:
+        return _play_batch(policy, envs, seeds, success)
+    except Exception:
+        return [_play_alone(policy, make_env, seed, success) for seed in seeds]
+    finally:
+        for env in envs:
+            env.close()
 
 
 def _play_alone(

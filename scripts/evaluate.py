@@ -77,6 +77,8 @@ class Args:
     """The folder for report.json and, with the extra `plots`, a heat map of the layouts."""
     parallel: int = 64
     """Environments side by side, planned together; the result does not depend on it."""
+    workers: int = 1
+    """Processes that share the episodes, each on one thread; nor does it depend on these."""
     success: str = ""
     """In environments other than TwoRooms-v0: a function (observation, info) -> bool that says what
     counts, named package.module:function."""
@@ -97,10 +99,10 @@ def main(args: Args) -> int:
         return compare(*args.compare)
     if args.pool:
         return pool(args.pool)
-    if args.episodes < 1 or args.parallel < 1 or args.seed < 0:
+    if min(args.episodes, args.parallel, args.workers) < 1 or args.seed < 0:
         raise ValueError(
-            "--episodes and --parallel must be >= 1 and --seed >= 0, got "
-            f"{args.episodes}, {args.parallel} and {args.seed}; change them"
+            "--episodes, --parallel and --workers must be >= 1 and --seed >= 0, got "
+            f"{args.episodes}, {args.parallel}, {args.workers} and {args.seed}; change them"
         )
     agent = JEPAAgent.load(args.checkpoint)
     if args.planner:
@@ -112,7 +114,7 @@ def main(args: Args) -> int:
         if suite not in SUITES:
             raise ValueError(f"--suite must be of {sorted(SUITES)}, got {suite!r}; choose of them")
     seeds = range(args.seed, args.seed + (100 if args.quick else args.episodes))
-    report = evaluate(agent, suites, seeds, args.parallel, args.checkpoint)
+    report = evaluate(agent, suites, seeds, args.parallel, args.checkpoint, args.workers)
     for suite in suites:
         Console().print(table([row for row in report.rows if row.suite == suite]))
         if suite == "test-layouts":
@@ -139,7 +141,12 @@ def default_suites(agent: JEPAAgent) -> tuple[str, ...]:
 
 
 def evaluate(
-    agent: JEPAAgent, suites: Sequence[str], seeds: range, parallel: int, checkpoint: str
+    agent: JEPAAgent,
+    suites: Sequence[str],
+    seeds: range,
+    parallel: int,
+    checkpoint: str,
+    workers: int = 1,
 ) -> Report:
     """Play the agent and its rivals, and measure the agent's imagination.
 
@@ -149,6 +156,7 @@ def evaluate(
         seeds: of the episodes.
         parallel: environments side by side.
         checkpoint: where the agent comes from, for the record.
+        workers: processes that share the episodes.
     """
     policies = {
         "agent": agent,
@@ -168,6 +176,7 @@ def evaluate(
                     seeds,
                     parallel,
                     lambda done, task=task: progress.update(task, completed=done),
+                    workers=workers if policy is agent else 1,
                 )
                 latency = measure_latency(policy, agent.env.make)
                 rows.append(summarise(name, suite, episodes, latency))
@@ -222,7 +231,7 @@ def other_world(args: Args, agent: JEPAAgent) -> int:
     seeds = range(args.seed, args.seed + (100 if args.quick else args.episodes))
     results = {
         f"{name}/{agent.env.id}": play(
-            policy, agent.env.make, seeds, args.parallel, success=success
+            policy, agent.env.make, seeds, args.parallel, success=success, workers=args.workers
         )
         for name, policy in policies.items()
     }
