@@ -1,8 +1,9 @@
 """Data-parallel training: several processes compute together what one would on the whole batch.
 
-Every process draws the same batch and keeps its share of the contexts. What is a mean over samples
+Every process draws the same batch and keeps its share of it. What is a mean over samples
 is computed on the share, since the mean of equal shares' means is the mean; statistics that
-need the whole batch (variance, covariance, SIGReg, telling contexts apart) first gather it.
+need the whole batch (variance, covariance, SIGReg, batch norms, telling contexts apart) first
+gather it.
 Without `torch.distributed` all of this changes nothing.
 """
 
@@ -11,13 +12,11 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-
-Batch = TypeVar("Batch", bound=tuple)
 
 
 def join(device: torch.device) -> torch.device:
@@ -49,22 +48,20 @@ def is_first() -> bool:
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-def own_share(batch: Batch) -> Batch:
-    """This process's part of the first dimension of every tensor of a batch (a named tuple).
+def own_share(tensor: Tensor) -> Tensor:
+    """This process's part of the first dimension of a batch's tensor.
 
     Raises:
         ValueError: if the first dimension cannot be shared evenly.
     """
-    count, total = processes(), len(batch[0])
+    count, total = processes(), len(tensor)
     if total % count:
         raise ValueError(
-            f"the groups of a batch must be a multiple of the processes, got {total} groups for "
-            f"{count} processes; change training.groups, refinement.groups or --nproc-per-node"
+            "a batch must be a multiple of the processes, got "
+            f"{total} for {count} processes; change its size (training.groups, refinement.groups "
+            "or batch) or --nproc-per-node"
         )
-    if count == 1:
-        return batch
-    first = dist.get_rank() * (total // count)
-    return type(batch)(*(part[first : first + total // count] for part in batch))
+    return tensor if count == 1 else tensor.chunk(count)[dist.get_rank()]
 
 
 def gathered(tensor: Tensor) -> Tensor:
@@ -90,6 +87,47 @@ class _AllGather(torch.autograd.Function):
         whole = torch.stack(gradients)
         dist.all_reduce(whole)
         return whole[dist.get_rank()]
+
+
+class WholeBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """Batch normalisation by the statistics of the whole batch, on CPUs as on GPUs."""
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+    momentum: float
+
+    def forward(self, input: Tensor) -> Tensor:
+        """As `nn.BatchNorm1d` and `nn.BatchNorm2d`."""
+        if not self.training or processes() == 1:
+            return super().forward(input)
+        others = [each for each in range(input.ndim) if each != 1]
+        count = processes() * input.numel() // input.shape[1]
+        shape = [-1 if each == 1 else 1 for each in range(input.ndim)]
+        mean = gathered(input.mean(dim=others)[None]).mean(dim=0)
+        centred = input - mean.view(shape)
+        variance = gathered(centred.square().mean(dim=others)[None]).mean(dim=0)
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return centred * scale.view(shape) + self.bias.view(shape)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+
+def share_norms(model: nn.Module) -> None:
+    """Let every batch norm of a model see the whole batch, if there are several processes."""
+    if processes() == 1:
+        return
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
+                norm = WholeBatchNorm(child.num_features, child.eps, child.momentum)
+                norm.load_state_dict(child.state_dict())
+                setattr(module, name, norm.to(child.weight.device))
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -169,7 +169,7 @@ class Trainer:
         if alike > 1 and self.sampler.num_contexts >= groups:
             contexts = self.objective.draw_alike(groups, alike, self.generator)
         batch = self.sampler.draw(groups, self.config.windows, self.generator, contexts)
-        batch = distributed.own_share(batch)
+        batch = Windows(*map(distributed.own_share, batch))
         images = self._images(batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             return self._joint(self.model, images, batch, self._directions())
@@ -185,7 +185,7 @@ class Trainer:
             self._latents = self._encode_all()
         sampler, view = self._latents
         batch = sampler.draw(config.groups, config.windows, self.generator)
-        batch = distributed.own_share(batch)
+        batch = Windows(*map(distributed.own_share, batch))
         truth = view(batch.rows, batch.states, batch.context)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             return self._refine(self.model, batch.states.float(), batch.actions, truth)

@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 import tyro
 
-from jepa_agent import Trajectories
+from jepa_agent import Trajectories, distributed
 from jepa_agent.agent import default_device
 from jepa_agent.console import errors_in_one_line, pretraining_display
 from jepa_agent.health import Health, health
@@ -80,6 +80,7 @@ def read(args: Args) -> ImageData:
 
 def main(args: Args) -> None:
     device = default_device() if args.device == "auto" else torch.device(args.device)
+    device = distributed.join(device)
     data = read(args)
     for reason in data.skipped:
         print(f"skipped {reason}")
@@ -87,6 +88,8 @@ def main(args: Args) -> None:
     began = time.perf_counter()
     with pretraining_display() as show:
         backbone = pretrain(data, replace(args.training, network=network), device, show, args.out)
+    if not distributed.is_first():
+        return
     print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")
     if data.test is None:
         return

@@ -19,7 +19,7 @@ import imageio.v3 as iio
 import torch
 import tyro
 
-from jepa_agent import Trajectories
+from jepa_agent import Trajectories, distributed
 from jepa_agent.agent import default_device
 from jepa_agent.console import errors_in_one_line, pretraining_display
 from jepa_agent.pretraining.datasets import DataError
@@ -88,6 +88,7 @@ def sources(
 
 def main(args: Args) -> None:
     device = default_device() if args.device == "auto" else torch.device(args.device)
+    device = distributed.join(device)
     for name, precision in (run(args, device) or {}).items():
         steps = "  ".join(f"{value:.3f}" for value in precision)
         print(f"{name:6s} mAP {sum(precision) / len(precision):.3f}  AP_t {steps}")
@@ -101,6 +102,8 @@ def run(args: Args, device: torch.device) -> dict[str, list[float]] | None:
     with pretraining_display() as show:
         training = replace(args.training, network=network)
         model = pretrain(videos, training, device, show, args.out)
+    if not distributed.is_first():
+        return None
     print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")
     if digits is None:
         return None

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import losses
+from .. import distributed, losses
 from .augment import Augment, AugmentConfig
 from .backbones import Backbone
 from .datasets import ImageData
@@ -130,15 +130,16 @@ class ImagePretrainer(Pretrainer):
         rows = self._rows()
         images = self.images[rows]
         views = [self.augment(images, self.seed(1, self.step, view)) for view in range(2)]
+        own = torch.cat([distributed.own_share(view) for view in views])
         with self.autocast():
-            features, embeddings = self._embed(torch.cat(views))
+            features, embeddings = self._embed(own)
         first, second = embeddings.float().chunk(2)
         terms = self.against_collapse((first, second))
         if self.weights.invariance:
             terms["invariance"] = losses.prediction(first, second)
         probe = None
         if self.labels is not None:
-            labels = self.labels[rows].repeat(2)
+            labels = distributed.own_share(self.labels[rows]).repeat(2)
             guess = self.model.probe(features.detach().float())
             known = (guess.argmax(dim=1) == labels).float().mean()
             probe = F.cross_entropy(guess, labels), known

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import losses
+from .. import distributed, losses
 from ..configs import to_dict
 from ..health import Health, health
 from ..optim import LARS, check_finite, cosine, pack, part, unpack
@@ -89,7 +89,7 @@ class Look(NamedTuple):
     features: Tensor
     """(N, F), to watch for collapse."""
     images: int
-    """How many were encoded."""
+    """How many were encoded, by this process."""
     probe: tuple[Tensor, Tensor] | None = None
     """Loss and accuracy of the probe that learns beside."""
 
@@ -114,6 +114,7 @@ class Pretrainer(ABC):
         device: torch.device,
     ) -> None:
         self.model, self.weights, self.steps, self.device = model.to(device), weights, steps, device
+        distributed.share_norms(self.model)
         self._settings = config
         on_gpu = device.type == "cuda"
         self._bfloat16 = on_gpu if config.bfloat16 is None else config.bfloat16
@@ -142,6 +143,7 @@ class Pretrainer(ABC):
     def against_collapse(self, batches: Sequence[Tensor]) -> dict[str, Tensor]:
         """Variance, covariance and SIGReg of embeddings (N, E), means over several batches."""
         weights, terms = self.weights, {}
+        batches = [distributed.gathered(batch) for batch in batches]
         if weights.variance:
             terms["variance"] = _mean([losses.variance(batch) for batch in batches])
         if weights.covariance:
@@ -166,6 +168,7 @@ class Pretrainer(ABC):
             group["lr"] = self._learning_rate()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        distributed.average_gradients(self.model.parameters())
         self.optimizer.step()
         self.step += 1
         return look
@@ -181,13 +184,14 @@ class Pretrainer(ABC):
         known: list[Tensor] = []
         while self.step < self.steps:
             look = self.update()
-            images += look.images
+            images += look.images * distributed.processes()
             for name, term in look.terms.items():
                 sums.setdefault(name, []).append(term.detach())
             known += [] if look.probe is None else [look.probe[1]]
             if self.step % log_every and self.step != self.steps:
                 continue
             means = {name: torch.stack(values).mean().item() for name, values in sums.items()}
+            means = distributed.averaged(means)
             check_finite(means, self.model.parameters(), self.step, self._settings.seed)
             now = time.perf_counter()
             self.seconds += now - last
@@ -253,9 +257,10 @@ def finish(
         FloatingPointError: if a loss term is not finite; the folder keeps the last good state.
     """
     notes = {"data": data, "pretraining": to_dict(config)}
-    run = None if folder is None else Run(folder, notes)
+    first = distributed.is_first()
+    run = Run(folder, notes) if first and folder is not None else None
     try:
-        restored = run.restore() if run else None
+        restored = distributed.from_first(run.restore() if run else None)
         if restored:
             trainer.load_state(*restored)
         for progress in trainer.run():
@@ -263,7 +268,7 @@ def finish(
                 run.log(asdict(progress))
                 backbone.save(run.folder, notes)
                 run.save(*trainer.state())
-            if on_progress is not None:
+            if first and on_progress is not None:
                 on_progress(progress)
     finally:
         if run:

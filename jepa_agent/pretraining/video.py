@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import checkpoint, losses
+from .. import checkpoint, distributed, losses
 from ..configs import from_dict, to_dict
 from .backbones import Backbone, BackboneConfig, ResNetConfig
 from .pretrainer import Look, Pretrainer, PretrainingConfig, Progress, finish
@@ -164,7 +164,7 @@ class VideoPretrainer(Pretrainer):
         frames = PAST + self.config.prediction_steps
         clips = self.videos.clips(self.config.batch, frames, self.seed(1, self.step)).frames
         with self.autocast():
-            maps, imagined = self._look(clips)
+            maps, imagined = self._look(distributed.own_share(clips))
         maps, imagined = maps.float(), imagined.float()
         places = maps.movedim(2, -1).flatten(0, -2)  # every place of every map, (N, F)
         terms = self.against_collapse([places])
@@ -189,7 +189,7 @@ def pretrain(
     """
     trainer = VideoPretrainer(videos, config, torch.device(device))
     finish(trainer, trainer.model.backbone, config, videos.name, on_progress, folder)
-    if folder is not None:
+    if folder is not None and distributed.is_first():
         document = {"video": to_dict(config)}
         checkpoint.save(Path(folder) / "model", trainer.model.state_dict(), document)
     return trainer.model.eval()
