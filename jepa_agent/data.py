@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .trajectories import Trajectories
+from .trajectories import OnDisk, Trajectories
 
 Renderer = Callable[[Tensor, Tensor], Tensor]
 """Compact states (..., S) and contexts (..., C) to uint8 images (..., H, W, C)."""
@@ -44,14 +44,20 @@ class Views:
     def __init__(
         self, trajectories: Trajectories, render: Renderer | None, device: torch.device
     ) -> None:
-        self._render, self._stored = render, None
-        if render is None and trajectories.observations is not None:
-            self._stored = torch.as_tensor(trajectories.observations).to(device)
+        self._render, self._device = render, device
+        self._stored: Tensor | OnDisk | None = None
+        if render is None:
+            stored = trajectories.observations
+            self._stored = (
+                torch.as_tensor(stored).to(device) if isinstance(stored, np.ndarray) else stored
+            )
 
     def __call__(self, rows: Tensor, states: Tensor, context: Tensor) -> Tensor:
         """Observations (..., *shape) of rows (...) with states (..., S) and contexts (..., C)."""
         if self._render is not None:
             return self._render(states, context)
+        if isinstance(self._stored, OnDisk):
+            return torch.as_tensor(self._stored[rows.cpu().numpy()]).to(self._device)
         return states if self._stored is None else self._stored[rows]
 
 

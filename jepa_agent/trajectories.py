@@ -17,6 +17,8 @@ VERSION = 2
 PARTS = ("states", "actions", "context", "observations")
 PARTIAL = ".partial"
 CHUNK_BYTES = 1 << 20
+OBSERVATION_CHUNK_BYTES = 1 << 14
+"""Small, since single observations are read from the disk where they do not fit into memory."""
 SEAL = f"{FORMAT} sha256 "
 SEALED_FROM = 512
 """A finished file begins with its checksum, in what HDF5 calls a user block."""
@@ -24,6 +26,28 @@ SEALED_FROM = 512
 
 class TrajectoryFileError(ValueError):
     """A trajectory file is missing, unfinished, truncated, foreign or of another version."""
+
+
+class OnDisk:
+    """An array that stays in its file; rows are read when they are asked for."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self.shape: tuple[int, ...] = dataset.shape
+        self.dtype: np.dtype = dataset.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """Some rows; an array of row numbers (...) gives (..., *shape[1:])."""
+        if isinstance(rows, slice):
+            return self._dataset[rows]
+        wanted, places = np.unique(rows, return_inverse=True)
+        found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
+        for place, row in enumerate(wanted):
+            found[place] = self._dataset[row]
+        return found[places.reshape(rows.shape)]
 
 
 @dataclass(frozen=True)
@@ -44,7 +68,7 @@ class Trajectories:
     context: np.ndarray
     offsets: np.ndarray
     metadata: dict[str, Any] = field(default_factory=dict)
-    observations: np.ndarray | None = None
+    observations: np.ndarray | OnDisk | None = None
 
     def __post_init__(self) -> None:
         lengths = np.diff(self.offsets)
@@ -112,12 +136,16 @@ class Trajectories:
             raise
 
     @classmethod
-    def load(cls, path: str | Path, *, recover: bool = False) -> Trajectories:
+    def load(
+        cls, path: str | Path, *, recover: bool = False, in_memory: bool = True
+    ) -> Trajectories:
         """Read a trajectory file.
 
         Args:
             path: the file.
             recover: read the whole episodes of a file whose writing was interrupted.
+            in_memory: read stored observations too; else they are read from the disk, row by row,
+                when they are needed, however many there are.
 
         Raises:
             TrajectoryFileError: if the file is missing, unfinished, truncated, foreign or of
@@ -135,8 +163,12 @@ class Trajectories:
         if path.suffix != PARTIAL:
             _check_seal(path)
         try:
-            with h5py.File(path, "r", libver="latest", swmr=path.suffix == PARTIAL) as file:
-                return cls._read(file, path, recover)
+            file = h5py.File(path, "r", libver="latest", swmr=path.suffix == PARTIAL)
+            try:
+                return cls._read(file, path, recover, in_memory)
+            finally:
+                if in_memory:
+                    file.close()
         except (OSError, KeyError, RuntimeError, TypeError, json.JSONDecodeError) as error:
             raise TrajectoryFileError(
                 f"{path} must be a complete HDF5 trajectory file, got {error}; it is truncated or "
@@ -144,7 +176,7 @@ class Trajectories:
             ) from error
 
     @classmethod
-    def _read(cls, file: Any, path: Path, recover: bool) -> Trajectories:
+    def _read(cls, file: Any, path: Path, recover: bool, in_memory: bool) -> Trajectories:
         if file.attrs.get("format") != FORMAT:
             raise TrajectoryFileError(
                 f"{path} must be a trajectory file of this library (format {FORMAT}), got "
@@ -161,7 +193,11 @@ class Trajectories:
                 f"{path} must be finished, its writing was interrupted after {len(offsets) - 1} "
                 "whole episodes; keep them with Trajectories.load(path, recover=True).save(...)"
             )
-        parts = {name: file[name][...] for name in PARTS if name in file}
+        parts = {
+            name: file[name][...] if in_memory or name != "observations" else OnDisk(file[name])
+            for name in PARTS
+            if name in file
+        }
         if recover:  # what the offsets do not speak of is half an episode
             states, episodes = int(offsets[-1]), len(offsets) - 1
             rows = {"actions": states - episodes, "context": episodes}
@@ -247,7 +283,7 @@ class TrajectoryWriter:
             for name, part in parts.items():
                 dataset = self._file[name]
                 dataset.resize(len(dataset) + len(part), axis=0)
-                dataset[len(dataset) - len(part) :] = part
+                dataset[len(dataset) - len(part) :] = part[:]
             self._file.flush()  # the data before the offsets that speak of them
             offsets = self._file["offsets"]
             last = offsets[-1]
@@ -262,12 +298,13 @@ class TrajectoryWriter:
 
     def _begin(self, parts: dict[str, np.ndarray]) -> None:
         for name, part in parts.items():
-            row = max(1, int(np.prod(part.shape[1:])) * part.itemsize)
+            row = max(1, int(np.prod(part.shape[1:])) * part.dtype.itemsize)
+            together = OBSERVATION_CHUNK_BYTES if name == "observations" else CHUNK_BYTES
             self._file.create_dataset(
                 name,
                 shape=(0, *part.shape[1:]),
                 maxshape=(None, *(size or None for size in part.shape[1:])),
-                chunks=(max(1, CHUNK_BYTES // row), *(max(1, size) for size in part.shape[1:])),
+                chunks=(max(1, together // row), *(max(1, size) for size in part.shape[1:])),
                 dtype=part.dtype,
                 compression="gzip" if name == "observations" else None,
             )

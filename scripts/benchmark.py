@@ -55,7 +55,7 @@ class Args:
 
 def main(args: Args) -> None:
     if args.what == "env":
-        rows = [measure(args.runs) for measure in (single_env, vector_env, collection, batches)]
+        rows = [measure(args.runs) for measure in (single_env, vector_env, collection, batches, disk)]
     elif args.what == "planning":
         rows = [planning(args.runs, JEPAAgent.load(args.checkpoint), args.compiled)]
     elif args.what == "window":
@@ -146,6 +146,20 @@ def batches(runs: int, frames: int = 4096) -> list[tuple[str, np.ndarray, str]]:
         TwoRoomsEnv.render_states(windows.states, windows.context)[0, 0, 0, 0, 0, 0].item()
 
     return [(f"draw and render {frames} frames ({device})", 1000 * timed(runs, draw), "ms")]
+
+
+def disk(runs: int, frames: int = 1280) -> list[tuple[str, np.ndarray, str]]:
+    """Milliseconds to read a training batch of stored images from the disk."""
+    states, actions, context, metadata = collect(CollectConfig("mixed", episodes=256))
+    images = [TwoRoomsEnv.render_states(s, c) for s, c in zip(states, context, strict=True)]
+    stored = Trajectories.from_rollouts(states, actions, context, metadata, np.stack(images))
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        stored.save(path := Path(folder) / "images.h5")
+        found = Trajectories.load(path, in_memory=False).observations
+        assert found is not None
+        seconds = timed(runs, lambda: found[rng.integers(len(found), size=frames)])
+    return [(f"read {frames} images from disk", 1000 * seconds, "ms")]
 
 
 def training(runs: int, frames: int = 1088) -> list[tuple[str, np.ndarray, str]]:

@@ -78,6 +78,8 @@ class Args:
     encoder: EncoderArgs = field(default_factory=EncoderArgs)
     data: Path | None = None
     """A trajectory file of scripts/collect.py."""
+    data_on_disk: bool = False
+    """Read observations that --data stores when they are needed, where memory cannot hold them."""
     out: Path = Path("runs/quick")
     """The run's folder: a checkpoint, and metrics.jsonl."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -177,7 +179,7 @@ def main(args: Args) -> None:
     device = default_device() if args.device == "auto" else torch.device(args.device)
     device = distributed.join(device)
     if args.data is not None:
-        trajectories = Trajectories.load(args.data)
+        trajectories = Trajectories.load(args.data, in_memory=not args.data_on_disk)
     else:
         trajectories = Trajectories.from_rollouts(*collect(args.collect))
     layout = trajectories.metadata.get("env_kwargs", {}).get("layout")

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from jepa_agent import Trajectories
-from jepa_agent.trajectories import TrajectoryFileError, TrajectoryWriter, partial_path
+from jepa_agent.data import Views
+from jepa_agent.trajectories import OnDisk, TrajectoryFileError, TrajectoryWriter, partial_path
 
 
 def equal(first: Trajectories, second: Trajectories) -> bool:
@@ -45,6 +47,24 @@ def test_images_and_empty_contexts_survive_the_disk(
     stored = with_images(tiny_trajectories)
     stored.save(tmp_path / "images.h5")
     assert equal(Trajectories.load(tmp_path / "images.h5"), stored)
+
+
+def test_images_may_stay_on_the_disk(tiny_trajectories: Trajectories, tmp_path: Path) -> None:
+    stored = with_images(tiny_trajectories)
+    stored.save(tmp_path / "images.h5")
+    loaded = Trajectories.load(tmp_path / "images.h5", in_memory=False)
+    assert isinstance(loaded.observations, OnDisk)
+    assert isinstance(loaded.states, np.ndarray)
+    rows = np.random.default_rng(0).integers(len(stored.states), size=(5, 7))
+    assert stored.observations is not None
+    np.testing.assert_array_equal(loaded.observations[rows], stored.observations[rows])
+    for kept, read in zip(stored.episodes(), loaded.episodes(), strict=True):
+        assert equal(kept, read)
+    views = (Views(each, None, torch.device("cpu")) for each in (stored, loaded))
+    seen = [view(torch.as_tensor(rows), torch.empty(0), torch.empty(0)) for view in views]
+    assert torch.equal(*seen)
+    loaded.save(tmp_path / "copy.h5")
+    assert equal(Trajectories.load(tmp_path / "copy.h5"), stored)
 
 
 def test_episodes_one_by_one_make_the_same_file(
