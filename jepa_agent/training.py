@@ -13,25 +13,25 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from . import checkpoint, distributed
-from .agent import EnvSpec, JEPAAgent, action_bounds
+from .agent import JEPAAgent
 from .backbone_encoder import BackboneEncoder
 from .configs import to_dict
 from .data import Renderer, Views, Windows, WindowSampler, encode_trajectories
 from .diagnostics import Diagnostics, diagnose
 from .objective import Objective
 from .optim import check_finite, cosine, pack, part, unpack
-from .planners import ActionBounds, planner_of
+from .planners import planner_of
 from .pretraining.backbones import Backbone
 from .recipe import Preset, RefinementConfig, TrainingConfig
 from .runs import Run
 from .trajectories import Trajectories
 from .world_model import WorldModel, WorldModelConfig
+from .worlds import world_for
 
 FLOOR = 0.05
 """Where the learning rate of joint training ends, as a share of its peak, if refinement follows."""
@@ -298,7 +298,7 @@ def train(
             fit its observations and actions, or the folder's run had another config.
         FloatingPointError: if a loss term is not finite; the folder keeps the last good state.
     """
-    env, render, bounds = _environment(trajectories, preset.model)
+    env, render, bounds = world_for(preset.model, trajectories)
     trainer = Trainer(
         trajectories, render, preset.model, preset.training, torch.device(device), backbone
     )
@@ -352,54 +352,3 @@ def _due(progress: Progress, config: TrainingConfig) -> bool:
         config.steps,
         progress.steps,
     )
-
-
-def _environment(
-    trajectories: Trajectories, model: WorldModelConfig
-) -> tuple[EnvSpec, Renderer | None, ActionBounds]:
-    """The environment that made the data, its renderer and its actions' bounds, checked."""
-    spec = env_of(trajectories)
-    expected, render, bounds = world_shape(spec, trajectories)
-    if expected != (model.observation_shape, model.action_dim, model.state_dim):
-        raise ValueError(
-            f"observation_shape, action_dim and state_dim must be {expected} for {spec.id}, "
-            f"got {(model.observation_shape, model.action_dim, model.state_dim)}; change the model"
-        )
-    return spec, render, bounds
-
-
-def env_of(trajectories: Trajectories) -> EnvSpec:
-    """The environment that trajectories come from, by their metadata."""
-    metadata = trajectories.metadata
-    if not {"env_id", "env_kwargs"} <= set(metadata):
-        raise ValueError(
-            "the trajectories' metadata must name their environment by env_id and env_kwargs, got "
-            f"{sorted(metadata)}; add them"
-        )
-    return EnvSpec(metadata["env_id"], metadata["env_kwargs"], metadata.get("history", 1))
-
-
-def world_shape(
-    spec: EnvSpec, trajectories: Trajectories
-) -> tuple[tuple[tuple[int, ...], int, int], Renderer | None, ActionBounds]:
-    """What a model must fit: ((observation_shape, action_dim, state_dim), renderer, bounds).
-
-    Raises:
-        ValueError: if the data hold nothing that the environment shows.
-    """
-    env = spec.make()
-    space = env.observation_space
-    if isinstance(space, gym.spaces.Dict):
-        space = space["observation"]
-    shape, state_dim = tuple(space.shape or ()), trajectories.states.shape[1]
-    render = getattr(env.unwrapped, "render_states", None)
-    stored = trajectories.observations
-    seen = (state_dim,) if stored is None else stored.shape[1:]
-    if render is None and seen != shape:
-        raise ValueError(
-            f"{spec.id} shows {shape} and has no batched renderer `render_states(states, context)`;"
-            f" its data must hold such observations, got {seen}; collect from it again"
-        )
-    bounds = action_bounds(env)
-    env.close()
-    return (shape, len(bounds.low), state_dim), render, bounds

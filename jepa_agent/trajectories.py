@@ -193,7 +193,7 @@ class Trajectories:
                 f"{path} must be finished, its writing was interrupted after {len(offsets) - 1} "
                 "whole episodes; keep them with Trajectories.load(path, recover=True).save(...)"
             )
-        parts = {
+        parts: dict[str, Any] = {
             name: file[name][...] if in_memory or name != "observations" else OnDisk(file[name])
             for name in PARTS
             if name in file

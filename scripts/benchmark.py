@@ -55,7 +55,9 @@ class Args:
 
 def main(args: Args) -> None:
     if args.what == "env":
-        rows = [measure(args.runs) for measure in (single_env, vector_env, collection, batches, disk)]
+        rows = [
+            measure(args.runs) for measure in (single_env, vector_env, collection, batches, disk)
+        ]
     elif args.what == "planning":
         rows = [planning(args.runs, JEPAAgent.load(args.checkpoint), args.compiled)]
     elif args.what == "window":

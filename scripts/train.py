@@ -41,8 +41,9 @@ from jepa_agent.envs import CollectConfig, collect
 from jepa_agent.planners import CEMConfig, MPPIConfig, PlannerConfig
 from jepa_agent.predictors import GRUConfig, StepwiseMLPConfig
 from jepa_agent.recipe import LossWeights, RefinementConfig
-from jepa_agent.training import Progress, env_of, world_shape
+from jepa_agent.training import Progress
 from jepa_agent.world_model import ValueConfig
+from jepa_agent.worlds import env_of, world_shape
 
 HELD_OUT_DATA = {
     "fixed": CollectConfig("mixed", "fixed", episodes=512, steps=60, seed=10_000),

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..data import Views
-from ..training import env_of, world_shape
 from ..trajectories import Trajectories
+from ..worlds import env_of, world_shape
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package `dataset-fashion-mnist` puts it."""

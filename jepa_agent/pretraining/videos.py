@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ..data import Views, WindowSampler
-from ..training import env_of, world_shape
 from ..trajectories import Trajectories
+from ..worlds import env_of, world_shape
 from .datasets import DataError, fashion_mnist, idx
 
 CANVAS, DIGIT = 64, 28
