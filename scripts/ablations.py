@@ -230,7 +230,7 @@ def run_image(out: Path, budget: Budget, name: str, seed: int) -> Figures:
         "seed": seed,
         **IMAGE[name].changes,
     }
-    config = with_values(image.ImageConfig(), changes)
+    config = with_values(pretrain_image.PRESETS["small"][1].training, changes)
     data = pretrain_image.READERS["fashion-mnist"](None)
     log: list[Any] = []
     folder = out / f"{name.replace(' ', '-')}-{seed}" / f"{budget.minutes:g}-minutes"

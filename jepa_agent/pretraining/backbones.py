@@ -28,7 +28,7 @@ class ResNetConfig:
     """
 
     stride: int = 2
-    channels: tuple[int, ...] = (32, 64, 128)
+    channels: tuple[int, ...] = (32, 64, 256)
     blocks: tuple[int, ...] = (1, 1, 1)
     outputs: int = 0
 

@@ -91,7 +91,7 @@ def test_every_setting_changes_the_views(change: dict) -> None:
 @pytest.mark.parametrize(
     ("network", "shape", "features"),
     [
-        (ResNetConfig(), (28, 28, 1), (128, 4, 4)),
+        (ResNetConfig(), (28, 28, 1), (256, 4, 4)),
         (RESNET18, (32, 32, 3), (512, 4, 4)),
         (ViTConfig(patch=4, dim=24, depth=2, heads=3), (16, 16, 3), (24, 4, 4)),
     ],
