@@ -120,11 +120,14 @@ def main(args: Args) -> None:
 
 
 def probe(backbone: Backbone, data: ImageData, device: torch.device) -> dict[str, float]:
-    """Accuracies of the probes on a frozen backbone's features."""
+    """Accuracies of probes on frozen features: means over the image, or over its quarters."""
     assert data.test is not None
-    train, test = (features_of(backbone, split, device) for split in (data.train, data.test))
+    splits = data.train, data.test
+    train, test = (features_of(backbone, split, device) for split in splits)
+    quarters = (features_of(backbone, split, device, side=2) for split in splits)
     return {
         "linear": linear_probe(train, test),
+        "linear, quarters": linear_probe(*quarters),
         "nearest neighbours": nearest_neighbours(train, test),
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import checkpoint
@@ -206,9 +207,14 @@ class Backbone(nn.Module):
         """Maps (B, F, h, w) of images (B, C, H, W) in [0, 1], as augmentation makes them."""
         return self.network((images - self.mean[:, None, None]) / self.std[:, None, None])
 
-    def pooled(self, images: Tensor) -> Tensor:
-        """Mean features (B, F) of uint8 images (B, H, W, C)."""
-        return self(images).mean(dim=(2, 3))
+    def pooled(self, images: Tensor, side: int = 1) -> Tensor:
+        """Mean features (B, F * side**2) of parts of uint8 images (B, H, W, C).
+
+        Args:
+            images: as `forward` takes them.
+            side: the image is cut into side x side parts; 1 for the mean of all of it.
+        """
+        return F.adaptive_avg_pool2d(self(images), side).flatten(1)
 
     @torch.no_grad()
     def standardise(self, images: Tensor) -> None:

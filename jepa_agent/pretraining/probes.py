@@ -48,12 +48,14 @@ def _labels(split: Split) -> np.ndarray:
 
 
 @torch.no_grad()
-def features_of(backbone: Backbone, split: Split, device: torch.device, batch: int = 1000) -> Split:
-    """The mean features (N, F) of a split's images, with its labels."""
+def features_of(
+    backbone: Backbone, split: Split, device: torch.device, side: int = 1, batch: int = 1000
+) -> Split:
+    """The pooled features (N, F * side**2) of a split's images, with its labels."""
     was_training = backbone.training
     backbone.eval()
     parts = [
-        backbone.pooled(torch.as_tensor(split.images[begin : begin + batch]).to(device))
+        backbone.pooled(torch.as_tensor(split.images[begin : begin + batch]).to(device), side)
         for begin in range(0, len(split.images), batch)
     ]
     backbone.train(was_training)
