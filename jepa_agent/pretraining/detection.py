@@ -98,12 +98,11 @@ def train_readers(
     for step in range(config.steps):
         clips = videos.clips(config.batch, 4, seed=_seed(config, 0, step))
         assert clips.centres is not None
-        frames = clips.frames.flatten(0, 1)
-        maps = _latents(model, clips.frames).flatten(0, 1).float()
+        maps = _latents(model, clips.frames).float()
         truth = cells(clips.centres, side).flatten(0, 1)
-        pixels = frames.permute(0, 3, 1, 2).float() / 255.0
-        loss = F.binary_cross_entropy_with_logits(head(maps), truth)
-        loss = loss + F.mse_loss(decoder(maps), pixels)
+        pixels = clips.frames[:, 0].permute(0, 3, 1, 2).float() / 255.0
+        loss = F.binary_cross_entropy_with_logits(head(maps.flatten(0, 1)), truth)
+        loss = loss + F.mse_loss(decoder(maps[:, 0]), pixels)  # first frames are enough for it
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * cosine(step, config.steps, 0.05 * config.steps)
         optimizer.zero_grad(set_to_none=True)
