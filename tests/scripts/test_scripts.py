@@ -316,7 +316,7 @@ def test_a_world_model_is_trained_on_a_backbone_from_its_own_videos(tmp_path: Pa
         "train.py", "quick", "--data", "data.h5", "--encoder.backbone", "frames",
         "--encoder.freeze", "--training.steps", "2", "--training.windows", "4",
         "--training.diagnose-every", "100", "--training.diagnose-episodes", "2",
-        "--out", "agent", cwd=tmp_path,
+        "--report", "0", "--out", "agent", cwd=tmp_path,
     )  # fmt: skip
     agent = JEPAAgent.load(tmp_path / "agent")
     kept = agent.model.encoder.backbone.state_dict()
