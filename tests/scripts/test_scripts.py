@@ -302,6 +302,7 @@ def test_image_ablations_make_their_table(tmp_path: Path) -> None:
     assert all(line.count("|") == table[0].count("|") for line in table)
 
 
+@pytest.mark.slow
 def test_a_world_model_is_trained_on_a_backbone_from_its_own_videos(tmp_path: Path) -> None:
     run(
         "collect.py", "--episodes", "24", "--steps", "30", "--policy", "mixed",
