@@ -23,12 +23,12 @@ from typing import Any, Literal
 
 import gymnasium as gym
 import numpy as np
+import session
 import torch
 import tyro
 from plan import FRAMES_A_SECOND, Player
 from rich.console import Console
 from rich.table import Table
-from session import Session
 from torch.utils.flop_counter import FlopCounterMode
 from train import PRESETS
 
@@ -61,7 +61,7 @@ def main(args: Args) -> None:
     elif args.what == "planning":
         rows = [planning(args.runs, JEPAAgent.load(args.checkpoint), args.compiled)]
     elif args.what == "window":
-        rows = [window(args.runs, JEPAAgent.load(args.checkpoint))]
+        rows = [window(args.runs, session.load(args.checkpoint))]
     elif args.what == "operations":
         rows = [operations(JEPAAgent.load(args.checkpoint))]
     else:
@@ -269,11 +269,11 @@ def window(runs: int, agent: JEPAAgent, seconds: float = 5.0) -> list[tuple[str,
     """Frames per second of scripts/plan.py's window while the agent plans and walks; 60 at most."""
     rates, slowest = [], []
     for run in range(runs + 1):
-        session = Session(agent, "random", run)
-        session.fields = "learned"
+        game = session.Session(agent, "random", run)
+        game.fields = "learned"
         stopwatch = Stopwatch(seconds)
-        Player(session, stopwatch).run()
-        session.close()
+        Player(game, stopwatch).run()
+        game.close()
         rates.append((len(stopwatch.shown) - 1) / (stopwatch.shown[-1] - stopwatch.shown[0]))
         slowest.append(1000 * np.percentile(np.diff(stopwatch.shown), 99))
     return [

@@ -15,9 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 import tyro
-from session import FIELDS, Session
+from session import FIELDS, Session, load
 
-from jepa_agent import JEPAAgent
 from jepa_agent.canvas import SIZE, View, draw, places, same
 from jepa_agent.console import errors_in_one_line
 from jepa_agent.envs.drawing import Window, from_screen, has_display, to_array
@@ -66,7 +65,7 @@ def main(args: Args) -> None:
             "--episodes must be >= 1 and --seed >= 0, got "
             f"{args.episodes} and {args.seed}; change them"
         )
-    agent = JEPAAgent.load(args.checkpoint)
+    agent = load(args.checkpoint)
     trained_on = agent.env.kwargs.get("layout", "random")
     layout = args.layout or {"train": "test"}.get(trained_on, trained_on)
     video = args.video
