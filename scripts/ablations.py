@@ -240,7 +240,6 @@ def run_image(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     health = pretrain_image.health_of(backbone, data, device)
     return {
         "linear": found["linear"],
-        "quarters": found["linear, quarters"],
         "neighbours": found["nearest neighbours"],
         "rank_me": health.rank_me,
         "spread": health.spread,
@@ -304,7 +303,6 @@ SYSTEMS: dict[Literal["world", "image", "video"], System] = {
     "image": System(
         IMAGE, run_image, 10.0, "linear probe on Fashion-MNIST", over_seeds("linear"),
         {
-            "of quarters": shown("quarters", ".1f", 100.0),
             "20 neighbours": shown("neighbours", ".1f", 100.0),
             "RankMe": shown("rank_me", ".0f"),
             "spread": shown("spread", ".2f"),

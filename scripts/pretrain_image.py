@@ -46,6 +46,8 @@ class Args:
     """The run's folder: a backbone, metrics.jsonl and, of labelled data, probes.json."""
     floors: bool = False
     """Also probe an untrained backbone and the pixels themselves."""
+    quarters: bool = False
+    """Also probe the features of the images' quarters, which takes minutes."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
@@ -103,7 +105,7 @@ def main(args: Args) -> None:
     print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")
     if data.test is None:
         return
-    found = {"pretrained": probe(backbone, data, device)}
+    found = {"pretrained": probe(backbone, data, device, args.quarters)}
     if args.floors:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(args.training.seed)
@@ -111,7 +113,7 @@ def main(args: Args) -> None:
         untrained.load_state_dict(
             {**untrained.state_dict(), "mean": backbone.mean, "std": backbone.std}
         )
-        found["untrained"] = probe(untrained.to(device), data, device)
+        found["untrained"] = probe(untrained.to(device), data, device, args.quarters)
         found["pixels"] = {"linear": linear_probe(pixels_of(data.train), pixels_of(data.test))}
     (args.out / "probes.json").write_text(json.dumps(found, indent=1))
     for name, accuracies in found.items():
@@ -119,17 +121,21 @@ def main(args: Args) -> None:
             print(f"{name:10s} {kind:18s} {100 * accuracy:.2f} %")
 
 
-def probe(backbone: Backbone, data: ImageData, device: torch.device) -> dict[str, float]:
+def probe(
+    backbone: Backbone, data: ImageData, device: torch.device, quarters: bool = False
+) -> dict[str, float]:
     """Accuracies of probes on frozen features: means over the image, or over its quarters."""
     assert data.test is not None
     splits = data.train, data.test
     train, test = (features_of(backbone, split, device) for split in splits)
-    quarters = (features_of(backbone, split, device, side=2) for split in splits)
-    return {
+    found = {
         "linear": linear_probe(train, test),
-        "linear, quarters": linear_probe(*quarters),
         "nearest neighbours": nearest_neighbours(train, test),
     }
+    if quarters:
+        parts = (features_of(backbone, split, device, side=2) for split in splits)
+        found["linear, quarters"] = linear_probe(*parts)
+    return found
 
 
 def health_of(backbone: Backbone, data: ImageData, device: torch.device) -> Health:

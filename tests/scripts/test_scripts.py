@@ -33,7 +33,7 @@ def run(script: str, *arguments: str, cwd: Path) -> str:
     """What a script prints, run as users do."""
     done = subprocess.run(
         [sys.executable, "-W", "error::ResourceWarning", str(SCRIPTS / script), *arguments],
-        capture_output=True, text=True, cwd=cwd, timeout=300,
+        capture_output=True, text=True, cwd=cwd, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
