@@ -69,11 +69,12 @@ class TrainingDisplay:
         terms = "  ".join(
             f"{SHORT[name]} {value:.4f}" for name, value in progress.losses.items() if name in SHORT
         )
-        self.say(f"step {progress.step:5d}  probe {progress.probe_error:.2f} px  {terms}")
+        probe = "" if progress.probe_error is None else f"probe {progress.probe_error:.2f} px  "
+        self.say(f"step {progress.step:5d}  {probe}{terms}")
         found = progress.diagnostics
         if found is not None:
             self.say(
-                f"held out: position {found.position_error:.2f} px, context "
+                f"held out: position {_numbers([found.position_error])} px, context "
                 f"{_numbers(found.context_error)} px, rank correlation "
                 f"{_numbers([found.rank_correlation])} (through the door "
                 f"{_numbers([found.rank_correlation_through_door])}), open loop "

@@ -23,7 +23,7 @@ FRAMES = 4096
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Errors in the units of the states (pixels); None where the environment cannot tell.
+    """Errors in the units of the states (pixels); None where environment or model cannot tell.
 
     Args:
         position_error: mean distance of the state that the model's own probe reads off a latent.
@@ -32,13 +32,14 @@ class Diagnostics:
         rank_correlation: Spearman's, of the learned distance with the true length of the way,
             between states of one context.
         rank_correlation_same_room, rank_correlation_through_door: the same, of these pairs alone.
-        open_loop_error: after 20 and 50 imagined steps, or as many as the episodes have.
+        open_loop_error: after 20 and 50 imagined steps, or as many as the episodes have; empty
+            without a probe, which reads states off latents.
         violations: share of states imagined 50 steps ahead that are in a wall.
         health: of the latents; says whether they have collapsed.
         success: share of a few planned episodes.
     """
 
-    position_error: float
+    position_error: float | None
     context_error: list[float]
     rank_correlation: float | None
     rank_correlation_same_room: float | None
@@ -101,26 +102,31 @@ def diagnose(
         correlations = [
             spearman(learned[rows], true[rows]) for rows in (apart | True, ~apart, apart)
         ]
-    chunks = max(1, min(50, int(np.diff(held_out.offsets).min()) - 1) // model.config.chunk)
-    is_free: Callable[..., Any] | None = getattr(world, "is_free", None)
-    unrolled = open_loop(model, render, held_out, chunks, 512, is_free, seed)
+    position_error, open_loop_error, violations = None, [], None
+    if model.probe is not None:
+        position_error = (model.locate(latents) - states).norm(dim=-1).mean().item()
+        chunks = max(1, min(50, int(np.diff(held_out.offsets).min()) - 1) // model.config.chunk)
+        is_free: Callable[..., Any] | None = getattr(world, "is_free", None)
+        unrolled = open_loop(model, render, held_out, chunks, 512, is_free, seed)
+        shown = (min(chunks, 20 // model.config.chunk) - 1, -1)
+        open_loop_error = [unrolled[index].error for index in shown]
+        violations = unrolled[-1].violations
     success = None
     if episodes:
         env = {**agent.env.kwargs, **held_out.metadata.get("env_kwargs", {})}
         played = play(agent, lambda: agent.env.make(**env), range(seed, seed + episodes))
         success = float(np.mean([episode.success for episode in played]))
     return Diagnostics(
-        position_error=(model.locate(latents) - states).norm(dim=-1).mean().item(),
+        position_error=position_error,
         context_error=[e for e, keep in zip(context_error.tolist(), varies, strict=True) if keep],
         rank_correlation=correlations[0],
         rank_correlation_same_room=correlations[1],
         rank_correlation_through_door=correlations[2],
-        open_loop_error=[unrolled[min(chunks, 20 // model.config.chunk) - 1].error,
-                         unrolled[-1].error],
-        violations=unrolled[-1].violations,
+        open_loop_error=open_loop_error,
+        violations=violations,
         health=health(latents.flatten(0, 1)),
         success=success,
-    )  # fmt: skip
+    )
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float | None:

@@ -389,13 +389,18 @@ class Report:
         rows: one per policy and suite.
         config: what it was measured with.
         episodes: every episode, by "policy/suite".
-        open_loop: errors of imagination, by suite.
+        open_loop: errors of imagination, by suite; none of a model without a probe.
     """
 
     rows: list[Row]
     config: dict[str, Any]
     episodes: dict[str, list[Episode]]
     open_loop: dict[str, list[OpenLoopStep]]
+
+    @property
+    def suites(self) -> list[str]:
+        """What the agent was evaluated on."""
+        return [name.removeprefix("agent/") for name in self.episodes if name.startswith("agent/")]
 
     def save(self, directory: str | Path) -> Path:
         """Write `report.json` into a directory and return its path."""

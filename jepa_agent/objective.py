@@ -76,8 +76,7 @@ class Objective(nn.Module):
             which = gathered(batch.which)
             terms["context"] = losses.context(embedding, self.contexts, which)
             self.remember(embedding.detach().mean(dim=(1, 2)), which)
-        terms["probe"] = self._probe(model, latents, batch.states)
-        return terms
+        return terms | self._probe(model, latents, batch.states)
 
     def refine(
         self, model: WorldModel, latents: Tensor, actions: Tensor, states: Tensor
@@ -91,15 +90,15 @@ class Objective(nn.Module):
             states: (G, R, H + 1, S).
         """
         imagined = model.rollout(latents[:, :, 0], actions)
-        return {
-            "prediction": losses.prediction(imagined.float(), latents[:, :, 1:]),
-            "probe": self._probe(model, latents, states),
-        }
+        terms = {"prediction": losses.prediction(imagined.float(), latents[:, :, 1:])}
+        return terms | self._probe(model, latents, states)
 
-    def _probe(self, model: WorldModel, latents: Tensor, states: Tensor) -> Tensor:
-        """Teaches the probe to read states off latents, and the latents nothing."""
+    def _probe(self, model: WorldModel, latents: Tensor, states: Tensor) -> dict[str, Tensor]:
+        """Teaches the probe, if there is one, to read states off latents; the latents nothing."""
+        if model.probe is None:
+            return {}
         truth = (states - model.state_mean) / model.state_std
-        return losses.prediction(model.probe(latents.detach()).float(), truth)
+        return {"probe": losses.prediction(model.probe(latents.detach()).float(), truth)}
 
     @torch.no_grad()
     def remember(self, embedding: Tensor, which: Tensor) -> None:

@@ -46,7 +46,7 @@ def open_loop(
     """Imagine windows of trajectories from their first frame alone (EB-JEPA's unrolling).
 
     Args:
-        model: imagines; its probe reads states off latents.
+        model: imagines; its probe, which it must have, reads states off latents.
         render: the environment's batched renderer, if it has one.
         trajectories: the truth.
         chunks: how far.

@@ -49,7 +49,7 @@ class Progress:
     seconds: float
     frames_per_second: float
     losses: dict[str, float]
-    probe_error: float
+    probe_error: float | None
     """Root mean square error of the probed state, in the environment's units (pixels)."""
     diagnostics: Diagnostics | None = None
 
@@ -123,12 +123,12 @@ class Trainer:
         return self.step >= self.config.steps
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
-        modules: list[nn.Module]
+        modules: list[nn.Module | None]
         if self.refining:
             modules = [self.model.predictor, self.model.probe]
         else:
             modules = [self.model, self.objective.inverse_dynamics, self.objective.context]
-        parameters = [p for module in modules for p in module.parameters()]
+        parameters = [p for module in modules if module for p in module.parameters()]
         return torch.optim.AdamW(parameters, weight_decay=self.config.weight_decay)
 
     def _adopt(self, backbone: Backbone) -> None:
@@ -149,6 +149,8 @@ class Trainer:
         seen = seen.flatten(0, -2).float()
         self.model.pixel_mean.copy_(seen.mean(0))
         self.model.pixel_std.copy_(seen.std(0).clamp_min(least))
+        if self.model.probe is None:
+            return
         states = batch.states.flatten(0, -2)
         self.model.state_mean.copy_(states.mean(0))
         self.model.state_std.copy_(states.std(0).clamp_min(1e-6))
@@ -247,7 +249,7 @@ class Trainer:
                 seconds=self.seconds,
                 frames_per_second=frames / (now - last),
                 losses=means,
-                probe_error=means["probe"] ** 0.5 * spread,
+                probe_error=means["probe"] ** 0.5 * spread if "probe" in means else None,
             )
             frames, last = 0, time.perf_counter()
             sums.clear()

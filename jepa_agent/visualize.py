@@ -22,7 +22,7 @@ def imagined_paths(
     """States that the probe reads off an imagined plan and off the best of its last candidates.
 
     Args:
-        agent: whose model imagines.
+        agent: whose model imagines; it must have a probe.
         image: uint8 (H, W, C), the current observation.
         plan: of one problem.
         experience: that it was found with.

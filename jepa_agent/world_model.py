@@ -49,7 +49,7 @@ class WorldModelConfig:
     Args:
         observation_shape: (H, W, C) of uint8 images, or (S,) of vectors.
         action_dim: size A of one action.
-        state_dim: size of the compact state that the probe reads off a latent.
+        state_dim: size of the compact state that the probe reads off a latent; 0 for no probe.
         chunk: environment steps K per prediction.
         latent_dim: size D of the latent.
         encoder: the encoder's config.
@@ -67,7 +67,7 @@ class WorldModelConfig:
     value: ValueConfig = field(default_factory=ValueConfig)
 
     def __post_init__(self) -> None:
-        least = {"action_dim": 1, "state_dim": 1, "chunk": 1, "latent_dim": 2}
+        least = {"action_dim": 1, "state_dim": 0, "chunk": 1, "latent_dim": 2}
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(
@@ -93,7 +93,7 @@ class WorldModel(nn.Module):
         self.encoder = make_encoder(config.encoder, config.observation_shape, dim)
         self.predictor = make_predictor(config.predictor, dim, config.action_dim, config.chunk)
         self.value = mlp(dim, config.value.width, config.value.depth, config.value.dim)
-        self.probe = mlp(dim, 256, 1, config.state_dim)
+        self.probe = mlp(dim, 256, 1, config.state_dim) if config.state_dim else None
         channels = config.observation_shape[-1]
         self.register_buffer("pixel_mean", torch.zeros(channels))
         self.register_buffer("pixel_std", torch.ones(channels))
@@ -133,5 +133,14 @@ class WorldModel(nn.Module):
         return blocks.norm(dim=-1).sum(dim=-1)
 
     def locate(self, latents: Tensor) -> Tensor:
-        """Compact states (..., S) read off latents by the probe, in the environment's units."""
+        """Compact states (..., S) read off latents by the probe, in the environment's units.
+
+        Raises:
+            ValueError: if the model has no probe.
+        """
+        if self.probe is None:
+            raise ValueError(
+                "reading states off latents needs a model with a probe, got one of state_dim 0; "
+                "train it with the state_dim of its data"
+            )
         return self.probe(latents) * self.state_std + self.state_mean

@@ -58,7 +58,8 @@ def world_for(
     """
     spec = env_of(trajectories)
     expected, render, bounds = world_shape(spec, trajectories)
-    if expected != (model.observation_shape, model.action_dim, model.state_dim):
+    states = model.state_dim or expected[2]  # without a probe, any will do
+    if expected != (model.observation_shape, model.action_dim, states):
         raise ValueError(
             f"observation_shape, action_dim and state_dim must be {expected} for {spec.id}, "
             f"got {(model.observation_shape, model.action_dim, model.state_dim)}; change the model"

@@ -37,7 +37,8 @@ class Board:
             return
         numbers = {f"loss/{name}": value for name, value in progress.losses.items()}
         numbers |= {"speed/frames per second": progress.frames_per_second}
-        numbers |= {"probe/error, pixels": progress.probe_error}
+        if progress.probe_error is not None:
+            numbers |= {"probe/error, pixels": progress.probe_error}
         found = asdict(progress.diagnostics) if progress.diagnostics else {}
         for name, value in (found | found.pop("health", {})).items():
             several = value if isinstance(value, list) else [value]

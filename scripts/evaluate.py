@@ -119,7 +119,8 @@ def main(args: Args) -> int:
         Console().print(table([row for row in report.rows if row.suite == suite]))
         if suite == "test-layouts":
             print_by_novelty(report.episodes[f"agent/{suite}"])
-        Console().print(open_loop_table(suite, report.open_loop[suite]))
+        if suite in report.open_loop:
+            Console().print(open_loop_table(suite, report.open_loop[suite]))
         if find_spec("matplotlib") and suite != "fixed":
             from jepa_agent.plots import heat_map
 
@@ -181,6 +182,8 @@ def evaluate(
                 latency = measure_latency(policy, agent.env.make)
                 rows.append(summarise(name, suite, episodes, latency))
                 results[f"{name}/{suite}"] = episodes
+            if agent.model.probe is None:
+                continue  # what is imagined cannot be compared with the truth
             world = agent.env.make().unwrapped
             data = collect(CollectConfig("mixed", SUITES[suite], 2048, 60, 2, seed=seeds.start))
             unrolled[suite] = open_loop(
@@ -293,11 +296,11 @@ def compare(first: Path, second: Path) -> int:
 def pool(paths: Sequence[Path]) -> int:
     """Print the agents of several reports, and all of their episodes together."""
     reports = [Report.load(path) for path in paths]
-    for suite in sorted({suite for report in reports for suite in report.open_loop}):
+    for suite in sorted({suite for report in reports for suite in report.suites}):
         parts = {
             str(path.parent): report.episodes[f"agent/{suite}"]
             for path, report in zip(paths, reports, strict=True)
-            if suite in report.open_loop
+            if suite in report.suites
         }
         together = [episode for episodes in parts.values() for episode in episodes]
         rows = [summarise(name, suite, episodes) for name, episodes in parts.items()]

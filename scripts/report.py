@@ -51,7 +51,7 @@ def write_report(folder: Path, agent: JEPAAgent, report: Report, run: Path) -> P
         The path of the page.
     """
     suites = []
-    for suite in report.open_loop:
+    for suite in report.suites:
         layout, episodes = SUITES[suite], report.episodes[f"agent/{suite}"]
         picked = notable(episodes)
         suites.append(
@@ -59,7 +59,9 @@ def write_report(folder: Path, agent: JEPAAgent, report: Report, run: Path) -> P
                 "name": suite,
                 "rows": [row for row in report.rows if row.suite == suite],
                 "heat_map": as_image(heat_map(episodes, suite)),
-                "open_loop": as_image(open_loop_errors(report.open_loop[suite], suite)),
+                "open_loop": as_image(open_loop_errors(report.open_loop[suite], suite))
+                if suite in report.open_loop
+                else None,
                 "videos": [
                     (f"{name}: {story(episode)}", replay(agent, layout, episode))
                     for name, episode in picked.items()

@@ -48,14 +48,14 @@ class Decision(NamedTuple):
     """Of the world that it was made for."""
     action: np.ndarray
     state: Any
-    plan: np.ndarray
-    candidates: np.ndarray
+    plan: np.ndarray | None
+    candidates: np.ndarray | None
     energy: float
     milliseconds: float
     ghost: torch.Tensor
     """Latent of the ghost."""
     walked: Sequence[np.ndarray]
-    """States that the ghost has passed since the last decision."""
+    """States that the ghost has passed since the last decision, as far as a probe can tell."""
 
 
 class Fields(NamedTuple):
@@ -101,6 +101,8 @@ class Session:
         self._landscape_of: tuple[float, ...] = ()
         self._drawn = NO_FIELDS
         self._drawing: Future | None = None
+        if agent.model.probe is None:
+            self.say("this checkpoint has no probe: what it imagines cannot be drawn", 8.0)
         self.new_episode()
 
     def close(self) -> None:
@@ -282,10 +284,15 @@ class Session:
         for begin in range(0, len(acted) - chunk + 1, chunk):
             actions = torch.as_tensor(np.concatenate(acted[begin : begin + chunk]))
             ghost = model.predict(ghost, actions.float().to(agent.device))
-            walked.append(model.locate(ghost).cpu().numpy())
-        paths = imagined_paths(agent, images[0], agent.last_plan, state.experience)
+            if model.probe is not None:
+                walked.append(model.locate(ghost).cpu().numpy())
+        plan = candidates = None
+        if model.probe is not None:
+            plan, candidates = imagined_paths(agent, images[0], agent.last_plan, state.experience)
         energy = model.distance(seen, wanted).item()
-        return Decision(version, action, state, *paths, energy, milliseconds, ghost, walked)
+        return Decision(
+            version, action, state, plan, candidates, energy, milliseconds, ghost, walked
+        )
 
     def _take(self, decision: Decision) -> None:
         self._state, self._action = decision.state, decision.action
@@ -295,7 +302,7 @@ class Session:
         self._ghost_latent = decision.ghost
         self._ghost = np.stack([*self._ghost, *decision.walked])
         chunk = self.agent.model.config.chunk
-        del self._acted[: chunk * len(decision.walked)]
+        del self._acted[: len(self._acted) // chunk * chunk]  # the ghost has followed these
         self._left = chunk
         decision.state.elapsed[:] = chunk  # the next decision is made when this one is played
 

@@ -186,9 +186,12 @@ def main(args: Args) -> None:
     layout = trajectories.metadata.get("env_kwargs", {}).get("layout")
     others = HELD_OUT_DATA.get(layout)
     shape, _, _ = world_shape(env_of(trajectories), trajectories)
+    observation_shape, action_dim, state_dim = shape
     model = replace(
         args.model,
-        **dict(zip(("observation_shape", "action_dim", "state_dim"), shape, strict=True)),
+        observation_shape=observation_shape,
+        action_dim=action_dim,
+        state_dim=state_dim if args.model.state_dim else 0,
     )
     backbone = None
     if args.encoder.backbone is not None:

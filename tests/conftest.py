@@ -57,6 +57,22 @@ def tiny_trajectories() -> Trajectories:
 
 
 @pytest.fixture
+def without_probe() -> JEPAAgent:
+    """The shipped agent, had it been trained without a probe."""
+    import dataclasses
+
+    from jepa_agent import JEPAAgent, WorldModel
+
+    agent = JEPAAgent.load("default")
+    weights = agent.model.state_dict()
+    agent.model = WorldModel(dataclasses.replace(agent.model.config, state_dim=0))
+    kept = {name: weights[name] for name in agent.model.state_dict() if "state_" not in name}
+    agent.model.load_state_dict(kept, strict=False)
+    agent.model.requires_grad_(False).eval()
+    return agent
+
+
+@pytest.fixture
 def tiny_agent(tiny_preset: Preset) -> JEPAAgent:
     """An untrained agent in float64, where the size of a batch changes no plan."""
     import torch

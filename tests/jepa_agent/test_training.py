@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModelConfig, train
+from jepa_agent.console import TrainingDisplay
 from jepa_agent.data import Windows
 from jepa_agent.encoders import VectorMLPConfig
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
@@ -67,6 +68,36 @@ def test_a_short_training_gives_a_working_agent(
     assert not any(parameter.requires_grad for parameter in agent.model.parameters())
     observation, _ = agent.env.make().reset(seed=0)
     action, _ = agent.predict(observation)
+    assert np.linalg.norm(action) <= 1.0 + 1e-6
+
+
+def test_a_model_needs_no_probe(
+    tiny_trajectories: Trajectories, tiny_preset: Preset, tmp_path: Path
+) -> None:
+    log: list[Progress] = []
+    preset = dataclasses.replace(
+        tiny_preset,
+        model=dataclasses.replace(tiny_preset.model, state_dim=0),
+        training=dataclasses.replace(
+            tiny_preset.training, refinement=RefinementConfig(steps=1, groups=2, windows=2)
+        ),
+    )
+    with TrainingDisplay() as display:
+
+        def show(progress: Progress, _: JEPAAgent) -> None:
+            log.append(progress)
+            display.show(progress)
+
+        train(tiny_trajectories, preset, "cpu", show, tmp_path, tiny_trajectories)
+    assert [set(line.losses) for line in log] == [TERMS, {"prediction"}]
+    for line in log:
+        assert line.diagnostics is not None
+        assert line.probe_error is line.diagnostics.position_error is None
+        assert line.diagnostics.open_loop_error == []
+        assert line.diagnostics.rank_correlation is not None
+    agent = JEPAAgent.load(tmp_path)
+    assert agent.model.probe is None
+    action, _ = agent.predict(agent.env.make().reset(seed=0)[0])
     assert np.linalg.norm(action) <= 1.0 + 1e-6
 
 

@@ -174,8 +174,17 @@ def test_every_setting_changes_the_model(
 
 @pytest.mark.parametrize("name", ["action_dim", "state_dim", "chunk", "latent_dim"])
 def test_sizes_must_be_positive(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"{name} must be at least \d, got 0; raise it"):
-        WorldModelConfig(**{name: 0})
+    with pytest.raises(ValueError, match=rf"{name} must be at least \d, got -1; raise it"):
+        WorldModelConfig(**{name: -1})
+
+
+def test_a_model_without_a_probe_does_all_but_locate(tiny_model_config: WorldModelConfig) -> None:
+    model = make(dataclasses.replace(tiny_model_config, state_dim=0))
+    assert not [name for name, _ in model.named_parameters() if name.startswith("probe")]
+    latents = model.encode(images(2))
+    assert model.distance(latents, latents.flip(0)).shape == (2,)
+    with pytest.raises(ValueError, match=r"needs a model with a probe, got one of state_dim 0"):
+        model.locate(latents)
 
 
 @pytest.mark.parametrize(

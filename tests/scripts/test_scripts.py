@@ -194,6 +194,20 @@ def test_evaluate_writes_a_report(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "report")) == written
 
 
+def test_evaluate_needs_no_probe(without_probe: JEPAAgent, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    without_probe.save(tmp_path / "checkpoint")
+    printed = run(
+        "evaluate.py", "--checkpoint", "checkpoint", "--episodes", "1", "--report", "page",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert "open-loop" not in printed
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert 'class="heat-map"' in page
+    assert 'class="video"' in page
+    assert "errors of imagination" not in page
+
+
 def test_reports_are_compared_and_pooled(exit_of: Exit, tmp_path: Path) -> None:
     for name, solved in (("a", 9), ("b", 6)):
         episodes = [

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jepa_agent import JEPAAgent
-from jepa_agent.canvas import SIZE, places
+from jepa_agent.canvas import SIZE, draw, places
 from jepa_agent.envs.drawing import Window
 from jepa_agent.planners import CEM, Gradient
 
@@ -109,6 +109,23 @@ def test_the_ghost_follows_by_imagination_alone(session: Any) -> None:
     np.testing.assert_array_equal(ghost[0], session.trail[0])
     for chunk in (1, 2):
         assert np.linalg.norm(ghost[chunk] - session.trail[5 * chunk]) < 4
+
+
+def test_without_a_probe_all_works_but_pictures_of_imagination(
+    scripts: Any, without_probe: JEPAAgent
+) -> None:
+    session = scripts("session").Session(without_probe, "fixed", seed=3)
+    assert "no probe" in session.view().message
+    session.show_ghost, session.fields = True, "learned and true"
+    walk(session)
+    assert session.reached_at
+    view = session.view(wait=True)
+    assert view.plan is view.candidates is None
+    assert len(view.ghost) == 1
+    assert view.field is not None
+    assert len(view.energy) >= 2
+    draw(view)
+    session.close()
 
 
 def test_fields_follow_the_world(session: Any) -> None:
