@@ -32,8 +32,7 @@ class Run:
 
     def __init__(self, folder: str | Path, config: dict[str, Any]) -> None:
         self.folder, self.config = Path(folder), json.loads(json.dumps(config))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.folder / ".lock")
+        self._lock = hold(self.folder)
         self._log: IO[str] | None = None
 
     def restore(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -93,9 +92,14 @@ def _differences(old: Any, new: Any, where: str) -> list[str]:
     return [] if old == new else [f"{where} ({old!r} then, {new!r} now)"]
 
 
-def _lock(path: Path) -> IO[str]:
-    """Open a file that only one process can hold; the system frees it when that process ends."""
-    file = path.open("a+")
+def hold(folder: Path) -> IO[str]:
+    """Keep other runs out of a folder, until the file is closed or the process ends.
+
+    Raises:
+        RunError: if another one has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / ".lock").open("a+")
     try:
         if os.name == "posix":
             import fcntl
@@ -108,7 +112,7 @@ def _lock(path: Path) -> IO[str]:
     except OSError:
         file.close()
         raise RunError(
-            f"only one run may write into a folder, {path.parent} is in use by another; wait for "
-            "it or choose another --out"
+            f"only one run may write into a folder, {folder} is in use by another; wait for it or "
+            "choose another --out"
         ) from None
     return file

@@ -145,7 +145,7 @@ WORLD = {
     "last-step cost": Variant({"cost.over": "last"}, same_model_as="ours"),
     "latent distance": Variant({"cost.distance": "latent"}, same_model_as="ours"),
     "no experience": Variant({"cost.memory": 0}, same_model_as="ours"),
-    "no context": Variant({"training.weights.context": 0.0, "training.alike": 1}),
+    "no context": Variant({"training.alike": 1, "training.weights.context": 0.0}),
     "contexts at random": Variant({"training.alike": 1}),
     "variance of the whole batch": Variant({"training.within_context": False}),
     "one MLP per chunk": Variant({"model.predictor": ResidualMLPConfig(width=384, depth=3)}),

@@ -7,12 +7,12 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import torch
 from rich.progress import Progress
 from torch import Tensor, nn
@@ -21,9 +21,8 @@ try:
     from sb3_contrib import TQC
     from stable_baselines3 import PPO, SAC, HerReplayBuffer
     from stable_baselines3.common.base_class import BaseAlgorithm
-    from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_vec_env
-    from stable_baselines3.common.logger import configure
+    from stable_baselines3.common.logger import Logger, make_output_format
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 except ImportError as error:
     raise ImportError(f'{error}; run `pip install -e ".[sb3]"`') from None
@@ -135,57 +134,6 @@ class Diverged(Exception):
     """A parameter is not finite."""
 
 
-class Checkpoints(BaseCallback):
-    """Now and then: look for NaN, score the policy, keep model and replay buffer.
-
-    Args:
-        folder: where they are kept.
-        spent: updated in place; its seconds leave scoring and writing out.
-        every: steps of the environments.
-        score: the success of a policy.
-        advance: called with the number of steps done.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        spent: Spent,
-        every: int,
-        score: Callable[[BaseAlgorithm], float],
-        advance: Callable[[int], None],
-    ) -> None:
-        super().__init__()
-        self._folder, self._spent, self._every, self._score = folder, spent, every, score
-        self._advance, self._due = advance, spent.steps + every
-
-    def _on_training_start(self) -> None:
-        self._began = time.perf_counter()
-
-    def _on_step(self) -> bool:
-        self._advance(self.num_timesteps)
-        if self.num_timesteps >= self._due:
-            self.pause()
-            self._due += self._every
-        return True
-
-    def _on_training_end(self) -> None:
-        if self.num_timesteps > self._spent.steps:
-            self.pause()
-
-    def pause(self) -> None:
-        """Count, check, score and save."""
-        spent = self._spent
-        spent.seconds += time.perf_counter() - self._began
-        spent.steps = self.num_timesteps
-        spent.frames = frames_seen(self.model)
-        if not all(p.isfinite().all() for p in self.model.policy.parameters()):
-            raise Diverged
-        spent.curve.append((spent.steps, self._score(self.model)))
-        self.logger.record("rollout/success_on_fixed_seeds", spent.curve[-1][1])
-        keep(self._folder, self.model, spent)
-        self._began = time.perf_counter()
-
-
 def keep(folder: Path, model: BaseAlgorithm, spent: Spent) -> None:
     """Write model, replay buffer and costs under new names; `spent.json` makes them current."""
     _, old = kept(folder)
@@ -253,9 +201,7 @@ def train(
     if files:
         model = baseline.algorithm.load(folder / files["model"], env=envs, device=device)
         if "buffer" in files:
-            with warnings.catch_warnings():  # cutting the last episode off is right: it is over
-                warnings.simplefilter("ignore", UserWarning)
-                model.load_replay_buffer(folder / files["buffer"])
+            model.load_replay_buffer(folder / files["buffer"])
     else:
         extractor = States if baseline.obs_type == "state" else Images
         model = baseline.algorithm(
@@ -263,7 +209,8 @@ def train(
             policy_kwargs={"features_extractor_class": extractor, "net_arch": [256, 256]},
             **baseline.settings,
         )  # fmt: skip
-    model.set_logger(configure(str(folder), log_formats()))
+    logs = [make_output_format(kind, str(folder), f"-{spent.steps}") for kind in log_formats()]
+    model.set_logger(Logger(str(folder), logs))
     try:
         if spent.steps < steps:
             _learn(model, spent, steps, folder, score, max(1, steps // checkpoints))
@@ -287,11 +234,41 @@ def _learn(
     score: Callable[[BaseAlgorithm], float],
     every: int,
 ) -> None:
+    """Train in parts, with a checkpoint after each.
+
+    Every part starts from what a checkpoint holds, with fresh episodes and numbers seeded by the
+    steps before it, so a run that was interrupted ends with the same bits as one that was not.
+    """
     with Progress(transient=True) as progress:
         task = progress.add_task(folder.name, total=steps)
-        bar = partial(progress.update, task)
-        callback = Checkpoints(folder, spent, every, score, lambda done: bar(completed=done))
-        model.learn(steps - spent.steps, callback, reset_num_timesteps=False)
+
+        def show(found: dict[str, Any], _: dict[str, Any]) -> bool:
+            progress.update(task, completed=found["self"].num_timesteps)
+            return True
+
+        while spent.steps < steps:
+            began = time.perf_counter()
+            model.set_env(model.env)  # forgets the episodes in progress
+            model.set_random_seed(part_seed(model.seed, spent.steps))
+            part = min(steps, spent.steps + every - spent.steps % every) - spent.steps
+            model.learn(part, show, reset_num_timesteps=False)
+            if isinstance(getattr(model, "replay_buffer", None), HerReplayBuffer):
+                with warnings.catch_warnings():  # that the last episodes are cut off is meant
+                    warnings.simplefilter("ignore", UserWarning)
+                    model.replay_buffer.truncate_last_trajectory()
+            if not all(p.isfinite().all() for p in model.policy.parameters()):
+                raise Diverged
+            spent.seconds += time.perf_counter() - began
+            spent.steps, spent.frames = model.num_timesteps, frames_seen(model)
+            spent.curve.append((spent.steps, score(model)))
+            model.logger.record("rollout/success_on_fixed_seeds", spent.curve[-1][1])
+            model.logger.dump(spent.steps)
+            keep(folder, model, spent)
+
+
+def part_seed(seed: int, steps: int) -> int:
+    """The seed of the part of a run that begins after some steps."""
+    return int(np.random.SeedSequence((seed, steps)).generate_state(1)[0])
 
 
 def log_formats() -> list[str]:

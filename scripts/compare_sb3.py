@@ -6,7 +6,8 @@ python scripts/compare_sb3.py --layout train --table docs/sb3-train.md
 python scripts/compare_sb3.py --only sac-her-pixels --budget 50000
 
 Resumable: what has finished is not trained or played again, what was interrupted goes on from its
-last checkpoint. Needs the extra `sb3`; the plot needs `plots`, TensorBoard logs `tensorboard`.
+last checkpoint and ends with the same bits as if it had not been. Needs the extra `sb3`; the plot
+needs `plots`, TensorBoard logs `tensorboard`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
 from jepa_agent.envs.physics import HIGH, LOW
 from jepa_agent.envs.tasks import TASK_MARGIN
 from jepa_agent.evaluation import Policy, Row, measure_latency, play, summarise, wilson
+from jepa_agent.runs import hold
 
 SUITES = {"fixed": "fixed", "test-layouts": "test", "ood": "ood"}
 ZERO_SHOT = ("same room", "half steps")
@@ -176,8 +178,9 @@ def result(args: Args, name: str, seed: int) -> dict[str, Any]:
         if {key: found[key] for key in wanted} == wanted:
             return found
     run: Callable[[Args, str, int, Path], Result] = run_offline if name in OFFLINE else run_baseline
-    figures = {**asdict(run(args, name, seed, folder)), **wanted}
-    write_json(path, figures)
+    with hold(folder):
+        figures = {**asdict(run(args, name, seed, folder)), **wanted}
+        write_json(path, figures)
     return figures
 
 

@@ -16,6 +16,7 @@ import torch
 
 from jepa_agent import checkpoint
 
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 WORLD = """
 from functools import partialmethod
 
@@ -62,6 +63,24 @@ config = ImageConfig(
 Pretrainer.run = partialmethod(Pretrainer.run, log_every=2)
 pretrain(ImageData("noise", split, split), config, torch.device("cpu"), folder=folder)
 """
+BASELINE = """
+import dataclasses, json, pathlib, sys
+
+sys.path.insert(0, scripts)
+from baselines import BASELINES, train
+
+from jepa_agent import checkpoint
+
+chosen = BASELINES["sac-her-state"]
+settings = {**chosen.settings, "learning_starts": 400, "batch_size": 16, "gradient_steps": 1,
+            "buffer_size": 4000}
+small = dataclasses.replace(chosen, settings=settings)
+folder = pathlib.Path(folder)
+model, spent = train(small, "fixed", 2400, 0, folder, lambda model: 0.5, "cpu", 12)
+lines = [json.dumps({"step": steps}) for steps, _ in spent.curve]
+(folder / "metrics.jsonl").write_text("\\n".join(lines))
+checkpoint.save(folder, model.policy.state_dict(), {})
+"""
 DYING = """
 import os, signal
 import torch
@@ -88,7 +107,7 @@ def start(folder: Path, code: str, dies_at: int) -> multiprocessing.Process:
     context.set_forkserver_preload(["torch", "jepa_agent"])
     script = folder.parent / "script.py"
     script.write_text(DYING + code)
-    known = {"folder": str(folder), "dies_at": dies_at}
+    known = {"folder": str(folder), "dies_at": dies_at, "scripts": str(SCRIPTS)}
     process = context.Process(target=runpy.run_path, args=(str(script), known))
     process.start()
     return process
@@ -103,10 +122,12 @@ def logged(folder: Path) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize(
-    ("code", "moments"), [(WORLD, 20), (IMAGE, 6)], ids=["world model", "image backbone"]
+    ("code", "moments", "writes"),
+    [(WORLD, 20, 40), (IMAGE, 6, 40), (BASELINE, 6, 20)],
+    ids=["world model", "image backbone", "SAC"],
 )
 def test_killed_at_random_moments_it_ends_with_the_same_bits(
-    tmp_path: Path, code: str, moments: int
+    tmp_path: Path, code: str, moments: int, writes: int
 ) -> None:
     whole = tmp_path / "whole"
     for folder in (tmp_path / "warm-up", whole):
@@ -122,7 +143,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(
     for moment in range(moments):
         folder = tmp_path / str(moment)
         in_a_write = moment % 2
-        process = start(folder, code, draw.randint(1, 40) if in_a_write else 0)
+        process = start(folder, code, draw.randint(1, writes) if in_a_write else 0)
         if not in_a_write:
             process.join(draw.uniform(0.05, 0.7) * seconds)
             process.kill()

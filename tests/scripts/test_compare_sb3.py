@@ -13,6 +13,7 @@ import torch
 
 from jepa_agent import JEPAAgent, Trajectories
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
+from jepa_agent.runs import RunError, hold
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_half_steps_are_half_as_long(compare: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("name", ["ppo-state", "sac-her-state"])
-def test_an_interrupted_baseline_goes_on_from_its_last_checkpoint(
+def test_an_interrupted_baseline_ends_with_the_same_bits(
     scripts: Any, tmp_path: Path, name: str
 ) -> None:
     baselines = scripts("baselines")
@@ -73,20 +74,26 @@ def test_an_interrupted_baseline_goes_on_from_its_last_checkpoint(
             raise KeyboardInterrupt
         return 0.25
 
-    arguments = (small(baselines, name), "fixed", 2400, 0, tmp_path, score, "cpu", 3)
+    arguments = (small(baselines, name), "fixed", 2432, 0, tmp_path, score, "cpu", 3)
     with pytest.raises(KeyboardInterrupt):
         baselines.train(*arguments)
     spent, _ = baselines.kept(tmp_path)
-    assert spent.steps == seen[0] == 800
+    assert spent.steps == seen[0] < 900
     model, spent = baselines.train(*arguments)
-    assert [steps for steps, _ in spent.curve] == [800, 1600, 2400]
-    assert spent.steps == model.num_timesteps == 2400
+    assert [steps for steps, _ in spent.curve] == [seen[0], *seen[2:]]
+    assert spent.steps == model.num_timesteps == 2432
+    whole, _ = baselines.train(*arguments[:4], tmp_path / "whole", lambda _: 0.5, "cpu", 3)
+    for part, parameter in whole.policy.state_dict().items():
+        assert torch.equal(parameter, model.policy.state_dict()[part]), part
+    assert sorted(path.stem for path in tmp_path.glob("*.csv")) == [
+        "progress-0", f"progress-{seen[0]}",
+    ]  # fmt: skip
     assert spent.seconds > 0
     assert spent.frames > 0
     left = {path.name for path in tmp_path.iterdir() if path.suffix in {".zip", ".pkl"}}
     assert left == set(baselines.kept(tmp_path)[1].values())
     again, _ = baselines.train(*arguments)  # finished: nothing is trained
-    assert again.num_timesteps == 2400
+    assert again.num_timesteps == 2432
     assert len(seen) == 4
     if baselines.find_spec("tensorboard"):
         assert "rollout/success_on_fixed_seeds" in tensorboard_tags(tmp_path)
@@ -108,7 +115,15 @@ def test_a_baseline_that_diverges_becomes_a_row(
     for _ in range(2):  # the second time from result.json
         found = compare.result(args, "ppo-state", 0)
         assert found["spent"]["diverged"]
-        assert "diverged: 120 steps" in compare.format_table({"ppo-state": [found]})
+        assert "diverged: 128 steps" in compare.format_table({"ppo-state": [found]})
+
+
+def test_two_comparisons_do_not_share_a_folder(compare: ModuleType, tmp_path: Path) -> None:
+    with (
+        hold(tmp_path / "fixed" / "ppo-state-0"),
+        pytest.raises(RunError, match=r"ppo-state-0 is in use by another"),
+    ):
+        compare.result(compare.Args(out=tmp_path), "ppo-state", 0)
 
 
 @pytest.fixture

@@ -288,6 +288,20 @@ def test_an_interrupted_training_goes_on(
 
 
 @pytest.mark.slow
+def test_every_ablation_is_a_config(scripts: Any) -> None:
+    ablations = scripts("ablations")
+    presets = {
+        "world": ablations.PRESETS["base"][1],
+        "image": ablations.pretrain_image.PRESETS["small"][1].training,
+        "video": ablations.video.VideoConfig(),
+    }
+    for name, system in ablations.SYSTEMS.items():
+        for variant in system.variants.values():
+            changed = ablations.with_values(presets[name], variant.changes)
+            assert (changed == presets[name]) == (not variant.changes)
+            assert variant.same_model_as in ("", *system.variants)
+
+
 def test_ablations_are_resumable_and_make_one_table(tmp_path: Path) -> None:
     arguments = (
         "world", "--only", "ours", "latent distance", "--seeds", "0", "--minutes", "0.01",
