@@ -4,6 +4,7 @@ python scripts/benchmark.py env
 python scripts/benchmark.py planning --checkpoint runs/quick
 python scripts/benchmark.py training      # `base` beside EB-JEPA's own model and losses
 python scripts/benchmark.py operations    # counted, not timed: what docs/scale.md reckons with
+python scripts/benchmark.py shares        # of a training step's time, by kind of operator
 python scripts/benchmark.py window        # without a display: SDL_VIDEODRIVER=dummy before it
 
 Each figure is the median of several runs; the first, which warms up, is left out.
@@ -29,6 +30,7 @@ import tyro
 from plan import FRAMES_A_SECOND, Player
 from rich.console import Console
 from rich.table import Table
+from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 from train import PRESETS
 
@@ -45,7 +47,9 @@ from jepa_agent.training import Trainer
 class Args:
     """What to measure."""
 
-    what: tyro.conf.Positional[Literal["env", "planning", "training", "window", "operations"]]
+    what: tyro.conf.Positional[
+        Literal["env", "planning", "training", "window", "operations", "shares"]
+    ]
     runs: int = 5
     checkpoint: str = "default"
     """For `planning` and `window`: a folder that scripts/train.py wrote, or "default"."""
@@ -64,6 +68,8 @@ def main(args: Args) -> None:
         rows = [window(args.runs, session.load(args.checkpoint))]
     elif args.what == "operations":
         rows = [operations(JEPAAgent.load(args.checkpoint))]
+    elif args.what == "shares":
+        rows = [shares(args.runs)]
     else:
         rows = [training(args.runs)]
     table = Table(title=f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
@@ -249,6 +255,40 @@ def operations(agent: JEPAAgent) -> list[tuple[str, np.ndarray, str]]:
             count(f"{name}: refinement, a frame", frames, trainer.update)
     observation, _ = agent.env.make().reset(seed=0)
     count("a decision", 1, lambda: agent.predict(observation))
+    return rows
+
+
+OPERATORS = {
+    "products": ("mm", "addmm", "bmm", "baddbmm", "mkldnn_convolution", "convolution_backward"),
+    "copies": ("copy_", "cat", "index", "_index_put_impl_", "fill_", "clone"),
+}
+"""Of torch, by what limits them: arithmetic and memory."""
+
+
+def shares(runs: int) -> list[tuple[str, np.ndarray, str]]:
+    """Where the time of a step of `base` goes, both stages; the rest is element by element."""
+    preset = PRESETS["base"][1]
+    data = Trajectories.from_rollouts(*collect(replace(preset.collect, episodes=2 * 966)))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    trainer = Trainer(data, TwoRoomsEnv.render_states, preset.model, preset.training, device)
+    rows = []
+    for stage, step in (("joint training", 0), ("refinement", preset.training.steps)):
+        trainer.step = step
+        trainer.update()
+        found: dict[str, list[float]] = {name: [] for name in (*OPERATORS, "rest")}
+        for _ in range(runs):
+            with profile() as seen:
+                trainer.update()
+            attribute = f"self_{'device' if device.type == 'cuda' else 'cpu'}_time_total"
+            times = {event.key: getattr(event, attribute) for event in seen.key_averages()}
+            total = sum(times.values())
+            of = {
+                kind: sum(times.get(f"aten::{name}", 0.0) for name in names)
+                for kind, names in OPERATORS.items()
+            }
+            for kind, spent in (of | {"rest": total - sum(of.values())}).items():
+                found[kind].append(100 * spent / total)
+        rows += [(f"{stage}: {kind}", np.array(each), "%") for kind, each in found.items()]
     return rows
 
 
