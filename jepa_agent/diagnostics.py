@@ -12,9 +12,9 @@ from torch import Tensor
 
 from .agent import JEPAAgent
 from .data import Views, WindowSampler
-from .evaluation import play
 from .health import Health, health
 from .open_loop import open_loop
+from .playing import play
 from .trajectories import Trajectories
 
 FRAMES = 4096

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .evaluation import Episode, by_layout
+from .evaluation import by_layout
 from .open_loop import OpenLoopStep
+from .playing import Episode
 
 try:
     from matplotlib.figure import Figure

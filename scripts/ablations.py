@@ -19,7 +19,8 @@ from jepa_agent.agent import default_device
 from jepa_agent.diagnostics import diagnose
 from jepa_agent.encoders import PatchCNNConfig
 from jepa_agent.envs import collect
-from jepa_agent.evaluation import play, summarise, wilson
+from jepa_agent.evaluation import summarise, wilson
+from jepa_agent.playing import play
 from jepa_agent.predictors import ResidualMLPConfig
 from jepa_agent.pretraining import image, video
 

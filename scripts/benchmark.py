@@ -39,7 +39,7 @@ from jepa_agent.canvas import SIZE
 from jepa_agent.data import WindowSampler
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
 from jepa_agent.envs.drawing import Window
-from jepa_agent.evaluation import measure_latency, play
+from jepa_agent.playing import measure_latency, play
 from jepa_agent.training import Trainer
 
 

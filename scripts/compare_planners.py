@@ -24,7 +24,7 @@ from jepa_agent.console import errors_in_one_line
 from jepa_agent.envs import physics
 from jepa_agent.envs.physics import Layout
 from jepa_agent.envs.tasks import TwoRoomsConfig, sample_tasks
-from jepa_agent.evaluation import Row, measure_latency, play, summarise
+from jepa_agent.evaluation import Row, summarise
 from jepa_agent.planners import (
     CEM,
     MPPI,
@@ -36,6 +36,7 @@ from jepa_agent.planners import (
     Planner,
     make_planner,
 )
+from jepa_agent.playing import measure_latency, play
 
 BUDGETS = ((16, 2), (32, 2), (32, 4), (64, 4), (128, 6), (256, 10), (512, 20), (2048, 20))
 STEP_LENGTH = 2.45

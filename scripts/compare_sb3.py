@@ -33,7 +33,8 @@ from jepa_agent.console import errors_in_one_line
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
 from jepa_agent.envs.physics import HIGH, LOW
 from jepa_agent.envs.tasks import TASK_MARGIN
-from jepa_agent.evaluation import Policy, Row, measure_latency, play, summarise, wilson
+from jepa_agent.evaluation import Row, summarise, wilson
+from jepa_agent.playing import Policy, measure_latency, play
 from jepa_agent.runs import hold
 
 SUITES = {"fixed": "fixed", "test-layouts": "test", "ood": "ood"}

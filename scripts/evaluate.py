@@ -39,17 +39,10 @@ from jepa_agent.envs import (
     collect,
 )
 from jepa_agent.envs.tasks import novelty
-from jepa_agent.evaluation import (
-    Episode,
-    Report,
-    mcnemar,
-    measure_latency,
-    play,
-    summarise,
-    table,
-)
+from jepa_agent.evaluation import Report, mcnemar, summarise, table
 from jepa_agent.open_loop import OpenLoopStep, open_loop
 from jepa_agent.planners import make_planner
+from jepa_agent.playing import Episode, measure_latency, play
 from jepa_agent.recording import load_object
 
 SUITES = {"fixed": "fixed", "train-layouts": "train", "test-layouts": "test", "ood": "ood"}

@@ -20,7 +20,8 @@ from session import Session
 from jepa_agent import JEPAAgent
 from jepa_agent.canvas import draw
 from jepa_agent.envs.drawing import to_array
-from jepa_agent.evaluation import Episode, Report
+from jepa_agent.evaluation import Report
+from jepa_agent.playing import Episode
 from jepa_agent.video import VideoWriter
 
 try:

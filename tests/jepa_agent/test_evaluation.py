@@ -15,18 +15,9 @@ from rich.console import Console
 
 from jepa_agent import JEPAAgent
 from jepa_agent.envs import RandomPolicy
-from jepa_agent.evaluation import (
-    Episode,
-    Report,
-    by_layout,
-    mcnemar,
-    measure_latency,
-    play,
-    summarise,
-    table,
-    wilson,
-)
+from jepa_agent.evaluation import Report, by_layout, mcnemar, summarise, table, wilson
 from jepa_agent.open_loop import OpenLoopStep
+from jepa_agent.playing import Episode, measure_latency, play
 
 GOALS = {0: 100.0, 1: 5.0, 2: 20.0}
 """Goals by seed modulo 3: out of reach, passed by, reached in the end."""

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from jepa_agent import JEPAAgent
 from jepa_agent.costs import CostConfig, imagine
-from jepa_agent.evaluation import play
 from jepa_agent.experience import NEAR_ACTION, NEAR_WAY, Experience
+from jepa_agent.playing import play
 
 SIZE = 2
 

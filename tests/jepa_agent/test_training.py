@@ -19,8 +19,8 @@ from jepa_agent.console import TrainingDisplay
 from jepa_agent.data import Windows
 from jepa_agent.encoders import VectorMLPConfig
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
-from jepa_agent.evaluation import play
 from jepa_agent.planners import CEMConfig
+from jepa_agent.playing import play
 from jepa_agent.recipe import LossWeights, RefinementConfig
 from jepa_agent.recording import record
 from jepa_agent.runs import RunError

@@ -14,7 +14,7 @@ import pytest
 
 from jepa_agent import JEPAAgent
 from jepa_agent.envs import OraclePolicy
-from jepa_agent.evaluation import play
+from jepa_agent.playing import play
 from jepa_agent.workers import shared
 
 SHARES = [range(0, 3), range(3, 6), range(6, 7)]

@@ -17,7 +17,8 @@ from PIL import Image
 
 from jepa_agent import JEPAAgent, Trajectories, load_backbone
 from jepa_agent.canvas import SIZE
-from jepa_agent.evaluation import Episode, Report, summarise
+from jepa_agent.evaluation import Report, summarise
+from jepa_agent.playing import Episode
 from jepa_agent.pretraining.datasets import FASHION_MNIST
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
