@@ -4,6 +4,7 @@ python scripts/ablate.py world                                  # 18 variants x 
 python scripts/ablate.py world --only ours "no context" --seeds 0 --minutes 2
 python scripts/ablate.py image
 python scripts/ablate.py video
+python scripts/ablate.py backbones    # when pretraining pays; of two rooms
 
 Resumable: what has finished is not run again, what was interrupted goes on.
 """
@@ -16,8 +17,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import transfer
 import tyro
-from ablations import SYSTEMS, Budget, Figures, System
+from ablations import SYSTEMS, Budget, Figures, System, folder_name
 
 from jepa_agent.configs import write_json
 from jepa_agent.console import errors_in_one_line
@@ -27,14 +29,14 @@ from jepa_agent.console import errors_in_one_line
 class Args:
     """What to run."""
 
-    system: tyro.conf.Positional[Literal["world", "image", "video"]]
+    system: tyro.conf.Positional[Literal["world", "image", "video", "backbones"]]
     only: tuple[str, ...] = ()
     """Variants by name; by default all."""
     seeds: tuple[int, ...] = (0, 1, 2)
     minutes: float | None = None
     """Training per run, as steps that take so long on two cores; the same for every variant."""
     episodes: int = 200
-    """Of `world`: played per run."""
+    """Of `world` and `backbones`: played per run."""
     data_scale: float = 1.0
     """Share of the trajectories, epochs or clips."""
     out: Path = Path("runs/ablation")
@@ -43,7 +45,7 @@ class Args:
 
 
 def main(args: Args) -> None:
-    system = SYSTEMS[args.system]
+    system = {**SYSTEMS, "backbones": transfer.SYSTEM}[args.system]
     names = args.only or tuple(system.variants)
     for name in names:
         if name not in system.variants:
@@ -65,7 +67,7 @@ def main(args: Args) -> None:
 
 def result(system: System, out: Path, budget: Budget, name: str, seed: int) -> Figures:
     """Figures of one run, from its `result.json` where that exists."""
-    path = out / f"{name.replace(' ', '-')}-{seed}" / "result.json"
+    path = out / folder_name(name, seed) / "result.json"
     wanted = asdict(budget)
     if path.exists():
         found = json.loads(path.read_text())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pretrain_image
@@ -14,7 +15,7 @@ import pretrain_video
 from train import HELD_OUT_DATA, PRESETS
 from train import Args as TrainArgs
 
-from jepa_agent import Preset, Trajectories, train
+from jepa_agent import JEPAAgent, Preset, Trajectories, train
 from jepa_agent.agent import default_device
 from jepa_agent.diagnostics import diagnose
 from jepa_agent.encoders import PatchCNNConfig
@@ -93,6 +94,11 @@ def with_values(config: Any, values: dict[str, Any]) -> Any:
     return config
 
 
+def folder_name(variant: str, seed: int) -> str:
+    """Of a variant's run."""
+    return f"{re.sub(r'[^a-zA-Z0-9.]+', '-', variant).strip('-')}-{seed}"
+
+
 def over_seeds(key: str) -> Callable[[list[Figures]], tuple[float, float, float]]:
     """A figure's mean over seeds, the lowest and the highest."""
 
@@ -159,6 +165,16 @@ WORLD = {
 """What is taken from `base`, one thing at a time."""
 
 
+WORLD_COLUMNS = {
+    "strict": shown("success_strict", ".1f", 100.0),
+    "steps ratio": shown("steps_ratio", ".2f"),
+    "rank correlation": shown("rank_correlation", ".3f"),
+    "through the door": shown("rank_correlation_through_door", ".3f"),
+    "position, px": shown("position_error", ".2f"),
+}
+"""Beside success, in the tables of world models."""
+
+
 def run_world(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     """Train (or go on with, or reuse) one variant, and measure it on layouts never seen."""
     variant = WORLD[name]
@@ -171,18 +187,27 @@ def run_world(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     settings: TrainArgs = PRESETS["base"][1]
     data = {"collect.episodes": round(budget.data_scale * settings.collect.episodes)}
     settings = with_values(settings, {**stages, **seeds, **data, **variant.changes})
-    folder = out / f"{(variant.same_model_as or name).replace(' ', '-')}-{seed}"
+    folder = out / folder_name(variant.same_model_as or name, seed)
     preset = Preset(settings.model, settings.training, settings.planner)
     trajectories = Trajectories.from_rollouts(*collect(settings.collect))
     agent = train(
         trajectories, preset, default_device(), folder=folder / f"{budget.minutes:g}-minutes"
     )
     agent.cost = settings.cost
-    held_out = Trajectories.from_rollouts(*collect(HELD_OUT_DATA["train"]))
-    found = diagnose(agent, trajectories, held_out)
-    make = partial(agent.env.make, layout="test", terminate_on_success=False)
-    seeds_played = range(3_000_000, 3_000_000 + budget.episodes)
-    row = summarise(name, "test", play(agent, make, seeds_played))
+    return measure_world(name, agent, trajectories, "test", budget)
+
+
+def measure_world(
+    name: str, agent: JEPAAgent, trained_on: Trajectories, layout: str, budget: Budget
+) -> Figures:
+    """What an agent knows of held-out trajectories of a layout, and how it plays there."""
+    held_out = Trajectories.from_rollouts(
+        *collect(next(c for c in HELD_OUT_DATA.values() if c.layout == layout))
+    )
+    found = diagnose(agent, trained_on, held_out)
+    make = partial(agent.env.make, layout=layout, terminate_on_success=False)
+    seeds = range(3_000_000, 3_000_000 + budget.episodes)
+    row = summarise(name, layout, play(agent, make, seeds))
     return {
         **asdict(found),
         "success": row.success,
@@ -234,7 +259,7 @@ def run_image(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     config = with_values(pretrain_image.PRESETS["small"][1].training, changes)
     data = pretrain_image.READERS["fashion-mnist"](None)
     log: list[Any] = []
-    folder = out / f"{name.replace(' ', '-')}-{seed}" / f"{budget.minutes:g}-minutes"
+    folder = out / folder_name(name, seed) / f"{budget.minutes:g}-minutes"
     device = default_device()
     backbone = image.pretrain(data, config, device, log.append, folder)
     found = pretrain_image.probe(backbone, data, device)
@@ -276,7 +301,7 @@ def run_video(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     steps = round(budget.minutes * VIDEO_FRAMES_PER_MINUTE * budget.data_scale / frames)
     settings = pretrain_video.Args(
         training=replace(config, steps=max(1, steps)),
-        out=out / f"{name.replace(' ', '-')}-{seed}" / f"{budget.minutes:g}-minutes",
+        out=out / folder_name(name, seed) / f"{budget.minutes:g}-minutes",
     )
     found = pretrain_video.run(settings, default_device())
     assert found is not None
@@ -289,17 +314,10 @@ def mean_of(key: str) -> Callable[[list[Figures]], str]:
     return lambda runs: format(float(np.mean([run[key] for run in runs])), ".3f")
 
 
-SYSTEMS: dict[Literal["world", "image", "video"], System] = {
+SYSTEMS: dict[str, System] = {
     "world": System(
         WORLD, run_world, 12.0, "success on layouts never seen", pooled_success,
-        {
-            "strict": shown("success_strict", ".1f", 100.0),
-            "steps ratio": shown("steps_ratio", ".2f"),
-            "rank correlation": shown("rank_correlation", ".3f"),
-            "through the door": shown("rank_correlation_through_door", ".3f"),
-            "wall / door error, px": shown("context_error", ".2f"),
-            "position, px": shown("position_error", ".2f"),
-        },
+        WORLD_COLUMNS | {"wall / door error, px": shown("context_error", ".2f")},
     ),
     "image": System(
         IMAGE, run_image, 10.0, "linear probe on Fashion-MNIST", over_seeds("linear"),

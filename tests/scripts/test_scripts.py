@@ -288,21 +288,47 @@ def test_an_interrupted_training_goes_on(
     assert [json.loads(line)["step"] for line in lines] == [2]
 
 
-@pytest.mark.slow
 def test_every_ablation_is_a_config(scripts: Any) -> None:
-    ablations = scripts("ablations")
+    ablations, transfer = scripts("ablations"), scripts("transfer")
     presets = {
         "world": ablations.PRESETS["base"][1],
         "image": ablations.pretrain_image.PRESETS["small"][1].training,
         "video": ablations.video.VideoConfig(),
+        "backbones": ablations.PRESETS["quick"][1],
     }
-    for name, system in ablations.SYSTEMS.items():
-        for variant in system.variants.values():
-            changed = ablations.with_values(presets[name], variant.changes)
-            assert (changed == presets[name]) == (not variant.changes)
-            assert variant.same_model_as in ("", *system.variants)
+    unchanged = []
+    for name, system in {**ablations.SYSTEMS, "backbones": transfer.SYSTEM}.items():
+        for variant, each in system.variants.items():
+            if ablations.with_values(presets[name], each.changes) == presets[name]:
+                unchanged.append(variant.split(", ")[-1])
+            assert each.same_model_as in ("", *system.variants)
+    assert unchanged == ["ours"] * 3 + ["100 %"] * 9  # which have as many episodes as `quick`
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "source", ["no backbone", "untrained, frozen", "videos, tuned", "frames, frozen"]
+)
+def test_a_world_model_on_every_backbone_is_measured(
+    scripts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    transfer = scripts("transfer")
+    monkeypatch.setattr(transfer, "VIDEO_STEPS", 2)
+    monkeypatch.setattr(transfer, "IMAGE_STEPS", 2)
+    budget = transfer.Budget(minutes=0.01, episodes=2, data_scale=1.0)
+    found = transfer.run_backbones(tmp_path, budget, f"{source}, 1 %", 0)
+    assert 0.0 <= found["success"] <= 1.0
+    name = source.replace(", ", "-").replace(" ", "-")
+    agent = JEPAAgent.load(tmp_path / f"{name}-1-0" / "0.01-minutes")
+    assert agent.notes["data"]["collect"]["episodes"] == 80
+    backbone = getattr(agent.model.encoder, "backbone", None)
+    assert (backbone is None) == (source == "no backbone")
+    if source == "frames, frozen":
+        pretrained = load_backbone(tmp_path / "pretrained" / "frames-0").state_dict()
+        assert all(torch.equal(w, pretrained[n]) for n, w in backbone.state_dict().items())
+
+
+@pytest.mark.slow
 def test_ablations_are_resumable_and_make_one_table(tmp_path: Path) -> None:
     arguments = (
         "world", "--only", "ours", "latent distance", "--seeds", "0", "--minutes", "0.01",
