@@ -186,7 +186,10 @@ def result(args: Args, name: str, seed: int) -> dict[str, Any]:
 
 
 def format_table(results: dict[str, list[dict[str, Any]]]) -> str:
-    """The table in Markdown: means over seeds, success pooled with its Wilson interval."""
+    """The table in Markdown: means over seeds, success pooled with its Wilson interval.
+
+    Privileged rows learned from the dense reward, which knows the map.
+    """
     suites = (*SUITES, *ZERO_SHOT)
     headings = ["policy", "seeds", "env steps", "frames seen", "minutes", "parameters", "ms",
                 *(f"{suite}, %" for suite in suites), "ratio on fixed"]  # fmt: skip
@@ -194,7 +197,8 @@ def format_table(results: dict[str, list[dict[str, Any]]]) -> str:
     for name, runs in results.items():
         finite = [run for run in runs if run["rows"]]
         diverged = [run["spent"]["steps"] for run in runs if not run["rows"]]
-        cells = [name, str(len(runs))]
+        privileged = name in BASELINES and BASELINES[name].reward_type == "dense"
+        cells = [f"{name} (privileged)" if privileged else name, str(len(runs))]
         if finite:
             cells += [
                 f"{np.mean([run['spent']['steps'] for run in finite]):,.0f}",

@@ -115,7 +115,8 @@ def test_a_baseline_that_diverges_becomes_a_row(
     for _ in range(2):  # the second time from result.json
         found = compare.result(args, "ppo-state", 0)
         assert found["spent"]["diverged"]
-        assert "diverged: 128 steps" in compare.format_table({"ppo-state": [found]})
+        table = compare.format_table({"ppo-state": [found]})
+        assert "| ppo-state (privileged) | 1 | diverged: 128 steps |" in table
 
 
 def test_two_comparisons_do_not_share_a_folder(compare: ModuleType, tmp_path: Path) -> None:
