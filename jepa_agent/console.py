@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import TracebackType
 
 import gymnasium as gym
@@ -32,6 +33,16 @@ def errors_in_one_line() -> Iterator[None]:
         yield
     except (ValueError, OSError, ImportError, FloatingPointError, gym.error.Error) as error:
         raise SystemExit(f"error: {error}") from None
+
+
+@contextlib.contextmanager
+def resumable(folder: Path) -> Iterator[None]:
+    """What Ctrl-C ends says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"interrupted; the same command goes on from the last state in {folder}")
+        raise SystemExit(130) from None
 
 
 class TrainingDisplay:

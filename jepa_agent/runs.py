@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 from pathlib import Path
 from typing import IO, Any
 
 from torch import Tensor
 
-from . import checkpoint
+from . import checkpoint, distributed
 
 
 class RunError(ValueError):
@@ -26,6 +28,9 @@ class Run:
         folder: created if missing.
         config: JSON data that a resumed run must share.
 
+    Ctrl-C sets `interrupted`: the run should end its step, keep its state and stop. The second
+    Ctrl-C, or any outside the main thread or in a run of several processes, raises as usual.
+
     Raises:
         RunError: if another process holds the folder, or it holds a run with another config.
     """
@@ -33,6 +38,11 @@ class Run:
     def __init__(self, folder: str | Path, config: dict[str, Any]) -> None:
         self.folder, self.config = Path(folder), json.loads(json.dumps(config))
         self._lock = hold(self.folder)
+        self.interrupted = False
+        self._on_ctrl_c: Any = None
+        alone = distributed.processes() == 1
+        if alone and threading.current_thread() is threading.main_thread():
+            self._on_ctrl_c = signal.signal(signal.SIGINT, self._interrupt)
         self._log: IO[str] | None = None
 
     def restore(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -72,6 +82,14 @@ class Run:
             if file is not None:
                 file.close()
         self._log = None
+        if self._on_ctrl_c is not None:
+            signal.signal(signal.SIGINT, self._on_ctrl_c)
+            self._on_ctrl_c = None
+
+    def _interrupt(self, *_: object) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
 
     def _keep_lines(self, count: int) -> None:
         path = self.folder / "metrics.jsonl"

@@ -7,7 +7,6 @@ encoder and the value and goes on with the predictor on cached latents, many mor
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from .planners import planner_of
 from .pretraining.backbones import Backbone
 from .recipe import Preset, RefinementConfig, TrainingConfig
 from .runs import Run
+from .tally import Tally
 from .trajectories import Trajectories
 from .world_model import WorldModel, WorldModelConfig
 from .worlds import world_for
@@ -109,7 +109,7 @@ class Trainer:
             self._refine = torch.compile(self._refine)
         self._standardise()
         self.step = 0
-        self.seconds = 0.0
+        self.tally = Tally()
         self.optimizer = self._new_optimizer()
 
     @property
@@ -220,8 +220,14 @@ class Trainer:
         self.step += 1
         return {name: term.detach() for name, term in terms.items()}
 
-    def run(self, log_every: int = 50) -> Iterator[Progress]:
+    def run(
+        self, log_every: int = 50, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Progress]:
         """Train to the last step, yielding progress every `log_every` steps.
+
+        Args:
+            log_every: steps.
+            stop: asked after every step; whether to end with it.
 
         Raises:
             FloatingPointError: when a loss term or a parameter is not finite; names the term.
@@ -229,42 +235,43 @@ class Trainer:
         joint = self.config.groups * self.config.windows * (self.config.horizon + 1)
         stage = self.config.refinement
         latents = stage.groups * stage.windows * (stage.horizon + 1)
-        sums: dict[str, list[Tensor]] = {}
-        frames, last = 0, time.perf_counter()
+        self.tally.begin()
         while self.step < self.steps:
-            frames += latents if self.refining else joint
-            for name, term in self.update().items():
-                sums.setdefault(name, []).append(term)
-            if self.step % log_every and self.step not in (self.config.steps, self.steps):
+            frames = latents if self.refining else joint
+            self.tally.add(self.update(), frames)
+            due = self.step % log_every == 0 or self.step in (self.config.steps, self.steps)
+            if not due and not stop():
                 continue
-            means = {name: torch.stack(terms).mean().item() for name, terms in sums.items()}
-            means = distributed.averaged(means)
+            means = self.tally.means()
             check_finite(means, self.model.parameters(), self.step, self.config.seed)
-            now = time.perf_counter()
-            self.seconds += now - last
-            spread = self.model.state_std.square().mean().sqrt().item()
-            yield Progress(
-                step=self.step,
-                steps=self.steps,
-                seconds=self.seconds,
-                frames_per_second=frames / (now - last),
-                losses=means,
-                probe_error=means["probe"] ** 0.5 * spread if "probe" in means else None,
-            )
-            frames, last = 0, time.perf_counter()
-            sums.clear()
+            if due:
+                spread = self.model.state_std.square().mean().sqrt().item()
+                progress = Progress(
+                    step=self.step,
+                    steps=self.steps,
+                    seconds=self.tally.seconds,
+                    frames_per_second=self.tally.rate,
+                    losses=means,
+                    probe_error=means["probe"] ** 0.5 * spread if "probe" in means else None,
+                )
+                self.tally.clear()
+                yield progress
+                self.tally.begin()
+            if stop():
+                return
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         tensors |= {f"objective.{name}": t for name, t in self.objective.state_dict().items()}
-        tensors |= pack(self.optimizer)
+        tensors |= pack(self.optimizer) | self.tally.state()
         tensors["generator"] = self.generator.get_state()
-        return tensors, {"step": self.step, "seconds": self.seconds}
+        return tensors, {"step": self.step, "seconds": self.tally.seconds}
 
     def load_state(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
         """Go on from a state of a trainer with the same config and data."""
-        self.step, self.seconds = progress["step"], progress["seconds"]
+        self.step = progress["step"]
+        self.tally.load_state(tensors, progress["seconds"])
         self.model.load_state_dict(part(tensors, "model."))
         self.objective.load_state_dict(part(tensors, "objective."))
         self.generator.set_state(tensors["generator"])
@@ -296,6 +303,7 @@ def train(
         keep: of the agents at diagnostics, keep the last so many in folders of their own, `step-N`.
 
     Raises:
+        KeyboardInterrupt: at Ctrl-C, in a folder after the step in progress, which is kept.
         ValueError: if the environment cannot render states in batch, the model's shape does not
             fit its observations and actions, or the folder's run had another config.
         FloatingPointError: if a loss term is not finite; the folder keeps the last good state.
@@ -320,7 +328,7 @@ def train(
         restored = distributed.from_first(run.restore() if run else None)
         if restored:
             trainer.load_state(*restored)
-        for progress in trainer.run():
+        for progress in trainer.run(stop=lambda: run is not None and run.interrupted):
             if not first:
                 continue
             if held_out and _due(progress, preset.training):
@@ -335,6 +343,9 @@ def train(
                     _keep(agent, run.folder, progress.step, keep)
             if on_progress is not None:
                 on_progress(progress, agent)
+        if run and trainer.step < trainer.steps:
+            run.save(*trainer.state())
+            raise KeyboardInterrupt
     finally:
         if run:
             run.close()

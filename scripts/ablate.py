@@ -22,7 +22,7 @@ import tyro
 from ablations import SYSTEMS, Budget, Figures, System, folder_name
 
 from jepa_agent.configs import write_json
-from jepa_agent.console import errors_in_one_line
+from jepa_agent.console import errors_in_one_line, resumable
 
 
 @dataclass(frozen=True)
@@ -113,4 +113,6 @@ def draw(path: Path, system: System, results: dict[str, list[Figures]]) -> None:
 
 if __name__ == "__main__":
     with errors_in_one_line():
-        main(tyro.cli(Args, description=__doc__))
+        arguments = tyro.cli(Args, description=__doc__)
+        with resumable(arguments.out):
+            main(arguments)

@@ -29,7 +29,7 @@ from torch import nn
 
 from jepa_agent import JEPAAgent, Trajectories
 from jepa_agent.configs import write_json
-from jepa_agent.console import errors_in_one_line
+from jepa_agent.console import errors_in_one_line, resumable
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
 from jepa_agent.envs.physics import HIGH, LOW
 from jepa_agent.envs.tasks import TASK_MARGIN
@@ -273,4 +273,6 @@ def main(args: Args) -> None:
 
 if __name__ == "__main__":
     with errors_in_one_line():
-        main(tyro.cli(Args, description=__doc__))
+        arguments = tyro.cli(Args, description=__doc__)
+        with resumable(arguments.out):
+            main(arguments)

@@ -20,7 +20,7 @@ import tyro
 
 from jepa_agent import Trajectories, distributed
 from jepa_agent.agent import default_device
-from jepa_agent.console import errors_in_one_line, pretraining_display
+from jepa_agent.console import errors_in_one_line, pretraining_display, resumable
 from jepa_agent.health import Health, health
 from jepa_agent.pretraining.augment import AugmentConfig
 from jepa_agent.pretraining.backbones import RESNET18, Backbone, BackboneConfig
@@ -98,7 +98,7 @@ def main(args: Args) -> None:
         print(f"skipped {reason}")
     network = replace(args.training.network, image_shape=data.image_shape)
     began = time.perf_counter()
-    with pretraining_display() as show:
+    with resumable(args.out), pretraining_display() as show:
         backbone = pretrain(data, replace(args.training, network=network), device, show, args.out)
     if not distributed.is_first():
         return

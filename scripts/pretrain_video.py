@@ -21,7 +21,7 @@ import tyro
 
 from jepa_agent import Trajectories, distributed
 from jepa_agent.agent import default_device
-from jepa_agent.console import errors_in_one_line, pretraining_display
+from jepa_agent.console import errors_in_one_line, pretraining_display, resumable
 from jepa_agent.pretraining.datasets import DataError
 from jepa_agent.pretraining.detection import (
     DetectionConfig,
@@ -99,7 +99,7 @@ def run(args: Args, device: torch.device) -> dict[str, list[float]] | None:
     videos, digits = sources(args, device)
     network = replace(args.training.network, image_shape=videos.image_shape)
     began = time.perf_counter()
-    with pretraining_display() as show:
+    with resumable(args.out), pretraining_display() as show:
         training = replace(args.training, network=network)
         model = pretrain(videos, training, device, show, args.out)
     if not distributed.is_first():

@@ -34,7 +34,7 @@ from jepa_agent import (
 )
 from jepa_agent.agent import default_device
 from jepa_agent.backbone_encoder import BackboneEncoderConfig
-from jepa_agent.console import TrainingDisplay, errors_in_one_line
+from jepa_agent.console import TrainingDisplay, errors_in_one_line, resumable
 from jepa_agent.costs import CostConfig
 from jepa_agent.encoders import ImpalaConfig, PatchPoolConfig, VectorMLPConfig
 from jepa_agent.envs import CollectConfig, collect
@@ -211,21 +211,17 @@ def main(args: Args) -> None:
         display.show(progress)
         board.show(progress, agent)
 
-    with TrainingDisplay() as display, contextlib.closing(board):
-        try:
-            agent = train(
-                trajectories,
-                preset,
-                device,
-                show,
-                args.out,
-                Trajectories.from_rollouts(*collect(others)) if others else None,
-                backbone,
-                args.keep,
-            )
-        except KeyboardInterrupt:
-            print(f"interrupted; the same command goes on from the last state in {args.out}")
-            raise SystemExit(130) from None
+    with resumable(args.out), TrainingDisplay() as display, contextlib.closing(board):
+        agent = train(
+            trajectories,
+            preset,
+            device,
+            show,
+            args.out,
+            Trajectories.from_rollouts(*collect(others)) if others else None,
+            backbone,
+            args.keep,
+        )
     print(f"trained in {time.perf_counter() - began:.0f} s, checkpoint and metrics in {args.out}")
     if args.report and layout and find_spec("matplotlib") and find_spec("jinja2"):
         from evaluate import default_suites, evaluate

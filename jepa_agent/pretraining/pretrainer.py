@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,12 +17,15 @@ from ..configs import to_dict
 from ..health import Health, health
 from ..optim import LARS, check_finite, cosine, pack, part, unpack
 from ..runs import Run
+from ..tally import Tally
 from .backbones import Backbone, BackboneConfig
 
 PROJECTIONS = 256
 """Random directions on which SIGReg looks at a batch."""
 MOST_FOR_SIGREG = 2048
 """Embeddings that SIGReg looks at; its cost grows with their number."""
+ACCURACY = "accuracy"
+"""Of the probe, counted beside the loss terms."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Pretrainer(ABC):
         on_gpu = device.type == "cuda"
         self._bfloat16 = on_gpu if config.bfloat16 is None else config.bfloat16
         self.optimizer = self._new_optimizer()
-        self.step, self.seconds = 0, 0.0
+        self.step, self.tally = 0, Tally()
 
     @abstractmethod
     def look(self) -> Look:
@@ -173,49 +175,54 @@ class Pretrainer(ABC):
         self.step += 1
         return look
 
-    def run(self, log_every: int = 50) -> Iterator[Progress]:
+    def run(
+        self, log_every: int = 50, stop: Callable[[], bool] = lambda: False
+    ) -> Iterator[Progress]:
         """Train to the last step, yielding progress every `log_every` steps.
+
+        Args:
+            log_every: steps.
+            stop: asked after every step; whether to end with it.
 
         Raises:
             FloatingPointError: when a loss term or a parameter is not finite; names the term.
         """
-        last, images = time.perf_counter(), 0
-        sums: dict[str, list[Tensor]] = {}
-        known: list[Tensor] = []
+        self.tally.begin()
         while self.step < self.steps:
             look = self.update()
-            images += look.images * distributed.processes()
-            for name, term in look.terms.items():
-                sums.setdefault(name, []).append(term.detach())
-            known += [] if look.probe is None else [look.probe[1]]
-            if self.step % log_every and self.step != self.steps:
+            known = {} if look.probe is None else {ACCURACY: look.probe[1]}
+            self.tally.add(look.terms | known, look.images * distributed.processes())
+            due = self.step % log_every == 0 or self.step == self.steps
+            if not due and not stop():
                 continue
-            means = {name: torch.stack(values).mean().item() for name, values in sums.items()}
-            means = distributed.averaged(means)
+            means = self.tally.means()
             check_finite(means, self.model.parameters(), self.step, self._settings.seed)
-            now = time.perf_counter()
-            self.seconds += now - last
-            yield Progress(
-                step=self.step,
-                steps=self.steps,
-                seconds=self.seconds,
-                images_per_second=images / (now - last),
-                losses=means,
-                accuracy=torch.stack(known).mean().item() if known else None,
-                health=health(look.features.detach()),
-            )
-            last, images = time.perf_counter(), 0
-            sums.clear()
-            known.clear()
+            if due:
+                progress = Progress(
+                    step=self.step,
+                    steps=self.steps,
+                    seconds=self.tally.seconds,
+                    images_per_second=self.tally.rate,
+                    accuracy=means.pop(ACCURACY, None),
+                    losses=means,
+                    health=health(look.features.detach()),
+                )
+                self.tally.clear()
+                yield progress
+                self.tally.begin()
+            if stop():
+                return
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
-        return tensors | pack(self.optimizer), {"step": self.step, "seconds": self.seconds}
+        tensors |= pack(self.optimizer) | self.tally.state()
+        return tensors, {"step": self.step, "seconds": self.tally.seconds}
 
     def load_state(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
         """Go on from a state of a pretrainer with the same config and data."""
-        self.step, self.seconds = progress["step"], progress["seconds"]
+        self.step = progress["step"]
+        self.tally.load_state(tensors, progress["seconds"])
         self.model.load_state_dict(part(tensors, "model."))
         unpack(self.optimizer, tensors)
 
@@ -253,6 +260,7 @@ def finish(
         folder: where state, log (`metrics.jsonl`) and backbone are kept; None keeps nothing.
 
     Raises:
+        KeyboardInterrupt: at Ctrl-C, in a folder after the step in progress, which is kept.
         RunError: if the folder's run had another config, or is in use.
         FloatingPointError: if a loss term is not finite; the folder keeps the last good state.
     """
@@ -263,13 +271,16 @@ def finish(
         restored = distributed.from_first(run.restore() if run else None)
         if restored:
             trainer.load_state(*restored)
-        for progress in trainer.run():
+        for progress in trainer.run(stop=lambda: run is not None and run.interrupted):
             if run:
                 run.log(asdict(progress))
                 backbone.save(run.folder, notes)
                 run.save(*trainer.state())
             if first and on_progress is not None:
                 on_progress(progress)
+        if run and trainer.step < trainer.steps:
+            run.save(*trainer.state())
+            raise KeyboardInterrupt
     finally:
         if run:
             run.close()

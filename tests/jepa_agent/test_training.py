@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import signal
 from collections.abc import Callable
 from functools import partialmethod
 from pathlib import Path
@@ -14,7 +15,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModelConfig, train
+from jepa_agent import (
+    JEPAAgent,
+    Preset,
+    TrainingConfig,
+    Trajectories,
+    WorldModelConfig,
+    checkpoint,
+    train,
+)
 from jepa_agent.console import TrainingDisplay
 from jepa_agent.data import Windows
 from jepa_agent.encoders import VectorMLPConfig
@@ -494,6 +503,50 @@ def test_an_interrupted_training_goes_on_with_the_same_bits(
     assert not differ(agent.model.state_dict(), whole.model.state_dict())
     steps = [[line["step"] for line in logged(tmp_path / name)] for name in ("whole", "parts")]
     assert steps[0] == steps[1]
+
+
+@pytest.mark.parametrize("stop_at", [7, 75])
+def test_ctrl_c_keeps_the_step_in_progress(
+    stop_at: int, tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    refinement = RefinementConfig(steps=40, groups=2, windows=2, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, steps=60, refinement=refinement)
+    preset = dataclasses.replace(tiny_preset, training=training)
+    whole = train(tiny_trajectories, preset, folder=tmp_path / "whole")
+    update, before = Trainer.update, signal.getsignal(signal.SIGINT)
+
+    def press(trainer: Trainer) -> dict[str, Tensor]:
+        if trainer.step == stop_at - 1:
+            signal.raise_signal(signal.SIGINT)
+        return update(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", press)
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny_trajectories, preset, folder=tmp_path / "parts")
+    assert signal.getsignal(signal.SIGINT) is before
+    _, state = checkpoint.load(tmp_path / "parts" / "state")
+    assert state["progress"]["step"] == stop_at
+    agent = train(tiny_trajectories, preset, folder=tmp_path / "parts")
+    assert not differ(agent.model.state_dict(), whole.model.state_dict())
+    lines = [logged(tmp_path / name) for name in ("whole", "parts")]
+    for one, other in zip(*lines, strict=True):
+        assert (one["step"], one["losses"]) == (other["step"], other["losses"])
+
+
+def test_a_second_ctrl_c_ends_at_once(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def press_twice(trainer: Trainer) -> dict[str, Tensor]:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("still running")
+
+    monkeypatch.setattr(Trainer, "update", press_twice)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_trajectories, tiny_preset, folder=tmp_path)
 
 
 def test_a_finished_training_is_only_loaded_again(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 import torch
 
 from jepa_agent import JEPAAgent, load_backbone
-from jepa_agent.checkpoint import CheckpointError
+from jepa_agent.checkpoint import CheckpointError, load
 from jepa_agent.health import health
 from jepa_agent.pretraining.augment import Augment, AugmentConfig
 from jepa_agent.pretraining.backbones import (
@@ -27,7 +29,7 @@ from jepa_agent.pretraining.image import (
     ImageWeights,
     pretrain,
 )
-from jepa_agent.pretraining.pretrainer import Progress
+from jepa_agent.pretraining.pretrainer import Look, Progress
 from jepa_agent.pretraining.probes import features_of, linear_probe, nearest_neighbours
 
 CPU = torch.device("cpu")
@@ -178,6 +180,33 @@ def test_every_setting_changes_the_training(change: dict) -> None:
         return trainer.model.backbone(torch.as_tensor(DATA.train.images[:4]))
 
     assert not torch.equal(trained(TINY), trained(replace(TINY, **change)))
+
+
+def test_ctrl_c_keeps_the_step_in_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = pretrain(DATA, TINY, folder=tmp_path / "whole")
+    update = ImagePretrainer.update
+
+    def press(trainer: ImagePretrainer) -> Look:
+        if trainer.step == 4:
+            signal.raise_signal(signal.SIGINT)
+        return update(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImagePretrainer, "update", press)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(DATA, TINY, folder=tmp_path / "parts")
+    assert load(tmp_path / "parts" / "state")[1]["progress"]["step"] == 5
+    parts = pretrain(DATA, TINY, folder=tmp_path / "parts")
+    assert all(torch.equal(a, b) for a, b in zip(*map(values, (whole, parts)), strict=True))
+    lines = [
+        json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in ("whole", "parts")
+    ]
+    assert lines[0]["losses"] == lines[1]["losses"]
+    assert lines[0]["accuracy"] == lines[1]["accuracy"]
+
+
+def values(backbone: Backbone) -> list[torch.Tensor]:
+    return list(backbone.state_dict().values())
 
 
 def test_every_epoch_sees_every_image_once() -> None:
