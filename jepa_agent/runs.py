@@ -114,10 +114,15 @@ def hold(folder: Path) -> IO[str]:
     """Keep other runs out of a folder, until the file is closed or the process ends.
 
     Raises:
-        RunError: if another one has it.
+        RunError: if another one has it, or it cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / ".lock").open("a+")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a+")
+    except OSError as error:
+        raise RunError(
+            f"a run needs a folder that it can write to, got {error}; choose another --out"
+        ) from None
     try:
         if os.name == "posix":
             import fcntl

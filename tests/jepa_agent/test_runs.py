@@ -47,3 +47,14 @@ def test_a_folder_belongs_to_one_process(tmp_path: Path) -> None:
         assert other.returncode == 1
         assert "only one run may write into a folder" in other.stderr
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    places = [
+        tmp_path / "file" / "run",
+        Path("/proc/run"),
+    ]  # below a file; a file system of Linux's
+    for place in places if Path("/proc/self").exists() else places[:1]:
+        with pytest.raises(RunError, match=r"needs a folder that it can write to, got .*choose"):
+            Run(place, {})
