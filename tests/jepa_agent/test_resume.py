@@ -1,0 +1,118 @@
+"""Trainings that are interrupted go on exactly where they were."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from jepa_agent import JEPAAgent, Preset, Trajectories, checkpoint, train
+from jepa_agent.recipe import RefinementConfig
+from jepa_agent.runs import RunError
+from jepa_agent.training import Progress, Trainer
+
+
+def same(first: JEPAAgent, second: JEPAAgent) -> bool:
+    """Whether two agents have the same bits."""
+    weights = first.model.state_dict(), second.model.state_dict()
+    return checkpoint.digest(weights[0]) == checkpoint.digest(weights[1])
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("stop_at", [50, 60, 110])
+def test_an_interrupted_training_goes_on_with_the_same_bits(
+    stop_at: int, tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    """In joint training, at its end, and in refinement."""
+    refinement = RefinementConfig(steps=70, groups=2, windows=2, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, steps=60, refinement=refinement)
+    preset = dataclasses.replace(tiny_preset, training=training)
+
+    def interrupt(progress: Progress, _: JEPAAgent) -> None:
+        if progress.step >= stop_at:
+            raise KeyboardInterrupt
+
+    whole = train(tiny_trajectories, preset, folder=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_trajectories, preset, on_progress=interrupt, folder=tmp_path / "parts")
+    agent = train(tiny_trajectories, preset, folder=tmp_path / "parts")
+    assert same(agent, whole)
+    steps = [[line["step"] for line in logged(tmp_path / name)] for name in ("whole", "parts")]
+    assert steps[0] == steps[1]
+
+
+@pytest.mark.parametrize("stop_at", [7, 75])
+def test_ctrl_c_keeps_the_step_in_progress(
+    stop_at: int, tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    refinement = RefinementConfig(steps=40, groups=2, windows=2, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, steps=60, refinement=refinement)
+    preset = dataclasses.replace(tiny_preset, training=training)
+    whole = train(tiny_trajectories, preset, folder=tmp_path / "whole")
+    update, before = Trainer.update, signal.getsignal(signal.SIGINT)
+
+    def press(trainer: Trainer) -> dict[str, Tensor]:
+        if trainer.step == stop_at - 1:
+            signal.raise_signal(signal.SIGINT)
+        return update(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", press)
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny_trajectories, preset, folder=tmp_path / "parts")
+    assert signal.getsignal(signal.SIGINT) is before
+    _, state = checkpoint.load(tmp_path / "parts" / "state")
+    assert state["progress"]["step"] == stop_at
+    agent = train(tiny_trajectories, preset, folder=tmp_path / "parts")
+    assert same(agent, whole)
+    lines = [logged(tmp_path / name) for name in ("whole", "parts")]
+    for one, other in zip(*lines, strict=True):
+        assert (one["step"], one["losses"]) == (other["step"], other["losses"])
+
+
+def test_a_second_ctrl_c_ends_at_once(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def press_twice(trainer: Trainer) -> dict[str, Tensor]:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("still running")
+
+    monkeypatch.setattr(Trainer, "update", press_twice)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_trajectories, tiny_preset, folder=tmp_path)
+
+
+def test_a_finished_training_is_only_loaded_again(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    first = train(tiny_trajectories, tiny_preset, folder=tmp_path)
+    again = train(
+        tiny_trajectories,
+        tiny_preset,
+        on_progress=lambda *_: pytest.fail("trained again"),
+        folder=tmp_path,
+    )
+    assert same(first, again)
+
+
+def test_resuming_with_another_config_names_the_field(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    train(tiny_trajectories, tiny_preset, folder=tmp_path)
+    training = dataclasses.replace(tiny_preset.training, learning_rate=0.5)
+    with pytest.raises(RunError, match=r"training.learning_rate \(0.001 then, 0.5 now\)"):
+        train(
+            tiny_trajectories, dataclasses.replace(tiny_preset, training=training), folder=tmp_path
+        )
