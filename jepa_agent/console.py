@@ -11,7 +11,7 @@ import gymnasium as gym
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from . import training
+from . import distributed, training
 from .pretraining import pretrainer
 
 SHORT = {
@@ -41,7 +41,8 @@ def resumable(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print(f"interrupted; the same command goes on from the last state in {folder}")
+        if distributed.is_first():
+            print(f"interrupted; the same command goes on from the last state in {folder}")
         raise SystemExit(130) from None
 
 

@@ -20,7 +20,7 @@ from .trajectories import Trajectories
 FRAMES = 4096
 """Frames that a probe is fitted to, and about as many that it is tried on."""
 RIDGE = 1e-4
-"""Of that probe, beside features of a variance of about 1."""
+"""Of that probe, on standardised features."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def diagnose(
     states, context, latents = draw(held_out)
     _, seen, seen_latents = draw(trained_on)
     varies = [bool((column != column[0, 0]).any()) for column in context.unbind(dim=-1)]
-    coefficients = _ridge(_with_one(seen_latents), seen.flatten(0, 1).double())
-    context_error = (_with_one(latents) @ coefficients - context.flatten(0, 1)).abs().mean(dim=0)
+    guess = ridge(*(each.flatten(0, 1).double() for each in (seen_latents, seen, latents)))
+    context_error = (guess - context.flatten(0, 1)).abs().mean(dim=0)
 
     correlations: list[float | None] = [None, None, None]
     if hasattr(world, "shortest_path"):
@@ -139,13 +139,13 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
     return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
-def _ridge(inputs: Tensor, targets: Tensor) -> Tensor:
-    """Coefficients of ridge regression; without the ridge, rounding decides on collinear inputs."""
-    gram = inputs.T @ inputs
-    gram.diagonal().add_(RIDGE * len(inputs))
-    return torch.linalg.solve(gram, inputs.T @ targets)
+def ridge(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
+    """What ridge regression fitted to known inputs (N, D) says of those asked (M, D).
 
-
-def _with_one(latents: Tensor) -> Tensor:
-    flat = latents.flatten(0, -2).double()
-    return torch.cat([flat, torch.ones_like(flat[:, :1])], dim=1)
+    Without the ridge, rounding decides on collinear features.
+    """
+    mean, std, middle = known.mean(dim=0), known.std(dim=0).clamp_min(1e-6), targets.mean(dim=0)
+    known, asked = (known - mean) / std, (asked - mean) / std
+    gram = known.T @ known
+    gram.diagonal().add_(RIDGE * len(known))
+    return asked @ torch.linalg.solve(gram, known.T @ (targets - middle)) + middle

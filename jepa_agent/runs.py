@@ -22,31 +22,37 @@ class Run:
     """Holds a folder for one process: saves states, appends to `metrics.jsonl`.
 
     A run that was interrupted at any moment goes on from its last state: `restore` gives that
-    state, and drops the lines that were logged after it.
+    state, and drops the lines that were logged after it. Ctrl-C sets `interrupted`: the run should
+    end its step, keep its state and stop; the second one raises at once. Where a run of several
+    processes, another thread or a caller's own handler holds it, Ctrl-C does what it did before.
 
     Args:
         folder: created if missing.
         config: JSON data that a resumed run must share.
 
-    Ctrl-C sets `interrupted`: the run should end its step, keep its state and stop. The second
-    Ctrl-C, or any outside the main thread or in a run of several processes, raises as usual.
-
     Raises:
-        RunError: if another process holds the folder, or it holds a run with another config.
+        RunError: if another process holds the folder, or it cannot be written to.
     """
 
     def __init__(self, folder: str | Path, config: dict[str, Any]) -> None:
         self.folder, self.config = Path(folder), json.loads(json.dumps(config))
         self._lock = hold(self.folder)
-        self.interrupted = False
-        self._on_ctrl_c: Any = None
-        alone = distributed.processes() == 1
-        if alone and threading.current_thread() is threading.main_thread():
-            self._on_ctrl_c = signal.signal(signal.SIGINT, self._interrupt)
         self._log: IO[str] | None = None
+        self.interrupted = False
+        self._catches = (
+            distributed.processes() == 1
+            and threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if self._catches:
+            signal.signal(signal.SIGINT, self._interrupt)
 
     def restore(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The tensors and the progress that `save` was last given, or None in a new folder."""
+        """The tensors and the progress that `save` was last given, or None in a new folder.
+
+        Raises:
+            RunError: if they are of a run with another config.
+        """
         state = self.folder / "state"
         if not (state / "config.json").exists():
             self._keep_lines(0)
@@ -77,19 +83,19 @@ class Run:
         print(json.dumps(record), file=self._log, flush=True)
 
     def close(self) -> None:
-        """Give the folder back."""
+        """Give the folder and Ctrl-C back."""
+        if self._catches:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         for file in (self._log, self._lock):
             if file is not None:
                 file.close()
         self._log = None
-        if self._on_ctrl_c is not None:
-            signal.signal(signal.SIGINT, self._on_ctrl_c)
-            self._on_ctrl_c = None
 
     def _interrupt(self, *_: object) -> None:
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
+        os.write(2, b"\nending this step; Ctrl-C again ends at once\n")  # safe in a handler
 
     def _keep_lines(self, count: int) -> None:
         path = self.folder / "metrics.jsonl"

@@ -14,7 +14,7 @@ from .optim import part
 class Tally:
     """Loss terms since the last line, and the time that all steps took.
 
-    It is part of a run's state, so that a run may end between two lines and lose nothing of either.
+    The terms are part of a run's state, so that it may end between two lines and lose neither.
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,15 @@ class Tally:
         self._seen += seen
 
     def means(self) -> dict[str, float]:
-        """Of the terms, over steps and processes."""
-        means = {name: torch.stack(terms).mean().item() for name, terms in self._terms.items()}
-        now = time.perf_counter()
-        self.seconds, self._since = self.seconds + now - self._last, self._since + now - self._last
-        self._last = now
+        """Of the terms, over steps and processes; the clock shows the time until now."""
+        means = {}
+        for name, terms in self._terms.items():
+            device = terms[-1].device  # those of a state that was loaded lie on the CPU
+            means[name] = torch.stack([term.to(device) for term in terms]).mean().item()
+        spent = time.perf_counter() - self._last
+        self.seconds += spent
+        self._since += spent
+        self.begin()
         return distributed.averaged(means)
 
     @property

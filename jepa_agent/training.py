@@ -343,7 +343,7 @@ def train(
                     _keep(agent, run.folder, progress.step, keep)
             if on_progress is not None:
                 on_progress(progress, agent)
-        if run and trainer.step < trainer.steps:
+        if run and run.interrupted:
             run.save(*trainer.state())
             raise KeyboardInterrupt
     finally:

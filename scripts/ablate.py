@@ -73,6 +73,7 @@ def result(system: System, out: Path, budget: Budget, name: str, seed: int) -> F
         found = json.loads(path.read_text())
         if {key: found[key] for key in wanted} == wanted:
             return found
+    print(f"{name}, seed {seed}", flush=True)
     began = time.perf_counter()
     figures = {**wanted, **system.run(out, budget, name, seed)}
     figures["seconds"] = time.perf_counter() - began

@@ -28,6 +28,7 @@ except ImportError as error:
     raise ImportError(f'{error}; run `pip install -e ".[sb3]"`') from None
 
 from jepa_agent.configs import write_json  # the package registers TwoRooms-v0
+from jepa_agent.runs import RunError
 
 CENTRE, SCALE = 32.0, 28.0
 """Pixels of Two Rooms to numbers of about [-1, 1]."""
@@ -122,6 +123,8 @@ class Spent:
     """What a training has cost so far, and what it has reached."""
 
     steps: int = 0
+    budget: int = 0
+    """Steps in all."""
     frames: int = 0
     """Observations that its gradients have seen, goals left out."""
     seconds: float = 0.0
@@ -136,15 +139,20 @@ class Diverged(Exception):
 
 def keep(folder: Path, model: BaseAlgorithm, spent: Spent) -> None:
     """Write model, replay buffer and costs under new names; `spent.json` makes them current."""
-    _, old = kept(folder)
     names = {"model": f"model-{spent.steps}.zip"}
     model.save(folder / names["model"])
     if hasattr(model, "save_replay_buffer"):
         names["buffer"] = f"buffer-{spent.steps}.pkl"
         model.save_replay_buffer(folder / names["buffer"])
     write_json(folder / "spent.json", {**vars(spent), "files": names})
-    for name in set(old.values()) - set(names.values()):
-        (folder / name).unlink(missing_ok=True)
+    forget(folder, names)
+
+
+def forget(folder: Path, names: dict[str, str]) -> None:
+    """Remove models and replay buffers but for the current ones."""
+    for path in (*folder.glob("model-*.zip"), *folder.glob("buffer-*.pkl")):
+        if path.name not in names.values():
+            path.unlink()
 
 
 def frames_seen(model: BaseAlgorithm) -> int:
@@ -191,8 +199,14 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     spent, files = kept(folder)
+    if spent.steps and spent.budget != steps:
+        raise RunError(
+            f"a resumed run must have the budget that it began with, {folder} has one of "
+            f"{spent.budget:,} steps, got {steps:,}; use that, or another --out"
+        )
     if spent.diverged:
         return None, spent
+    spent.budget = steps
     envs = make_vec_env(
         "TwoRooms-v0", n_envs=ENVIRONMENTS, seed=seed,
         env_kwargs={"layout": layout, "obs_type": baseline.obs_type,
@@ -209,17 +223,20 @@ def train(
             policy_kwargs={"features_extractor_class": extractor, "net_arch": [256, 256]},
             **baseline.settings,
         )  # fmt: skip
+    if spent.steps >= steps:
+        envs.close()
+        return model, spent
     logs = [make_output_format(kind, str(folder), f"-{spent.steps}") for kind in log_formats()]
     model.set_logger(Logger(str(folder), logs))
     try:
-        if spent.steps < steps:
-            _learn(model, spent, steps, folder, score, max(1, steps // checkpoints))
+        _learn(model, spent, folder, score, max(1, steps // checkpoints))
     except (Diverged, ValueError) as error:
         # torch's distributions refuse NaN with a ValueError
         if isinstance(error, ValueError) and "nan" not in str(error):
             raise
-        spent.diverged = True
+        spent.steps, spent.diverged = model.num_timesteps, True
         write_json(folder / "spent.json", {**vars(spent), "files": {}})
+        forget(folder, {})
     finally:
         model.logger.close()
         envs.close()
@@ -229,7 +246,6 @@ def train(
 def _learn(
     model: BaseAlgorithm,
     spent: Spent,
-    steps: int,
     folder: Path,
     score: Callable[[BaseAlgorithm], float],
     every: int,
@@ -240,26 +256,26 @@ def _learn(
     steps before it, so a run that was interrupted ends with the same bits as one that was not.
     """
     with Progress(transient=True) as progress:
-        task = progress.add_task(folder.name, total=steps)
+        task = progress.add_task(folder.name, total=spent.budget)
 
         def show(found: dict[str, Any], _: dict[str, Any]) -> bool:
             progress.update(task, completed=found["self"].num_timesteps)
             return True
 
-        while spent.steps < steps:
+        while spent.steps < spent.budget:
             began = time.perf_counter()
             model.set_env(model.env)  # forgets the episodes in progress
             model.set_random_seed(part_seed(model.seed, spent.steps))
-            part = min(steps, spent.steps + every - spent.steps % every) - spent.steps
+            part = min(spent.budget, spent.steps + every - spent.steps % every) - spent.steps
             model.learn(part, show, reset_num_timesteps=False)
             if isinstance(getattr(model, "replay_buffer", None), HerReplayBuffer):
                 with warnings.catch_warnings():  # that the last episodes are cut off is meant
                     warnings.simplefilter("ignore", UserWarning)
                     model.replay_buffer.truncate_last_trajectory()
-            if not all(p.isfinite().all() for p in model.policy.parameters()):
-                raise Diverged
             spent.seconds += time.perf_counter() - began
             spent.steps, spent.frames = model.num_timesteps, frames_seen(model)
+            if not all(p.isfinite().all() for p in model.policy.parameters()):
+                raise Diverged
             spent.curve.append((spent.steps, score(model)))
             model.logger.record("rollout/success_on_fixed_seeds", spent.curve[-1][1])
             model.logger.dump(spent.steps)

@@ -6,8 +6,8 @@ python scripts/compare_sb3.py --layout train --table docs/sb3-train.md
 python scripts/compare_sb3.py --only sac-her-pixels --budget 50000
 
 Resumable: what has finished is not trained or played again, what was interrupted goes on from its
-last checkpoint and ends with the same bits as if it had not been. Needs the extra `sb3`; the plot
-needs `plots`, TensorBoard logs `tensorboard`.
+last checkpoint and, on the CPU, ends with the same bits as if it had not been. Needs the extra
+`sb3`; the plot needs `plots`, TensorBoard logs `tensorboard`.
 """
 
 from __future__ import annotations

@@ -203,7 +203,8 @@ def main(args: Args) -> None:
         model = replace(model, encoder=encoder)
     preset = Preset(model, args.training, args.planner, args.cost)
     if not distributed.is_first():
-        train(trajectories, preset, device, None, args.out, None, backbone)
+        with resumable(args.out):
+            train(trajectories, preset, device, None, args.out, None, backbone)
         return
     board = Board(args.out, others.layout if others else None)
 

@@ -114,6 +114,8 @@ def run_backbones(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     }  # fmt: skip
     everything = with_values(settings, changes)
     settings = with_values(everything, BACKBONES[name].changes)
+    episodes = max(1, round(budget.data_scale * settings.collect.episodes))
+    settings = with_values(settings, {"collect.episodes": episodes})
     device, backbone = default_device(), None
     model = settings.model
     if source in SOURCES:

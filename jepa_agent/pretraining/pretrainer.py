@@ -278,7 +278,7 @@ def finish(
                 run.save(*trainer.state())
             if first and on_progress is not None:
                 on_progress(progress)
-        if run and trainer.step < trainer.steps:
+        if run and run.interrupted:
             run.save(*trainer.state())
             raise KeyboardInterrupt
     finally:

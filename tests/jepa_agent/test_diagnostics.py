@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from jepa_agent import JEPAAgent, Trajectories
-from jepa_agent.diagnostics import diagnose, spearman
+from jepa_agent.diagnostics import diagnose, ridge, spearman
 from jepa_agent.envs import CollectConfig, collect
 from jepa_agent.health import rank_me
 
@@ -26,6 +26,21 @@ def test_rank_me_counts_directions() -> None:
     flat = basis[:, :5] @ torch.randn(5, 5, generator=generator).svd().U @ torch.eye(5, 20)
     assert rank_me(flat) == pytest.approx(5.0, abs=0.01)
     assert rank_me(torch.ones(64, 20)) == pytest.approx(1.0, abs=0.01)
+
+
+def test_ridge_regression_knows_no_scale_and_bears_copies() -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(300, 4, generator=generator, dtype=torch.float64)
+    targets = inputs @ torch.tensor([[1.0], [-2.0], [0.5], [3.0]]).double() + 7.0
+    known, asked = inputs.split(200)
+    plain = ridge(known, targets[:200], asked)
+    torch.testing.assert_close(plain, targets[200:], rtol=0, atol=2e-3)
+    scaled = ridge(1e-3 * known, targets[:200], 1e-3 * asked)
+    torch.testing.assert_close(scaled, plain, rtol=0, atol=1e-9)
+    copied = ridge(
+        *(x.repeat(1, 2) if x.shape[1] == 4 else x for x in (known, targets[:200], asked))
+    )
+    torch.testing.assert_close(copied, plain, rtol=0, atol=2e-3)
 
 
 @pytest.fixture(scope="module")

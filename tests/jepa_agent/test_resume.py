@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from jepa_agent import JEPAAgent, Preset, Trajectories, checkpoint, train
 from jepa_agent.recipe import RefinementConfig
-from jepa_agent.runs import RunError
+from jepa_agent.runs import Run, RunError
 from jepa_agent.training import Progress, Trainer
 
 
@@ -50,29 +52,39 @@ def test_an_interrupted_training_goes_on_with_the_same_bits(
     assert steps[0] == steps[1]
 
 
-@pytest.mark.parametrize("stop_at", [7, 75])
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Presses it. Jobs in the background ignore it, and their tests would too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("stops", [(7, 30), (50,), (75,), (100,)])
 def test_ctrl_c_keeps_the_step_in_progress(
-    stop_at: int, tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
-    monkeypatch: pytest.MonkeyPatch,
+    stops: tuple[int, ...], tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
+    monkeypatch: pytest.MonkeyPatch, ctrl_c: Callable[[], None],
 ) -> None:  # fmt: skip
+    """Twice between two lines of the log, at a line, in refinement, and in the last step."""
     refinement = RefinementConfig(steps=40, groups=2, windows=2, horizon=2)
     training = dataclasses.replace(tiny_preset.training, steps=60, refinement=refinement)
     preset = dataclasses.replace(tiny_preset, training=training)
     whole = train(tiny_trajectories, preset, folder=tmp_path / "whole")
-    update, before = Trainer.update, signal.getsignal(signal.SIGINT)
+    update = Trainer.update
+    for stop_at in stops:
 
-    def press(trainer: Trainer) -> dict[str, Tensor]:
-        if trainer.step == stop_at - 1:
-            signal.raise_signal(signal.SIGINT)
-        return update(trainer)
+        def press(trainer: Trainer, stop_at: int = stop_at) -> dict[str, Tensor]:
+            if trainer.step == stop_at - 1:
+                ctrl_c()
+            return update(trainer)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "update", press)
-        with pytest.raises(KeyboardInterrupt):
-            train(tiny_trajectories, preset, folder=tmp_path / "parts")
-    assert signal.getsignal(signal.SIGINT) is before
-    _, state = checkpoint.load(tmp_path / "parts" / "state")
-    assert state["progress"]["step"] == stop_at
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "update", press)
+            with pytest.raises(KeyboardInterrupt):
+                train(tiny_trajectories, preset, folder=tmp_path / "parts")
+        _, state = checkpoint.load(tmp_path / "parts" / "state")
+        assert state["progress"]["step"] == stop_at
     agent = train(tiny_trajectories, preset, folder=tmp_path / "parts")
     assert same(agent, whole)
     lines = [logged(tmp_path / name) for name in ("whole", "parts")]
@@ -82,16 +94,28 @@ def test_ctrl_c_keeps_the_step_in_progress(
 
 def test_a_second_ctrl_c_ends_at_once(
     tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, ctrl_c: Callable[[], None], capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     def press_twice(trainer: Trainer) -> dict[str, Tensor]:
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
+        ctrl_c()
+        ctrl_c()
         raise AssertionError("still running")
 
     monkeypatch.setattr(Trainer, "update", press_twice)
     with pytest.raises(KeyboardInterrupt):
         train(tiny_trajectories, tiny_preset, folder=tmp_path)
+    assert "Ctrl-C again ends at once" in capfd.readouterr().err
+
+
+def test_a_callers_own_handler_is_left_alone(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with closing(Run(tmp_path, {})) as run:
+            signal.raise_signal(signal.SIGINT)
+            assert not run.interrupted
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_finished_training_is_only_loaded_again(

@@ -51,10 +51,7 @@ def test_a_folder_belongs_to_one_process(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    places = [
-        tmp_path / "file" / "run",
-        Path("/proc/run"),
-    ]  # below a file; a file system of Linux's
-    for place in places if Path("/proc/self").exists() else places[:1]:
+    below_a_file, of_the_system = tmp_path / "file" / "run", Path("/proc/run")
+    for place in (below_a_file, of_the_system) if Path("/proc/self").exists() else (below_a_file,):
         with pytest.raises(RunError, match=r"needs a folder that it can write to, got .*choose"):
             Run(place, {})

@@ -14,14 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from jepa_agent import (
-    JEPAAgent,
-    Preset,
-    TrainingConfig,
-    Trajectories,
-    WorldModelConfig,
-    train,
-)
+from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModelConfig, train
 from jepa_agent.console import TrainingDisplay
 from jepa_agent.data import Windows
 from jepa_agent.encoders import VectorMLPConfig

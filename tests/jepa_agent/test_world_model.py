@@ -172,10 +172,12 @@ def test_every_setting_changes_the_model(
         assert shapes(changed) != shapes(tiny_model_config), name
 
 
-@pytest.mark.parametrize("name", ["action_dim", "state_dim", "chunk", "latent_dim"])
-def test_sizes_must_be_positive(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"{name} must be at least \d, got -1; raise it"):
-        WorldModelConfig(**{name: -1})
+@pytest.mark.parametrize(
+    ("name", "size"), [("action_dim", 0), ("state_dim", -1), ("chunk", 0), ("latent_dim", 1)]
+)
+def test_sizes_have_a_least(name: str, size: int) -> None:
+    with pytest.raises(ValueError, match=rf"{name} must be at least \d, got {size}; raise it"):
+        WorldModelConfig(**{name: size})
 
 
 def test_a_model_without_a_probe_does_all_but_locate(tiny_model_config: WorldModelConfig) -> None:

@@ -82,6 +82,8 @@ def test_an_interrupted_baseline_ends_with_the_same_bits(
     model, spent = baselines.train(*arguments)
     assert [steps for steps, _ in spent.curve] == [seen[0], *seen[2:]]
     assert spent.steps == model.num_timesteps == 2432
+    with pytest.raises(RunError, match=r"has one of 2,432 steps, got 9,999; use that"):
+        baselines.train(*arguments[:2], 9_999, *arguments[3:])
     whole, _ = baselines.train(*arguments[:4], tmp_path / "whole", lambda _: 0.5, "cpu", 3)
     for part, parameter in whole.policy.state_dict().items():
         assert torch.equal(parameter, model.policy.state_dict()[part]), part

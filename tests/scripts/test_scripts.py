@@ -318,8 +318,8 @@ def test_a_world_model_on_every_backbone_is_measured(
     budget = transfer.Budget(minutes=0.01, episodes=2, data_scale=1.0)
     found = transfer.run_backbones(tmp_path, budget, f"{source}, 1 %", 0)
     assert 0.0 <= found["success"] <= 1.0
-    name = source.replace(", ", "-").replace(" ", "-")
-    agent = JEPAAgent.load(tmp_path / f"{name}-1-0" / "0.01-minutes")
+    folder = transfer.folder_name(f"{source}, 1 %", 0)
+    agent = JEPAAgent.load(tmp_path / folder / "0.01-minutes")
     assert agent.notes["data"]["collect"]["episodes"] == 80
     backbone = getattr(agent.model.encoder, "backbone", None)
     assert (backbone is None) == (source == "no backbone")

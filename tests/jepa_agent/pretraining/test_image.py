@@ -185,6 +185,7 @@ def test_every_setting_changes_the_training(change: dict) -> None:
 def test_ctrl_c_keeps_the_step_in_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = pretrain(DATA, TINY, folder=tmp_path / "whole")
     update = ImagePretrainer.update
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
 
     def press(trainer: ImagePretrainer) -> Look:
         if trainer.step == 4:
@@ -195,6 +196,7 @@ def test_ctrl_c_keeps_the_step_in_progress(tmp_path: Path, monkeypatch: pytest.M
         patch.setattr(ImagePretrainer, "update", press)
         with pytest.raises(KeyboardInterrupt):
             pretrain(DATA, TINY, folder=tmp_path / "parts")
+    signal.signal(signal.SIGINT, before)
     assert load(tmp_path / "parts" / "state")[1]["progress"]["step"] == 5
     parts = pretrain(DATA, TINY, folder=tmp_path / "parts")
     assert all(torch.equal(a, b) for a, b in zip(*map(values, (whole, parts)), strict=True))
