@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -20,8 +21,40 @@ class Tally:
     def __init__(self) -> None:
         self.seconds = 0.0
         """Of all steps."""
+        self.rate = 0.0
+        """Frames a second of the last line."""
         self._terms: dict[str, list[Tensor]] = {}
         self._seen, self._since, self._last = 0, 0.0, time.perf_counter()
+
+    def lines(
+        self,
+        work: Callable[[], tuple[dict[str, Tensor], int]],
+        due: Callable[[], bool],
+        check: Callable[[dict[str, float]], None],
+        stop: Callable[[], bool],
+    ) -> Iterator[dict[str, float]]:
+        """The means of the terms at every line, for as long as it is asked for them.
+
+        Args:
+            work: does a step; its terms, and the frames that it saw.
+            due: whether a line ends after this step.
+            check: of means, before the run's state is kept.
+            stop: whether to end with this step.
+        """
+        self.begin()
+        while True:
+            self.add(*work())
+            ending, line = stop(), due()
+            if not (ending or line):
+                continue
+            means = self.means()
+            check(means)
+            if line:
+                self.clear()
+                yield means
+                self.begin()
+            if ending or stop():
+                return
 
     def begin(self) -> None:
         """Start the clock; what was before does not count."""
@@ -42,13 +75,9 @@ class Tally:
         spent = time.perf_counter() - self._last
         self.seconds += spent
         self._since += spent
+        self.rate = self._seen / self._since
         self.begin()
         return distributed.averaged(means)
-
-    @property
-    def rate(self) -> float:
-        """Frames a second since the last line, when `means` was called."""
-        return self._seen / self._since
 
     def clear(self) -> None:
         """Begin another line."""

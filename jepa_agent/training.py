@@ -235,30 +235,30 @@ class Trainer:
         joint = self.config.groups * self.config.windows * (self.config.horizon + 1)
         stage = self.config.refinement
         latents = stage.groups * stage.windows * (stage.horizon + 1)
-        self.tally.begin()
-        while self.step < self.steps:
+
+        def work() -> tuple[dict[str, Tensor], int]:
             frames = latents if self.refining else joint
-            self.tally.add(self.update(), frames)
-            due = self.step % log_every == 0 or self.step in (self.config.steps, self.steps)
-            if not due and not stop():
-                continue
-            means = self.tally.means()
+            return self.update(), frames
+
+        def due() -> bool:
+            return self.step % log_every == 0 or self.step in (self.config.steps, self.steps)
+
+        def check(means: dict[str, float]) -> None:
             check_finite(means, self.model.parameters(), self.step, self.config.seed)
-            if due:
-                spread = self.model.state_std.square().mean().sqrt().item()
-                progress = Progress(
-                    step=self.step,
-                    steps=self.steps,
-                    seconds=self.tally.seconds,
-                    frames_per_second=self.tally.rate,
-                    losses=means,
-                    probe_error=means["probe"] ** 0.5 * spread if "probe" in means else None,
-                )
-                self.tally.clear()
-                yield progress
-                self.tally.begin()
-            if stop():
-                return
+
+        if self.step == self.steps:
+            return
+        lines = self.tally.lines(work, due, check, lambda: stop() or self.step == self.steps)
+        for means in lines:
+            spread = self.model.state_std.square().mean().sqrt().item()
+            yield Progress(
+                step=self.step,
+                steps=self.steps,
+                seconds=self.tally.seconds,
+                frames_per_second=self.tally.rate,
+                losses=means,
+                probe_error=means["probe"] ** 0.5 * spread if "probe" in means else None,
+            )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""

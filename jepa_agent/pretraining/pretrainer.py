@@ -187,31 +187,34 @@ class Pretrainer(ABC):
         Raises:
             FloatingPointError: when a loss term or a parameter is not finite; names the term.
         """
-        self.tally.begin()
-        while self.step < self.steps:
+        features = torch.empty(0)
+
+        def work() -> tuple[dict[str, Tensor], int]:
+            nonlocal features
             look = self.update()
+            features = look.features.detach()
             known = {} if look.probe is None else {ACCURACY: look.probe[1]}
-            self.tally.add(look.terms | known, look.images * distributed.processes())
-            due = self.step % log_every == 0 or self.step == self.steps
-            if not due and not stop():
-                continue
-            means = self.tally.means()
+            return look.terms | known, look.images * distributed.processes()
+
+        def due() -> bool:
+            return self.step % log_every == 0 or self.step == self.steps
+
+        def check(means: dict[str, float]) -> None:
             check_finite(means, self.model.parameters(), self.step, self._settings.seed)
-            if due:
-                progress = Progress(
-                    step=self.step,
-                    steps=self.steps,
-                    seconds=self.tally.seconds,
-                    images_per_second=self.tally.rate,
-                    accuracy=means.pop(ACCURACY, None),
-                    losses=means,
-                    health=health(look.features.detach()),
-                )
-                self.tally.clear()
-                yield progress
-                self.tally.begin()
-            if stop():
-                return
+
+        if self.step == self.steps:
+            return
+        lines = self.tally.lines(work, due, check, lambda: stop() or self.step == self.steps)
+        for means in lines:
+            yield Progress(
+                step=self.step,
+                steps=self.steps,
+                seconds=self.tally.seconds,
+                images_per_second=self.tally.rate,
+                accuracy=means.pop(ACCURACY, None),
+                losses=means,
+                health=health(features),
+            )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""
