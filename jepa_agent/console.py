@@ -47,9 +47,14 @@ def resumable(folder: Path) -> Iterator[None]:
 
 
 class TrainingDisplay:
-    """A bar with throughput and time left, and a line of loss terms now and then."""
+    """A bar with throughput and time left, and a line of loss terms now and then.
 
-    def __init__(self) -> None:
+    Args:
+        unit: of the environment's state, with a space before it.
+    """
+
+    def __init__(self, unit: str = "") -> None:
+        self._unit = unit
         self._progress = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -81,16 +86,17 @@ class TrainingDisplay:
         terms = "  ".join(
             f"{SHORT[name]} {value:.4f}" for name, value in progress.losses.items() if name in SHORT
         )
-        probe = "" if progress.probe_error is None else f"probe {progress.probe_error:.2f} px  "
+        error = progress.probe_error
+        probe = "" if error is None else f"probe {error:.2f}{self._unit}  "
         self.say(f"step {progress.step:5d}  {probe}{terms}")
         found = progress.diagnostics
         if found is not None:
+            context, ahead = _numbers(found.context_error), _numbers(found.open_loop_error)
             self.say(
-                f"held out: position {_numbers([found.position_error])} px, context "
-                f"{_numbers(found.context_error)} px, rank correlation "
-                f"{_numbers([found.rank_correlation])} (through the door "
-                f"{_numbers([found.rank_correlation_through_door])}), open loop "
-                f"{_numbers(found.open_loop_error)} px, success {_numbers([found.success])}, rank "
+                f"held out: position {_numbers([found.position_error])}{self._unit}, context "
+                f"{context}{self._unit}, rank correlation {_numbers([found.rank_correlation])} "
+                f"(through the door {_numbers([found.rank_correlation_through_door])}), open loop "
+                f"{ahead}{self._unit}, success {_numbers([found.success])}, rank "
                 f"{found.health.rank_me:.0f} of {found.health.dim}"
             )
             if found.health.collapsed:

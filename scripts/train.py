@@ -179,6 +179,10 @@ def main(args: Args) -> None:
     began = time.perf_counter()
     device = default_device() if args.device == "auto" else torch.device(args.device)
     device = distributed.join(device)
+    if args.data_on_disk and args.data is None:
+        raise ValueError(
+            "--data-on-disk needs the file whose observations stay there; name it with --data"
+        )
     if args.data is not None:
         trajectories = Trajectories.load(args.data, in_memory=not args.data_on_disk)
     else:
@@ -212,7 +216,8 @@ def main(args: Args) -> None:
         display.show(progress)
         board.show(progress, agent)
 
-    with resumable(args.out), TrainingDisplay() as display, contextlib.closing(board):
+    unit = " px" if layout else ""  # of Two Rooms
+    with resumable(args.out), TrainingDisplay(unit) as display, contextlib.closing(board):
         agent = train(
             trajectories,
             preset,

@@ -103,6 +103,7 @@ def test_train_explains_its_presets(exit_of: Exit) -> None:
         ("train.py", "quick"),
         ("train.py slow", "slow"),
         ("train.py quick --data none.h5", "none.h5"),
+        ("train.py quick --data-on-disk", "--data"),
         ("train.py quick --training.steps 0", "steps"),
         ("train.py quick --training.penalty 0", "penalty"),
         ("train.py quick --planner.elites 100", "elites"),
