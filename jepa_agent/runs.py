@@ -6,12 +6,16 @@ import json
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import IO, Any
 
 from torch import Tensor
 
 from . import checkpoint, distributed
+
+SAVE_EVERY = 120.0
+"""Seconds after which a run keeps its state between two lines of its log."""
 
 
 class RunError(ValueError):
@@ -39,6 +43,7 @@ class Run:
         self._lock = hold(self.folder)
         self._log: IO[str] | None = None
         self.interrupted = False
+        self._saved = time.monotonic()
         self._catches = (
             distributed.processes() == 1
             and threading.current_thread() is threading.main_thread()
@@ -46,6 +51,12 @@ class Run:
         )
         if self._catches:
             signal.signal(signal.SIGINT, self._interrupt)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether to keep the state now: Ctrl-C was pressed, or the last one is old."""
+        old = time.monotonic() - self._saved > SAVE_EVERY
+        return self.interrupted or (old and distributed.processes() == 1)
 
     def restore(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The tensors and the progress that `save` was last given, or None in a new folder.
@@ -75,6 +86,7 @@ class Run:
             self.folder / "state", tensors,
             {"run": self.config, "progress": progress, "lines": lines},
         )  # fmt: skip
+        self._saved = time.monotonic()
 
     def log(self, record: dict[str, Any]) -> None:
         """Append a line to `metrics.jsonl`."""

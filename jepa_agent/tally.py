@@ -31,30 +31,28 @@ class Tally:
         work: Callable[[], tuple[dict[str, Tensor], int]],
         due: Callable[[], bool],
         check: Callable[[dict[str, float]], None],
-        stop: Callable[[], bool],
-    ) -> Iterator[dict[str, float]]:
-        """The means of the terms at every line, for as long as it is asked for them.
+        pause: Callable[[], bool],
+    ) -> Iterator[dict[str, float] | None]:
+        """The means of the terms at every line, None at a pause between two; without an end.
 
         Args:
             work: does a step; its terms, and the frames that it saw.
             due: whether a line ends after this step.
             check: of means, before the run's state is kept.
-            stop: whether to end with this step.
+            pause: whether to wait after this step, though no line ends.
         """
         self.begin()
         while True:
             self.add(*work())
-            ending, line = stop(), due()
-            if not (ending or line):
+            line = due()
+            if not (line or pause()):
                 continue
             means = self.means()
             check(means)
             if line:
                 self.clear()
-                yield means
-                self.begin()
-            if ending or stop():
-                return
+            yield means if line else None
+            self.begin()
 
     def begin(self) -> None:
         """Start the clock; what was before does not count."""

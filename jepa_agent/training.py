@@ -221,13 +221,13 @@ class Trainer:
         return {name: term.detach() for name, term in terms.items()}
 
     def run(
-        self, log_every: int = 50, stop: Callable[[], bool] = lambda: False
-    ) -> Iterator[Progress]:
+        self, log_every: int = 50, pause: Callable[[], bool] = lambda: False
+    ) -> Iterator[Progress | None]:
         """Train to the last step, yielding progress every `log_every` steps.
 
         Args:
             log_every: steps.
-            stop: asked after every step; whether to end with it.
+            pause: asked after every step; whether to yield None, though no line ends.
 
         Raises:
             FloatingPointError: when a loss term or a parameter is not finite; names the term.
@@ -248,17 +248,21 @@ class Trainer:
 
         if self.step == self.steps:
             return
-        lines = self.tally.lines(work, due, check, lambda: stop() or self.step == self.steps)
-        for means in lines:
-            spread = self.model.state_std.square().mean().sqrt().item()
-            yield Progress(
-                step=self.step,
-                steps=self.steps,
-                seconds=self.tally.seconds,
-                frames_per_second=self.tally.rate,
-                losses=means,
-                probe_error=means["probe"] ** 0.5 * spread if "probe" in means else None,
-            )
+        for means in self.tally.lines(work, due, check, pause):
+            yield None if means is None else self._line(means)
+            if self.step == self.steps:
+                return
+
+    def _line(self, means: dict[str, float]) -> Progress:
+        spread = self.model.state_std.square().mean().sqrt().item()
+        return Progress(
+            step=self.step,
+            steps=self.steps,
+            seconds=self.tally.seconds,
+            frames_per_second=self.tally.rate,
+            losses=means,
+            probe_error=means["probe"] ** 0.5 * spread if "probe" in means else None,
+        )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""
@@ -328,24 +332,24 @@ def train(
         restored = distributed.from_first(run.restore() if run else None)
         if restored:
             trainer.load_state(*restored)
-        for progress in trainer.run(stop=lambda: run is not None and run.interrupted):
-            if not first:
-                continue
-            if held_out and _due(progress, preset.training):
-                episodes = preset.training.diagnose_episodes
-                found = diagnose(agent, trajectories, held_out, episodes)
-                progress = replace(progress, diagnostics=found)
+        for progress in trainer.run(pause=lambda: run is not None and run.overdue):
+            if first and progress:
+                due = _due(progress, preset.training)
+                if held_out and due:
+                    episodes = preset.training.diagnose_episodes
+                    found = diagnose(agent, trajectories, held_out, episodes)
+                    progress = replace(progress, diagnostics=found)
+                if run:
+                    run.log(asdict(progress))
+                    agent.save(run.folder)
+                    if keep and due:
+                        _keep(agent, run.folder, progress.step, keep)
             if run:
-                run.log(asdict(progress))
-                agent.save(run.folder)
                 run.save(*trainer.state())
-                if keep and _due(progress, preset.training):
-                    _keep(agent, run.folder, progress.step, keep)
-            if on_progress is not None:
+            if first and progress and on_progress is not None:
                 on_progress(progress, agent)
-        if run and run.interrupted:
-            run.save(*trainer.state())
-            raise KeyboardInterrupt
+            if run and run.interrupted:
+                raise KeyboardInterrupt
     finally:
         if run:
             run.close()

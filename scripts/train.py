@@ -2,7 +2,9 @@
 
 python scripts/train.py quick --out runs/quick
 python scripts/train.py base --out runs/base
-python scripts/train.py eb_jepa --training.steps 60     # EB-JEPA's own; meant for a GPU
+python scripts/train.py eb_jepa                         # EB-JEPA's own; meant for a GPU
+python scripts/train.py eb_jepa --training.steps 60 --planner.horizon 20 --planner.candidates 64 \\
+    --planner.iterations 4 --planner.elites 8           # as much as two cores can do
 python scripts/train.py quick --data data/fixed.h5 --training.steps 2000
 python scripts/train.py base --encoder.backbone runs/frames --encoder.freeze
 python scripts/train.py vector --data data/pendulum.h5 --out runs/pendulum
@@ -150,10 +152,12 @@ PRESETS = {
                 weights=LossWeights(
                     temporal_similarity=12.0, inverse_dynamics=1.0, value=0.0, context=0.0
                 ),
+                diagnose_episodes=0,
             ),
             planner=CEMConfig(horizon=90, candidates=200, iterations=20, elites=20),
             cost=CostConfig(distance="latent"),
             out=Path("runs/eb_jepa"),
+            report=0,  # nor are episodes played for diagnostics: a plan takes minutes on two cores
         ),
     ),
     "vector": (

@@ -176,13 +176,13 @@ class Pretrainer(ABC):
         return look
 
     def run(
-        self, log_every: int = 50, stop: Callable[[], bool] = lambda: False
-    ) -> Iterator[Progress]:
+        self, log_every: int = 50, pause: Callable[[], bool] = lambda: False
+    ) -> Iterator[Progress | None]:
         """Train to the last step, yielding progress every `log_every` steps.
 
         Args:
             log_every: steps.
-            stop: asked after every step; whether to end with it.
+            pause: asked after every step; whether to yield None, though no line ends.
 
         Raises:
             FloatingPointError: when a loss term or a parameter is not finite; names the term.
@@ -204,17 +204,21 @@ class Pretrainer(ABC):
 
         if self.step == self.steps:
             return
-        lines = self.tally.lines(work, due, check, lambda: stop() or self.step == self.steps)
-        for means in lines:
-            yield Progress(
-                step=self.step,
-                steps=self.steps,
-                seconds=self.tally.seconds,
-                images_per_second=self.tally.rate,
-                accuracy=means.pop(ACCURACY, None),
-                losses=means,
-                health=health(features),
-            )
+        for means in self.tally.lines(work, due, check, pause):
+            yield None if means is None else self._line(means, features)
+            if self.step == self.steps:
+                return
+
+    def _line(self, means: dict[str, float], features: Tensor) -> Progress:
+        return Progress(
+            step=self.step,
+            steps=self.steps,
+            seconds=self.tally.seconds,
+            images_per_second=self.tally.rate,
+            accuracy=means.pop(ACCURACY, None),
+            losses=means,
+            health=health(features),
+        )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""
@@ -274,16 +278,16 @@ def finish(
         restored = distributed.from_first(run.restore() if run else None)
         if restored:
             trainer.load_state(*restored)
-        for progress in trainer.run(stop=lambda: run is not None and run.interrupted):
-            if run:
+        for progress in trainer.run(pause=lambda: run is not None and run.overdue):
+            if run and progress:
                 run.log(asdict(progress))
                 backbone.save(run.folder, notes)
+            if run:
                 run.save(*trainer.state())
-            if first and on_progress is not None:
+            if first and progress and on_progress is not None:
                 on_progress(progress)
-        if run and run.interrupted:
-            run.save(*trainer.state())
-            raise KeyboardInterrupt
+            if run and run.interrupted:
+                raise KeyboardInterrupt
     finally:
         if run:
             run.close()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from jepa_agent import JEPAAgent, Preset, Trajectories, checkpoint, train
+from jepa_agent import JEPAAgent, Preset, Trajectories, checkpoint, runs, train
 from jepa_agent.recipe import RefinementConfig
 from jepa_agent.runs import Run, RunError
 from jepa_agent.training import Progress, Trainer
@@ -85,6 +85,34 @@ def test_ctrl_c_keeps_the_step_in_progress(
                 train(tiny_trajectories, preset, folder=tmp_path / "parts")
         _, state = checkpoint.load(tmp_path / "parts" / "state")
         assert state["progress"]["step"] == stop_at
+    agent = train(tiny_trajectories, preset, folder=tmp_path / "parts")
+    assert same(agent, whole)
+    lines = [logged(tmp_path / name) for name in ("whole", "parts")]
+    for one, other in zip(*lines, strict=True):
+        assert (one["step"], one["losses"]) == (other["step"], other["losses"])
+
+
+def test_slow_steps_are_kept_between_two_lines_of_the_log(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    training = dataclasses.replace(tiny_preset.training, steps=10)
+    preset = dataclasses.replace(tiny_preset, training=training)
+    whole = train(tiny_trajectories, preset, folder=tmp_path / "whole")
+    update = Trainer.update
+
+    def crash(trainer: Trainer) -> dict[str, Tensor]:
+        if trainer.step == 7:
+            raise OSError("the power is gone")
+        return update(trainer)
+
+    monkeypatch.setattr(runs, "SAVE_EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", crash)
+        with pytest.raises(OSError, match="power"):
+            train(tiny_trajectories, preset, folder=tmp_path / "parts")
+    _, state = checkpoint.load(tmp_path / "parts" / "state")
+    assert state["progress"]["step"] == 7
     agent = train(tiny_trajectories, preset, folder=tmp_path / "parts")
     assert same(agent, whole)
     lines = [logged(tmp_path / name) for name in ("whole", "parts")]
