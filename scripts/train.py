@@ -157,7 +157,7 @@ PRESETS = {
             planner=CEMConfig(horizon=90, candidates=200, iterations=20, elites=20),
             cost=CostConfig(distance="latent"),
             out=Path("runs/eb_jepa"),
-            report=0,  # nor are episodes played for diagnostics: a plan takes minutes on two cores
+            report=0,  # nor are episodes played for diagnostics: on two cores they take hours
         ),
     ),
     "vector": (
