@@ -246,12 +246,10 @@ class Trainer:
         def check(means: dict[str, float]) -> None:
             check_finite(means, self.model.parameters(), self.step, self.config.seed)
 
-        if self.step == self.steps:
-            return
-        for means in self.tally.lines(work, due, check, pause):
+        lines = self.tally.lines(work, due, check, pause)
+        while self.step < self.steps:
+            means = next(lines)
             yield None if means is None else self._line(means)
-            if self.step == self.steps:
-                return
 
     def _line(self, means: dict[str, float]) -> Progress:
         spread = self.model.state_std.square().mean().sqrt().item()

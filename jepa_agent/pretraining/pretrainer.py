@@ -202,12 +202,10 @@ class Pretrainer(ABC):
         def check(means: dict[str, float]) -> None:
             check_finite(means, self.model.parameters(), self.step, self._settings.seed)
 
-        if self.step == self.steps:
-            return
-        for means in self.tally.lines(work, due, check, pause):
+        lines = self.tally.lines(work, due, check, pause)
+        while self.step < self.steps:
+            means = next(lines)
             yield None if means is None else self._line(means, features)
-            if self.step == self.steps:
-                return
 
     def _line(self, means: dict[str, float], features: Tensor) -> Progress:
         return Progress(
