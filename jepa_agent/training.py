@@ -331,6 +331,7 @@ def train(
         if restored:
             trainer.load_state(*restored)
         for progress in trainer.run(pause=lambda: run is not None and run.overdue):
+            agent.notes["seconds"] = trainer.tally.seconds
             if first and progress:
                 due = _due(progress, preset.training)
                 if held_out and due:

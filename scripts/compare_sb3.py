@@ -147,7 +147,9 @@ def run_offline(args: Args, name: str, seed: int, folder: Path) -> Result:
     number = args.seeds.index(seed) if name == "jepa" else 0
     agent = JEPAAgent.load(args.checkpoints[number])
     settings = CollectConfig(**agent.notes["data"]["collect"])
-    spent = Spent(steps=settings.episodes * settings.steps)
+    spent = Spent(
+        steps=settings.episodes * settings.steps, seconds=agent.notes.get("seconds", 0.0)
+    )
     training = agent.notes["training"]
     joint = training["steps"] * training["groups"] * training["windows"]
     spent.frames = joint * (training["horizon"] + 1)
@@ -205,7 +207,7 @@ def format_table(results: dict[str, list[dict[str, Any]]]) -> str:
                 f"{np.mean([run['spent']['frames'] for run in finite]):,.0f}",
                 f"{np.mean([run['spent']['seconds'] for run in finite]) / 60:.0f}"
                 if finite[0]["spent"]["seconds"]
-                else "see its log",
+                else "-",
                 f"{finite[0]['parameters']:,}",
                 f"{np.mean([run['latency_ms'] for run in finite]):.1f}",
             ]

@@ -63,6 +63,7 @@ def test_a_short_training_gives_a_working_agent(
     assert agent.env.kwargs == tiny_trajectories.metadata["env_kwargs"]
     assert agent.planner.config == tiny_preset.planner
     assert agent.notes["training"]["steps"] == 3
+    assert agent.notes["seconds"] > 0
     assert not agent.model.training
     assert not any(parameter.requires_grad for parameter in agent.model.parameters())
     observation, _ = agent.env.make().reset(seed=0)
