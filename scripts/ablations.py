@@ -289,6 +289,7 @@ VIDEO = {
         if (covariance, variance) != (100.0, 10.0)
     },
     "SIGReg": Variant(weights(sigreg=10.0)),
+    "variance of the whole batch": Variant({"within_place": False}),
 }
 """Steps of prediction (ours: 4), and the grid of coefficients (ours: 100 and 10)."""
 

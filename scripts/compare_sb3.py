@@ -147,9 +147,7 @@ def run_offline(args: Args, name: str, seed: int, folder: Path) -> Result:
     number = args.seeds.index(seed) if name == "jepa" else 0
     agent = JEPAAgent.load(args.checkpoints[number])
     settings = CollectConfig(**agent.notes["data"]["collect"])
-    spent = Spent(
-        steps=settings.episodes * settings.steps, seconds=agent.notes.get("seconds", 0.0)
-    )
+    spent = Spent(steps=settings.episodes * settings.steps, seconds=agent.notes.get("seconds", 0.0))
     training = agent.notes["training"]
     joint = training["steps"] * training["groups"] * training["windows"]
     spent.frames = joint * (training["horizon"] + 1)

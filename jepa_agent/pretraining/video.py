@@ -27,7 +27,7 @@ class VideoWeights:
 
     Args:
         prediction: imagined latents against those encoded, over all steps.
-        variance, covariance: against collapse; every place of a map is a sample.
+        variance, covariance: against collapse; every place of every map is a sample.
         sigreg: in their place.
     """
 
@@ -45,16 +45,20 @@ class VideoConfig(PretrainingConfig):
         width: channels of the predictor's first level; the deeper ones have twice as many.
         prediction_steps: frames that are predicted, each from the two before, imagined or not.
         steps: optimiser steps.
+        within_place: take each place's mean away before the terms against collapse, so that where a
+            place lies, which never changes and is easily predicted, is no variance.
         weights: coefficients of the loss.
     """
 
     network: BackboneConfig = field(
-        default_factory=lambda: BackboneConfig((64, 64, 1), ResNetConfig(2, (32, 64), (1, 1), 16))
+        default_factory=lambda: BackboneConfig((64, 64, 1), ResNetConfig(2, (32, 64), (1, 1), 8))
     )
     batch: int = 32
+    learning_rate: float = 3e-3
     width: int = 32
     prediction_steps: int = 4
-    steps: int = 4000
+    steps: int = 6000
+    within_place: bool = True
     weights: VideoWeights = field(default_factory=VideoWeights)
 
     def __post_init__(self) -> None:
@@ -166,7 +170,8 @@ class VideoPretrainer(Pretrainer):
         with self.autocast():
             maps, imagined = self._look(distributed.own_share(clips))
         maps, imagined = maps.float(), imagined.float()
-        places = maps.movedim(2, -1).flatten(0, -2)  # every place of every map, (N, F)
+        known = maps.mean(dim=(0, 1), keepdim=True) if self.config.within_place else 0.0
+        places = (maps - known).movedim(2, -1).flatten(0, -2)  # of every map, (N, F)
         terms = self.against_collapse([places])
         if self.weights.prediction:
             terms["prediction"] = losses.prediction(imagined, maps[:, PAST:])

@@ -107,6 +107,7 @@ def test_interrupted_pretraining_ends_with_the_same_bits() -> None:
         {"weights": VideoWeights(covariance=0.0)},
         {"weights": VideoWeights(sigreg=1.0)},
         {"prediction_steps": 1},
+        {"within_place": False},
         {"width": 8},
         {"seed": 1},
     ],
@@ -119,6 +120,18 @@ def test_every_setting_changes_the_training(change: dict) -> None:
         return trainer.model.backbone.eval()(VIDEOS.clips(2, 2, 0).frames[:, 0])
 
     assert not torch.equal(trained(TINY), trained(replace(TINY, **change)))
+
+
+@pytest.mark.parametrize(("within_place", "lacking"), [(False, 0.0), (True, 1.0)])
+def test_where_a_place_lies_is_no_variance_within_places(
+    within_place: bool, lacking: float
+) -> None:
+    trainer = VideoPretrainer(VIDEOS, replace(TINY, within_place=within_place), CPU)
+    code = 3.0 * torch.randn(4, 8, 8)  # of places alone, the same in every frame
+    trainer._look = lambda clips: (code.expand(16, 4, 4, 8, 8), code.expand(16, 2, 4, 8, 8))
+    terms = trainer.look().terms
+    assert float(terms["prediction"]) == 0.0
+    assert float(terms["variance"]) == pytest.approx(lacking, abs=0.02)
 
 
 def test_other_videos_are_refused() -> None:
