@@ -170,8 +170,11 @@ class VideoPretrainer(Pretrainer):
         with self.autocast():
             maps, imagined = self._look(distributed.own_share(clips))
         maps, imagined = maps.float(), imagined.float()
-        known = maps.mean(dim=(0, 1), keepdim=True) if self.config.within_place else 0.0
-        places = (maps - known).movedim(2, -1).flatten(0, -2)  # of every map, (N, F)
+        seen = maps
+        if self.config.within_place:
+            always = distributed.gathered(maps.mean(dim=(0, 1), keepdim=True))
+            seen = maps - always.mean(dim=0)
+        places = seen.movedim(2, -1).flatten(0, -2)  # every place of every map, (N, F)
         terms = self.against_collapse([places])
         if self.weights.prediction:
             terms["prediction"] = losses.prediction(imagined, maps[:, PAST:])
