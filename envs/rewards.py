@@ -52,7 +52,8 @@ def goal_reward(
     Args:
         config: the task.
         achieved_goal, desired_goal: positions (..., 2), or images (..., 65, 65, 3), whose dot is
-            read off to 0.02 pixels, and exactly where the info knows the point.
+            read off to 0.02 pixels, and exactly where the info knows the point. Channels may come
+            first, as in Stable-Baselines3's replay buffers.
         info: the step's info or a sequence of them; the dense reward on positions takes the
             layout from it.
 
@@ -64,7 +65,7 @@ def goal_reward(
     if config.reward_type == "sparse":
         return sparse_reward(is_success(config, straight_distance(position, goal)))
     if is_image(achieved_goal):
-        layout = Layout.from_array(read_layout(np.asarray(achieved_goal)))
+        layout = Layout.from_array(read_layout(_channels_last(achieved_goal)))
     else:
         layout = _layout_of(info, position.shape[:-1])
     return dense_reward(physics.shortest_path(position, goal, layout))
@@ -83,12 +84,17 @@ def as_positions(goal: np.ndarray, info: Any, name: str) -> np.ndarray:
     goal = np.asarray(goal)
     if not is_image(goal):
         return goal.astype(np.float32, copy=False)
-    seen = locate_dot(goal)
+    seen = locate_dot(_channels_last(goal))
     infos = _infos(info)
     if not all(name in each for each in infos) or len(infos) != seen[..., 0].size:
         return seen
     known = np.stack([each[name] for each in infos]).reshape(seen.shape)
     return np.where(abs(known - seen).max(axis=-1, keepdims=True) < DOT_ERROR, known, seen)
+
+
+def _channels_last(image: np.ndarray) -> np.ndarray:
+    image = np.asarray(image)
+    return image if image.shape[-1] == 3 else np.moveaxis(image, -3, -1)
 
 
 def _infos(info: Any) -> list[Any]:

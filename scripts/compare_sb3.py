@@ -13,7 +13,7 @@ last checkpoint and, on the CPU, ends with the same bits as if it had not been. 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from imitators import PAIRS, imitate
 from rich.progress import Progress
 from torch import nn
 
-from jepa_agent import JEPAAgent, Trajectories
+from jepa_agent import JEPAAgent, Trajectories, checkpoint
 from jepa_agent.configs import write_json
 from jepa_agent.console import errors_in_one_line, resumable
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
@@ -37,7 +37,7 @@ from jepa_agent.evaluation import Row, summarise, wilson
 from jepa_agent.playing import Policy, measure_latency, play
 from jepa_agent.runs import hold
 
-SUITES = {"fixed": "fixed", "test-layouts": "test", "ood": "ood"}
+SUITES = {"fixed": "fixed", "train-layouts": "train", "test-layouts": "test", "ood": "ood"}
 ZERO_SHOT = ("same room", "half steps")
 """What no row was trained for: goals in the start's own room, and steps of half the length."""
 CURVE_EPISODES = 50
@@ -108,11 +108,20 @@ def make_task(suite: str, obs_type: str) -> gym.Env:
 def score(args: Args, policy: Policy, obs_type: str) -> tuple[float, dict[str, Row]]:
     """The median latency of a decision, and a row of every suite."""
     seeds = range(args.seed, args.seed + args.episodes)
-    rows = {}
-    for suite in (*SUITES, *ZERO_SHOT):
-        played = play(policy, partial(make_task, suite, obs_type), seeds)
-        rows[suite] = summarise("", suite, played)
+    rows = {
+        suite: row_of(suite, policy, partial(make_task, suite, obs_type), seeds)
+        for suite in (*SUITES, *ZERO_SHOT)
+    }
     return measure_latency(policy, partial(make_task, "fixed", obs_type))[0], rows
+
+
+def row_of(suite: str, policy: Policy, make: Callable[[], gym.Env], seeds: Sequence[int]) -> Row:
+    """A policy's row on one suite; an episode that raised is no failure of its policy."""
+    episodes = play(policy, make, seeds)
+    for episode in episodes:
+        if episode.error is not None:
+            raise RuntimeError(f"seed {episode.seed} of {suite} raised {episode.error}")
+    return summarise("", suite, episodes)
 
 
 def curve_point(args: Args, baseline: Baseline, model: Policy) -> float:
@@ -122,7 +131,7 @@ def curve_point(args: Args, baseline: Baseline, model: Policy) -> float:
         terminate_on_success=False,
     )  # fmt: skip
     seeds = range(args.seed - CURVE_EPISODES, args.seed)
-    return summarise("", "", play(model, make, seeds)).success
+    return row_of(args.layout, model, make, seeds).success
 
 
 def run_baseline(args: Args, name: str, seed: int, folder: Path) -> Result:
@@ -144,8 +153,7 @@ def size(policy: nn.Module) -> int:
 
 def run_offline(args: Args, name: str, seed: int, folder: Path) -> Result:
     """Our agent, or an imitator trained on the data that it was trained on."""
-    number = args.seeds.index(seed) if name == "jepa" else 0
-    agent = JEPAAgent.load(args.checkpoints[number])
+    agent = JEPAAgent.load(checkpoint_of(args, name, seed))
     settings = CollectConfig(**agent.notes["data"]["collect"])
     spent = Spent(steps=settings.episodes * settings.steps, seconds=agent.notes.get("seconds", 0.0))
     training = agent.notes["training"]
@@ -155,28 +163,40 @@ def run_offline(args: Args, name: str, seed: int, folder: Path) -> Result:
         latency, rows = score(args, agent, "pixels")
         return Result(spent, size(agent.model), latency, rows)
     data = Trajectories.from_rollouts(*collect(settings))
+    if name == "cloning":
+        spent.seconds = spent.frames = 0  # it needs no world model
     with Progress(transient=True) as progress:
         task = progress.add_task(name, total=IMITATION_STEPS)
-        policy, spent.seconds = imitate(
+        policy, seconds = imitate(
             data, TwoRoomsEnv.render_states, IMITATION_STEPS, REACH[name],
-            agent.model if name == "inverse-dynamics" else None, seed,
+            agent.model.cpu() if name == "inverse-dynamics" else None, seed,
             lambda done: progress.update(task, completed=done),
         )  # fmt: skip
-    spent.frames = 2 * PAIRS * IMITATION_STEPS + (spent.frames if name == "inverse-dynamics" else 0)
+    spent.seconds += seconds
+    spent.frames += PAIRS * IMITATION_STEPS
     latency, rows = score(args, policy, "pixels")
     return Result(spent, policy.size(), latency, rows)
+
+
+def checkpoint_of(args: Args, name: str, seed: int) -> str:
+    """Of our agent's seed; the imitators take the first one's data and encoder."""
+    return args.checkpoints[args.seeds.index(seed) if name == "jepa" else 0]
 
 
 def result(args: Args, name: str, seed: int) -> dict[str, Any]:
     """The figures of one run, from its `result.json` where that exists."""
     folder = args.out / args.layout / f"{name}-{seed}"
-    wanted: dict[str, Any] = {"episodes": args.episodes, "seed": args.seed, "budget": args.budget}
+    wanted: dict[str, Any] = {"episodes": args.episodes, "seed": args.seed}
     if name in OFFLINE:
-        wanted["checkpoints"] = list(args.checkpoints)
+        agent = JEPAAgent.load(checkpoint_of(args, name, seed))
+        wanted["checkpoint"] = checkpoint.digest(agent.model.state_dict())
+    else:
+        wanted["budget"] = args.budget or BASELINES[name].steps
+        wanted["baseline"] = repr(BASELINES[name])
     path = folder / "result.json"
     if path.exists():
         found = json.loads(path.read_text())
-        if {key: found[key] for key in wanted} == wanted:
+        if {key: found.get(key) for key in wanted} == wanted:
             return found
     run: Callable[[Args, str, int, Path], Result] = run_offline if name in OFFLINE else run_baseline
     with hold(folder):
@@ -238,7 +258,7 @@ def draw(path: Path, layout: str, results: dict[str, list[dict[str, Any]]]) -> N
                 axes.plot(steps, success, color=f"C{colour}", label=label, linewidth=1.2)
     for run in results.get("jepa", [])[:1]:
         axes.axvline(run["spent"]["steps"], color="black", linestyle="--", linewidth=1)
-        reached = run["rows"]["fixed" if layout == "fixed" else "test-layouts"]["success"]
+        reached = run["rows"]["fixed" if layout == "fixed" else "train-layouts"]["success"]
         axes.plot(run["spent"]["steps"], reached, "k*", markersize=12, label="jepa, offline data")
     axes.set(xscale="log", ylim=(-0.02, 1.02), xlabel="environment steps",
              ylabel=f"success, layout {layout}")  # fmt: skip

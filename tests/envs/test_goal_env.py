@@ -68,6 +68,16 @@ def test_the_dense_reward_on_states_says_that_it_needs_the_layout() -> None:
         env.compute_reward(goal, goal, {})
 
 
+@pytest.mark.parametrize("reward_type", ["sparse", "dense"])
+def test_images_may_have_their_channels_first(reward_type: str) -> None:
+    env = gym.make("TwoRooms-v0", reward_type=reward_type, success_radius=40.0)
+    seen, rewards, infos = transitions(env, 20)
+    goals = [np.moveaxis(seen[key], -1, -3) for key in ("achieved_goal", "desired_goal")]
+    task: Any = env.unwrapped
+    np.testing.assert_array_equal(task.compute_reward(*goals, infos), rewards)
+    assert task.compute_reward(goals[0][3], goals[1][3], infos[3]) == rewards[3]
+
+
 @pytest.mark.slow
 def test_sac_with_hindsight_learns_in_two_minutes() -> None:
     env = gym.make("TwoRooms-v0", layout="fixed", obs_type="state", max_episode_steps=100)

@@ -61,6 +61,25 @@ def test_half_steps_are_half_as_long(compare: ModuleType) -> None:
     assert compare.make_task("ood", "pixels").unwrapped.config.layout == "ood"
 
 
+def test_an_episode_that_raises_is_no_failure_of_its_policy(compare: ModuleType) -> None:
+    class Broken:
+        def predict(self, *_: Any, **__: Any) -> Any:
+            raise TypeError("no such thing")
+
+    with pytest.raises(RuntimeError, match="of fixed raised TypeError: no such thing"):
+        compare.score(compare.Args(episodes=1), Broken(), "state")
+
+
+def test_hindsight_relabels_images(scripts: Any, tmp_path: Path) -> None:
+    baselines = scripts("baselines")
+    baseline = small(baselines, "sac-her-pixels")
+    model, _ = baselines.train(
+        baseline, "fixed", 1800, 0, tmp_path, lambda _: 0.0, "cpu", checkpoints=1
+    )
+    assert model._n_updates > 0
+    assert not list(tmp_path.glob("buffer-*"))
+
+
 @pytest.mark.parametrize("name", ["ppo-state", "sac-her-state"])
 def test_an_interrupted_baseline_ends_with_the_same_bits(
     scripts: Any, tmp_path: Path, name: str
@@ -84,6 +103,9 @@ def test_an_interrupted_baseline_ends_with_the_same_bits(
     assert spent.steps == model.num_timesteps == 2432
     with pytest.raises(RunError, match=r"has one of 2,432 steps, got 9,999; use that"):
         baselines.train(*arguments[:2], 9_999, *arguments[3:])
+    other = dataclasses.replace(arguments[0], reward_type="none")
+    with pytest.raises(RunError, match=r"must have the settings that it began with.*'none'"):
+        baselines.train(other, *arguments[1:])
     whole, _ = baselines.train(*arguments[:4], tmp_path / "whole", lambda _: 0.5, "cpu", 3)
     for part, parameter in whole.policy.state_dict().items():
         assert torch.equal(parameter, model.policy.state_dict()[part]), part
@@ -180,7 +202,9 @@ def test_the_script_plays_writes_and_remembers(compare: ModuleType, tmp_path: Pa
     assert table.with_suffix(".png").stat().st_size > 1000
     (path,) = tmp_path.glob("fixed/jepa-0/result.json")
     document = json.loads(path.read_text())
-    assert set(document["rows"]) == {"fixed", "test-layouts", "ood", "same room", "half steps"}
+    assert set(document["rows"]) == {
+        "fixed", "train-layouts", "test-layouts", "ood", "same room", "half steps",
+    }  # fmt: skip
     document["parameters"] = 7
     path.write_text(json.dumps(document))
     compare.main(args)
