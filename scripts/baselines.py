@@ -76,9 +76,9 @@ class Baseline:
 PIXELS = {"buffer_size": 50_000, "gradient_steps": 2}
 BASELINES = {
     "ppo-state": Baseline(PPO, "state", 1_000_000, PROXIMAL, "dense"),
-    "sac-state": Baseline(SAC, "state", 200_000, ACTOR_CRITIC),
-    "sac-her-state": Baseline(SAC, "state", 200_000, {**ACTOR_CRITIC, **HINDSIGHT}),
-    "tqc-her-state": Baseline(TQC, "state", 200_000, {**ACTOR_CRITIC, **HINDSIGHT}),
+    "sac-state": Baseline(SAC, "state", 100_000, ACTOR_CRITIC),
+    "sac-her-state": Baseline(SAC, "state", 100_000, {**ACTOR_CRITIC, **HINDSIGHT}),
+    "tqc-her-state": Baseline(TQC, "state", 100_000, {**ACTOR_CRITIC, **HINDSIGHT}),
     "ppo-pixels": Baseline(PPO, "pixels", 500_000, PROXIMAL, "dense"),
     "sac-pixels": Baseline(SAC, "pixels", 100_000, {**ACTOR_CRITIC, **PIXELS}),
     "sac-her-pixels": Baseline(SAC, "pixels", 100_000, {**ACTOR_CRITIC, **HINDSIGHT, **PIXELS}),
