@@ -31,6 +31,7 @@ from jepa_agent import JEPAAgent, Trajectories, checkpoint
 from jepa_agent.configs import write_json
 from jepa_agent.console import errors_in_one_line, resumable
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
+from jepa_agent.envs.behaviour import POLICIES, Walker
 from jepa_agent.envs.physics import HIGH, LOW
 from jepa_agent.envs.tasks import TASK_MARGIN
 from jepa_agent.evaluation import Row, summarise, wilson
@@ -42,6 +43,7 @@ ZERO_SHOT = ("same room", "half steps")
 """What no row was trained for: goals in the start's own room, and steps of half the length."""
 CURVE_EPISODES = 50
 """Per point of a learning curve."""
+KNOW_THE_MAP = (Walker.CROSS, Walker.BUMP, Walker.SEEK)
 OFFLINE = ("jepa", "cloning", "inverse-dynamics")
 IMITATION_STEPS = 4_000
 REACH = {"cloning": 60, "inverse-dynamics": 20}
@@ -68,7 +70,7 @@ class Args:
     """Episode i is played with seed + i."""
     out: Path = Path("runs/sb3")
     table: Path | None = None
-    """Where to write the table (Markdown); the learning curves go beside it as PNG."""
+    """Where to write the table and what it means (Markdown); the learning curves go beside it."""
     device: str = "auto"
 
 
@@ -185,7 +187,7 @@ def checkpoint_of(args: Args, name: str, seed: int) -> str:
 
 def result(args: Args, name: str, seed: int) -> dict[str, Any]:
     """The figures of one run, from its `result.json` where that exists."""
-    folder = args.out / args.layout / f"{name}-{seed}"
+    folder = args.out / ("offline" if name in OFFLINE else args.layout) / f"{name}-{seed}"
     wanted: dict[str, Any] = {"episodes": args.episodes, "seed": args.seed}
     if name in OFFLINE:
         agent = JEPAAgent.load(checkpoint_of(args, name, seed))
@@ -206,10 +208,7 @@ def result(args: Args, name: str, seed: int) -> dict[str, Any]:
 
 
 def format_table(results: dict[str, list[dict[str, Any]]]) -> str:
-    """The table in Markdown: means over seeds, success pooled with its Wilson interval.
-
-    Privileged rows learned from the dense reward, which knows the map.
-    """
+    """The table in Markdown: means over seeds, success pooled with its Wilson interval."""
     suites = (*SUITES, *ZERO_SHOT)
     headings = ["policy", "seeds", "env steps", "frames seen", "minutes", "parameters", "ms",
                 *(f"{suite}, %" for suite in suites), "ratio on fixed"]  # fmt: skip
@@ -242,6 +241,29 @@ def format_table(results: dict[str, list[dict[str, Any]]]) -> str:
             cells.append(f"diverged: {', '.join(f'{steps:,} steps' for steps in diverged)}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def format_page(args: Args, picture: str, results: dict[str, list[dict[str, Any]]]) -> str:
+    """The table, what is in it, and the learning curves."""
+    collected = CollectConfig(**JEPAAgent.load(args.checkpoints[0]).notes["data"]["collect"])
+    knowing = sum(POLICIES[collected.policy].shares[walker] for walker in KNOW_THE_MAP)
+    return f"""# Beside Stable-Baselines3: baselines trained on `{args.layout}`
+
+{format_table(results)}
+
+Success is in % of {args.episodes} episodes per suite and seed, the same for every row, with Wilson
+95 % intervals; minutes are of training, with what was trained before for a row; parameters are
+without target networks; ms is a decision's median, for one environment. Same room: goals in the
+start's own room of the fixed layout; half steps: a step is half as long there. Nothing was
+retrained for them.
+
+- Rows that say privileged learned from the dense reward, which knows the map.
+- `{"`, `".join(OFFLINE)}` learn from pixels and without rewards, from trajectories of the training
+  layouts that `{collected.policy}` walkers left; {100 * knowing:.0f} % of these know the map: they
+  head for the door, follow shortest paths, or start beside the inner wall.
+
+![Success against environment steps]({picture})
+"""
 
 
 def draw(path: Path, layout: str, results: dict[str, list[dict[str, Any]]]) -> None:
@@ -287,8 +309,9 @@ def main(args: Args) -> None:
             print(format_table({n: runs for n, runs in results.items() if runs}), flush=True)
     if args.table is not None:
         args.table.parent.mkdir(parents=True, exist_ok=True)
-        args.table.write_text(format_table(results) + "\n")
-        draw(args.table.with_suffix(".png"), args.layout, results)
+        picture = args.table.with_suffix(".png")
+        args.table.write_text(format_page(args, picture.name, results))
+        draw(picture, args.layout, results)
 
 
 if __name__ == "__main__":

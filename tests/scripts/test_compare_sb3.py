@@ -198,9 +198,11 @@ def test_the_script_plays_writes_and_remembers(compare: ModuleType, tmp_path: Pa
     args = compare.Args(only=("jepa",), seeds=(0,), episodes=1, out=tmp_path, table=table)
     compare.main(args)
     first = table.read_text()
-    assert first.splitlines()[2].startswith("| jepa | 1 | 2,086,560 |")
+    assert first.splitlines()[4].startswith("| jepa | 1 | 2,086,560 |")
+    assert "`mixed` walkers left; 75 % of these know the map" in first
+    assert "](sb3.png)" in first
     assert table.with_suffix(".png").stat().st_size > 1000
-    (path,) = tmp_path.glob("fixed/jepa-0/result.json")
+    (path,) = tmp_path.glob("offline/jepa-0/result.json")
     document = json.loads(path.read_text())
     assert set(document["rows"]) == {
         "fixed", "train-layouts", "test-layouts", "ood", "same room", "half steps",
