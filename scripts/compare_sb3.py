@@ -155,7 +155,8 @@ def size(policy: nn.Module) -> int:
 
 def run_offline(args: Args, name: str, seed: int, folder: Path) -> Result:
     """Our agent, or an imitator trained on the data that it was trained on."""
-    agent = JEPAAgent.load(checkpoint_of(args, name, seed))
+    device = None if args.device == "auto" else args.device
+    agent = JEPAAgent.load(checkpoint_of(args, name, seed), device)
     settings = CollectConfig(**agent.notes["data"]["collect"])
     spent = Spent(steps=settings.episodes * settings.steps, seconds=agent.notes.get("seconds", 0.0))
     training = agent.notes["training"]
@@ -171,8 +172,8 @@ def run_offline(args: Args, name: str, seed: int, folder: Path) -> Result:
         task = progress.add_task(name, total=IMITATION_STEPS)
         policy, seconds = imitate(
             data, TwoRoomsEnv.render_states, IMITATION_STEPS, REACH[name],
-            agent.model.cpu() if name == "inverse-dynamics" else None, seed,
-            lambda done: progress.update(task, completed=done),
+            agent.model if name == "inverse-dynamics" else None, seed,
+            lambda done: progress.update(task, completed=done), agent.device,
         )  # fmt: skip
     spent.seconds += seconds
     spent.frames += PAIRS * IMITATION_STEPS

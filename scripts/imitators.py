@@ -64,11 +64,12 @@ class Imitator(nn.Module):
         """Actions for one observation or a batch of them, as Stable-Baselines3's policies do."""
         single = observation["observation"].ndim == 3
         frames, goals = (
-            torch.as_tensor(observation[key]) for key in ("observation", "desired_goal")
+            torch.as_tensor(observation[key], device=self.model.pixel_mean.device)
+            for key in ("observation", "desired_goal")
         )
         if single:
             frames, goals = frames[None], goals[None]
-        actions = self(frames, goals).clamp(-1, 1).numpy()
+        actions = self(frames, goals).clamp(-1, 1).cpu().numpy()
         return (actions[0] if single else actions), state
 
 
@@ -80,6 +81,7 @@ def imitate(
     model: WorldModel | None = None,
     seed: int = 0,
     on_step: Callable[[int], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> tuple[Imitator, float]:
     """Train an imitator.
 
@@ -91,17 +93,18 @@ def imitate(
         model: see `Imitator`.
         seed: of parameters and data order.
         on_step: called with the number of steps done.
+        device: where to train, and where the policy stays.
 
     Returns:
         The policy, and the seconds that it took.
     """
-    device = torch.device("cpu")
-    generator = torch.Generator().manual_seed(seed)
+    device = torch.device(device)
+    generator = torch.Generator(device).manual_seed(seed)
     sampler = WindowSampler(trajectories, 1, reach, device)
     view = Views(trajectories, render, device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        policy = Imitator(model)
+        policy = Imitator(model).to(device)
     if model is None:
         batch = sampler.draw(PAIRS, 1, generator)
         seen = view(batch.rows[..., 0], batch.states[:, :, 0], batch.context[:, 0])
@@ -114,9 +117,9 @@ def imitate(
     began = time.perf_counter()
     for step in range(steps):
         batch = sampler.draw(PAIRS, 1, generator)
-        later = torch.randint(1, reach + 1, (PAIRS,), generator=generator)
+        later = torch.randint(1, reach + 1, (PAIRS,), generator=generator, device=device)
         ends = torch.stack([torch.zeros_like(later), later], dim=1)  # (B, 2)
-        pick = torch.arange(PAIRS)[:, None], 0, ends
+        pick = torch.arange(PAIRS, device=device)[:, None], 0, ends
         images = view(batch.rows[pick], batch.states[pick], batch.context[:, 0])
         actions = policy(images[:, 0], images[:, 1])
         loss = nn.functional.mse_loss(actions, batch.actions[:, 0, 0])
