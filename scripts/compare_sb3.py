@@ -4,6 +4,7 @@ python scripts/compare_sb3.py                                      # fixed layou
 python scripts/compare_sb3.py --only jepa ppo-state sac-her-state --seeds 0
 python scripts/compare_sb3.py --layout train --table docs/sb3-train.md
 python scripts/compare_sb3.py --only sac-her-pixels --budget 50000
+python scripts/compare_sb3.py --recorded --table docs/sb3-fixed.md  # trains nothing
 
 Resumable: what has finished is not trained or played again, what was interrupted goes on from its
 last checkpoint and, on the CPU, ends with the same bits as if it had not been. Needs the extra
@@ -41,6 +42,8 @@ from jepa_agent.runs import hold
 SUITES = {"fixed": "fixed", "train-layouts": "train", "test-layouts": "test", "ood": "ood"}
 ZERO_SHOT = ("same room", "half steps")
 """What no row was trained for: goals in the start's own room, and steps of half the length."""
+RATIOS = ("fixed", "test-layouts")
+"""Suites on which ways are compared with the shortest ones."""
 CURVE_EPISODES = 50
 """Per point of a learning curve."""
 KNOW_THE_MAP = (Walker.CROSS, Walker.BUMP, Walker.SEEK)
@@ -69,6 +72,8 @@ class Args:
     seed: int = 1_000_000
     """Episode i is played with seed + i."""
     out: Path = Path("runs/sb3")
+    recorded: bool = False
+    """Train and play nothing: show what has finished."""
     table: Path | None = None
     """Where to write the table and what it means (Markdown); the learning curves go beside it."""
     device: str = "auto"
@@ -186,8 +191,8 @@ def checkpoint_of(args: Args, name: str, seed: int) -> str:
     return args.checkpoints[args.seeds.index(seed) if name == "jepa" else 0]
 
 
-def result(args: Args, name: str, seed: int) -> dict[str, Any]:
-    """The figures of one run, from its `result.json` where that exists."""
+def result(args: Args, name: str, seed: int) -> dict[str, Any] | None:
+    """The figures of one run, from its `result.json` where that has them."""
     folder = args.out / ("offline" if name in OFFLINE else args.layout) / f"{name}-{seed}"
     wanted: dict[str, Any] = {"episodes": args.episodes, "seed": args.seed}
     if name in OFFLINE:
@@ -201,6 +206,8 @@ def result(args: Args, name: str, seed: int) -> dict[str, Any]:
         found = json.loads(path.read_text())
         if {key: found.get(key) for key in wanted} == wanted:
             return found
+    if args.recorded:
+        return None
     run: Callable[[Args, str, int, Path], Result] = run_offline if name in OFFLINE else run_baseline
     with hold(folder):
         figures = {**asdict(run(args, name, seed, folder)), **wanted}
@@ -212,9 +219,12 @@ def format_table(results: dict[str, list[dict[str, Any]]]) -> str:
     """The table in Markdown: means over seeds, success pooled with its Wilson interval."""
     suites = (*SUITES, *ZERO_SHOT)
     headings = ["policy", "seeds", "env steps", "frames seen", "minutes", "parameters", "ms",
-                *(f"{suite}, %" for suite in suites), "ratio on fixed"]  # fmt: skip
+                *(f"{suite}, %" for suite in suites),
+                *(f"ratio on {suite}" for suite in RATIOS)]  # fmt: skip
     lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
     for name, runs in results.items():
+        if not runs:
+            continue
         finite = [run for run in runs if run["rows"]]
         diverged = [run["spent"]["steps"] for run in runs if not run["rows"]]
         privileged = name in BASELINES and BASELINES[name].reward_type == "dense"
@@ -235,9 +245,10 @@ def format_table(results: dict[str, list[dict[str, Any]]]) -> str:
                 solved = round(sum(row["success"] * row["episodes"] for row in rows))
                 low, high = wilson(solved, played)
                 cells.append(f"{100 * solved / played:.1f} ({100 * low:.1f}-{100 * high:.1f})")
-            ratios = [run["rows"]["fixed"]["steps_ratio"] for run in finite]
-            known = [ratio for ratio in ratios if ratio is not None]
-            cells.append(f"{np.mean(known):.2f}" if known else "-")
+            for suite in RATIOS:
+                ratios = [run["rows"][suite]["steps_ratio"] for run in finite]
+                known = [ratio for ratio in ratios if ratio is not None]
+                cells.append(f"{np.mean(known):.2f}" if known else "-")
         if diverged:
             cells.append(f"diverged: {', '.join(f'{steps:,} steps' for steps in diverged)}")
         lines.append(f"| {' | '.join(cells)} |")
@@ -256,14 +267,17 @@ Success is in % of {args.episodes} episodes per suite and seed, the same for eve
 95 % intervals; minutes are of training, with what was trained before for a row; parameters are
 without target networks; ms is a decision's median, for one environment. Same room: goals in the
 start's own room of the fixed layout; half steps: a step is half as long there. Nothing was
-retrained for them.
+retrained for them. Ratio: steps to the goal over the fewest possible, where it was reached.
 
+- `state` rows are told the wall, the door and both places in pixels; all others see images.
 - Rows that say privileged learned from the dense reward, which knows the map.
 - `{"`, `".join(OFFLINE)}` learn from pixels and without rewards, from trajectories of the training
   layouts that `{collected.policy}` walkers left; {100 * knowing:.0f} % of these know the map: they
   head for the door, follow shortest paths, or start beside the inner wall.
 
 ![Success against environment steps]({picture})
+
+The star and its line: our agent on the same layouts, and how much was recorded for it.
 """
 
 
@@ -306,8 +320,13 @@ def main(args: Args) -> None:
         for name in names:
             if name == "jepa" and number >= len(args.checkpoints):
                 continue  # the same model again would be no other seed
-            results[name].append(result(args, name, seed))
-            print(format_table({n: runs for n, runs in results.items() if runs}), flush=True)
+            found = result(args, name, seed)
+            if found is not None:
+                results[name].append(found)
+            if not args.recorded:
+                print(format_table(results), flush=True)
+    if args.recorded:
+        print(format_table(results))
     if args.table is not None:
         args.table.parent.mkdir(parents=True, exist_ok=True)
         picture = args.table.with_suffix(".png")

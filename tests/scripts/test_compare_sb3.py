@@ -141,6 +141,10 @@ def test_a_baseline_that_diverges_becomes_a_row(
         assert found["spent"]["diverged"]
         table = compare.format_table({"ppo-state": [found]})
         assert "| ppo-state (privileged) | 1 | diverged: 128 steps |" in table
+    recorded = dataclasses.replace(args, recorded=True)
+    assert compare.result(recorded, "ppo-state", 0) == found
+    assert compare.result(recorded, "ppo-state", 1) is None
+    assert compare.format_table({"ppo-state": [found], "sac-state": []}) == table
 
 
 def test_two_comparisons_do_not_share_a_folder(compare: ModuleType, tmp_path: Path) -> None:
