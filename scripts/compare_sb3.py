@@ -199,8 +199,9 @@ def result(args: Args, name: str, seed: int) -> dict[str, Any] | None:
         agent = JEPAAgent.load(checkpoint_of(args, name, seed))
         wanted["checkpoint"] = checkpoint.digest(agent.model.state_dict())
     else:
-        wanted["budget"] = args.budget or BASELINES[name].steps
         wanted["baseline"] = repr(BASELINES[name])
+        if args.budget or not args.recorded:  # what is recorded says its own steps
+            wanted["budget"] = args.budget or BASELINES[name].steps
     path = folder / "result.json"
     if path.exists():
         found = json.loads(path.read_text())
