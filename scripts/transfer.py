@@ -37,7 +37,7 @@ from jepa_agent.pretraining.videos import TrajectoryVideos
 
 NETWORK = ResNetConfig(stride=4, channels=(32, 64), blocks=(1, 1))
 """Of every backbone: for 65 x 65 images on two cores."""
-SHARES = {"1 %": 80, "10 %": 800, "100 %": 8_000}
+SHARES = {"0.1 %": 8, "1 %": 80, "10 %": 800, "100 %": 8_000}
 """Action-labelled trajectories."""
 STEPS_PER_MINUTE = 200
 """Of `quick` on these backbones, two cores."""
