@@ -124,7 +124,7 @@ PRESETS = {
                 weights=LossWeights(temporal_similarity=1.0, value=1.0, context=1.0),
                 refinement=RefinementConfig(steps=4500, groups=64, windows=16),
             ),
-            planner=MPPIConfig(),
+            planner=MPPIConfig(horizon=2, candidates=128),
             cost=CostConfig(memory=8),
             out=Path("runs/base"),
         ),
