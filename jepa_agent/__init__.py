@@ -32,15 +32,15 @@ register(
 )
 
 _LAZY = {
-    "EnvSpec": "agent",
-    "JEPAAgent": "agent",
-    "Preset": "recipe",
-    "Trajectories": "trajectories",
-    "TrainingConfig": "recipe",
-    "WorldModel": "world_model",
-    "WorldModelConfig": "world_model",
-    "load_backbone": "pretraining.backbones",
-    "train": "training",
+    "EnvRef": "worlds.reference",
+    "JEPAAgent": "agent.agent",
+    "Preset": "training.config",
+    "Trajectories": "data.trajectories",
+    "TrainingConfig": "training.config",
+    "WorldModel": "models.world_model",
+    "WorldModelConfig": "models.world_model",
+    "load_backbone": "models.backbones",
+    "train": "training.trainer",
 }
 
 __all__ = ["__version__", *_LAZY]

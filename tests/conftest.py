@@ -20,9 +20,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def tiny_model_config() -> WorldModelConfig:
     """A world model for Two Rooms with a few thousand parameters."""
     from jepa_agent import WorldModelConfig
-    from jepa_agent.encoders import PatchCNNConfig
-    from jepa_agent.predictors import ResidualMLPConfig
-    from jepa_agent.world_model import ValueConfig
+    from jepa_agent.models.encoders import PatchCNNConfig
+    from jepa_agent.models.predictors import ResidualMLPConfig
+    from jepa_agent.models.world_model import ValueConfig
 
     return WorldModelConfig(
         chunk=3,
@@ -77,7 +77,7 @@ def tiny_agent(tiny_preset: Preset) -> JEPAAgent:
     """An untrained agent in float64, where the size of a batch changes no plan."""
     import torch
 
-    from jepa_agent import EnvSpec, JEPAAgent, WorldModel
+    from jepa_agent import EnvRef, JEPAAgent, WorldModel
     from jepa_agent.planners import CEM, ActionBounds
 
     with torch.random.fork_rng():
@@ -88,7 +88,7 @@ def tiny_agent(tiny_preset: Preset) -> JEPAAgent:
     return JEPAAgent(
         model.double(),
         ActionBounds((-1.0, -1.0), (1.0, 1.0), 1.0),
-        EnvSpec("TwoRooms-v0", {"layout": "fixed"}),
+        EnvRef("TwoRooms-v0", {"layout": "fixed"}),
         CEM(tiny_preset.planner),
     )
 

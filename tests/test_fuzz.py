@@ -22,15 +22,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jepa_agent import JEPAAgent, Preset, Trajectories, WorldModelConfig
-from jepa_agent.agent import EnvSpec
-from jepa_agent.checkpoint import CheckpointError
-from jepa_agent.configs import from_dict, to_dict
-from jepa_agent.costs import CostConfig
-from jepa_agent.evaluation import Report
+from jepa_agent.agent.agent import EnvRef
+from jepa_agent.agent.costs import CostConfig
+from jepa_agent.evaluation.metrics import Report
+from jepa_agent.io.checkpoint import CheckpointError
+from jepa_agent.io.serialisation import from_dict, to_dict
 from jepa_agent.planners import CONFIGS, ActionBounds
 from jepa_agent.pretraining.image import ImageConfig
 from jepa_agent.pretraining.video import VideoConfig
-from jepa_agent.recipe import TrainingConfig
+from jepa_agent.training.config import TrainingConfig
 
 pytestmark = pytest.mark.slow
 THOROUGH = settings(
@@ -45,7 +45,7 @@ DOCUMENTS = st.recursive(
     max_leaves=8,
 )
 KINDS = [
-    ActionBounds, CostConfig, EnvSpec, ImageConfig, Preset, Report, TrainingConfig, VideoConfig,
+    ActionBounds, CostConfig, EnvRef, ImageConfig, Preset, Report, TrainingConfig, VideoConfig,
     WorldModelConfig, *CONFIGS.values(),
 ]  # fmt: skip
 
@@ -129,7 +129,7 @@ def test_checkpoints_are_sound_or_named(tmp_path: Path, tiny_agent: JEPAAgent, p
 READ = """
 import numpy as np
 from jepa_agent import Trajectories
-from jepa_agent.trajectories import TrajectoryFileError
+from jepa_agent.data.trajectories import TrajectoryFileError
 
 for path in paths:
     try:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from jepa_agent import JEPAAgent
+from jepa_agent.evaluation.episodes import play
 from jepa_agent.planners import MPPI, MPPIConfig
-from jepa_agent.playing import play
 
 pytestmark = [
     pytest.mark.slow,

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..data import Views
-from ..trajectories import Trajectories
-from ..worlds import env_of, world_shape
+from ..data.source import env_of, world_shape
+from ..data.trajectories import Trajectories
+from ..data.windows import Views
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package `dataset-fashion-mnist` puts it."""

@@ -7,17 +7,22 @@ to latents imagined ahead, its average precision says how well the future was pr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..optim import cosine
+from ..training.optim import cosine
 from .video import PAST, VideoModel
-from .videos import Videos
+from .videos import MovingDigits, Videos
 
 GRID = 8
+
+
+GIFS = 3
 
 
 @dataclass(frozen=True)
@@ -179,3 +184,27 @@ def picture(
 def _seed(config: DetectionConfig, *what: int) -> int:
     words = np.random.SeedSequence((config.seed, 7, *what)).generate_state(1, np.uint64)
     return int(words[0]) >> 1
+
+
+def detect(
+    model: VideoModel,
+    known: MovingDigits,
+    held_out: MovingDigits,
+    config: DetectionConfig,
+    folder: Path,
+) -> dict[str, list[float]]:
+    """Average precision at each step ahead, and GIFs, on items that no part has seen.
+
+    Args:
+        model: imagines.
+        known: items that head and decoder are trained on.
+        held_out: others.
+        config: of the detection.
+        folder: where the GIFs go.
+    """
+    head, decoder = train_readers(model, known, config)
+    for number in range(GIFS):
+        clip = held_out.clips(1, config.frames, seed=number).frames[0]
+        shown = picture(model, head, decoder, clip)
+        iio.imwrite(folder / f"clip-{number}.gif", shown, duration=250, loop=0)
+    return average_precision(model, head, held_out, config)

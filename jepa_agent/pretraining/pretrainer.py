@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import distributed, losses
-from ..configs import to_dict
-from ..health import Health, health
-from ..optim import LARS, check_finite, cosine, pack, part, unpack
-from ..runs import Run
-from ..tally import Tally
-from .backbones import Backbone, BackboneConfig
+from ..evaluation.collapse import Health, health
+from ..io.serialisation import to_dict
+from ..models.backbones import Backbone, BackboneConfig
+from ..training import distributed, losses
+from ..training.loss_meter import Tally
+from ..training.optim import LARS, check_finite, cosine, pack, part, unpack
+from ..training.run_folder import Run
 
 PROJECTIONS = 256
 """Random directions on which SIGReg looks at a batch."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .backbones import Backbone
-from .datasets import Split
+from ..evaluation.collapse import Health, health
+from ..models.backbones import Backbone
+from .datasets import ImageData, Split
 
 FOR_STRENGTH = 10_000
 """Training samples on which a probe's regularisation is chosen."""
@@ -69,3 +70,26 @@ def features_of(
 def pixels_of(split: Split) -> Split:
     """The pixels themselves as features (N, H * W * C)."""
     return Split(split.images.reshape(len(split.images), -1).astype(np.float32), split.labels)
+
+
+def probe(
+    backbone: Backbone, data: ImageData, device: torch.device, quarters: bool = False
+) -> dict[str, float]:
+    """Accuracies of probes on frozen features: means over the image, or over its quarters."""
+    assert data.test is not None
+    splits = data.train, data.test
+    train, test = (features_of(backbone, split, device) for split in splits)
+    found = {
+        "linear": linear_probe(train, test),
+        "nearest neighbours": nearest_neighbours(train, test),
+    }
+    if quarters:
+        parts = (features_of(backbone, split, device, side=2) for split in splits)
+        found["linear, quarters"] = linear_probe(*parts)
+    return found
+
+
+def health_of(backbone: Backbone, data: ImageData, device: torch.device) -> Health:
+    """Spread and rank of a frozen backbone's features."""
+    few = Split(data.train.images[:5000], None)
+    return health(torch.as_tensor(features_of(backbone, few, device).images))

@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import checkpoint, distributed, losses
-from ..configs import from_dict, to_dict
-from .backbones import Backbone, BackboneConfig, ResNetConfig
+from ..io import checkpoint
+from ..io.serialisation import from_dict, to_dict
+from ..models.backbones import Backbone, BackboneConfig, ResNetConfig
+from ..training import distributed, losses
 from .pretrainer import Look, Pretrainer, PretrainingConfig, Progress, finish
 from .videos import Videos
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import Views, WindowSampler
-from ..trajectories import Trajectories
-from ..worlds import env_of, world_shape
+from ..data.source import env_of, world_shape
+from ..data.trajectories import Trajectories
+from ..data.windows import Views, WindowSampler
 from .datasets import DataError, fashion_mnist, idx
 
 CANVAS, DIGIT = 64, 28
@@ -198,3 +198,17 @@ def hold_out(items: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     order = np.random.default_rng(seed).permutation(len(items))
     held = round(HELD_OUT * len(items))
     return items[order[held:]], items[order[:held]]
+
+
+def moving_digits(
+    items: str, folder: Path | None, device: torch.device
+) -> tuple[MovingDigits, MovingDigits]:
+    """Videos of some items, and of those held out.
+
+    Args:
+        items: one of `ITEMS`.
+        folder: where the items lie; None for where the package puts them.
+        device: where videos are made.
+    """
+    name, (seen, held) = f"moving {items}", hold_out(ITEMS[items](folder))
+    return MovingDigits(seen, name, device), MovingDigits(held, f"{name}, held out", device)

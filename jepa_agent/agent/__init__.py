@@ -1,0 +1,1 @@
+"""The agent: a world model and a planner behind `predict`."""

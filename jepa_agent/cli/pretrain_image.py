@@ -1,0 +1,101 @@
+"""Pretrain an image backbone by joint embedding of two views, and probe its frozen features.
+
+python scripts/pretrain_image.py small --out runs/fashion-mnist
+python scripts/pretrain_image.py small --data folder --data-dir photos
+python scripts/pretrain_image.py small --data trajectories --data-dir data/train.h5
+python scripts/pretrain_image.py small --epochs 0.01 --floors   # what needs no pretraining
+python scripts/pretrain_image.py cifar10 --data-dir data        # EB-JEPA's; meant for a GPU
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+from ..data.trajectories import Trajectories
+from ..device import default_device
+from ..models.backbones import Backbone
+from ..pretraining.datasets import READERS, DataError, ImageData, trajectory_frames
+from ..pretraining.image import CIFAR10, SMALL, ImageConfig, pretrain
+from ..pretraining.probes import linear_probe, pixels_of, probe
+from ..training import distributed
+from .console import pretraining_display, resumable
+
+
+@dataclass(frozen=True)
+class Args:
+    """What to train on, what to train, and where to."""
+
+    training: tyro.conf.OmitArgPrefixes[ImageConfig] = field(default_factory=ImageConfig)
+    data: Literal["fashion-mnist", "cifar10", "folder", "trajectories"] = "fashion-mnist"
+    data_dir: Path | None = None
+    """Where the data lie: a folder, or a trajectory file of scripts/collect.py."""
+    out: Path = Path("runs/image")
+    """The run's folder: a backbone, metrics.jsonl and, of labelled data, probes.json."""
+    floors: bool = False
+    """Also probe an untrained backbone and the pixels themselves."""
+    quarters: bool = False
+    """Also probe the features of the images' quarters, which takes minutes."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+PRESETS = {
+    "small": (
+        "A small ResNet, in under 20 minutes on two cores; milder views than EB-JEPA's.",
+        Args(training=SMALL),
+    ),
+    "cifar10": (
+        "EB-JEPA's ResNet-18 on CIFAR-10 (arXiv 2602.03604), SIGReg; meant for a GPU.",
+        Args(
+            training=CIFAR10,
+            data="cifar10",
+            out=Path("runs/cifar10"),
+        ),
+    ),
+}
+
+
+def read(args: Args) -> ImageData:
+    """The data that the arguments name."""
+    if args.data == "trajectories":
+        if args.data_dir is None:
+            raise DataError("--data trajectories needs a file of scripts/collect.py as --data-dir")
+        return trajectory_frames(Trajectories.load(args.data_dir))
+    return READERS[args.data](args.data_dir)
+
+
+def main(args: Args) -> None:
+    device = default_device() if args.device == "auto" else torch.device(args.device)
+    device = distributed.join(device)
+    data = read(args)
+    for reason in data.skipped:
+        print(f"skipped {reason}")
+    network = replace(args.training.network, image_shape=data.image_shape)
+    began = time.perf_counter()
+    with resumable(args.out), pretraining_display() as show:
+        backbone = pretrain(data, replace(args.training, network=network), device, show, args.out)
+    if not distributed.is_first():
+        return
+    print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")
+    if data.test is None:
+        return
+    found = {"pretrained": probe(backbone, data, device, args.quarters)}
+    if args.floors:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(args.training.seed)
+            untrained = Backbone(network)
+        untrained.load_state_dict(
+            {**untrained.state_dict(), "mean": backbone.mean, "std": backbone.std}
+        )
+        found["untrained"] = probe(untrained.to(device), data, device, args.quarters)
+        found["pixels"] = {"linear": linear_probe(pixels_of(data.train), pixels_of(data.test))}
+    (args.out / "probes.json").write_text(json.dumps(found, indent=1))
+    for name, accuracies in found.items():
+        for kind, accuracy in accuracies.items():
+            print(f"{name:10s} {kind:18s} {100 * accuracy:.2f} %")

@@ -1,0 +1,97 @@
+"""Pretrain a video backbone by predicting latents, and detect objects in what it imagines.
+
+pip install -e ".[pretrain,digits]"
+python scripts/pretrain_video.py digits --out runs/moving-mnist
+python scripts/pretrain_video.py digits --items fashion-mnist
+python scripts/pretrain_video.py digits --data file --data-dir data/mnist_test_seq.npy
+python scripts/pretrain_video.py frames --data-dir data/train.h5   # action-free, of trajectories
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+from ..data.trajectories import Trajectories
+from ..device import default_device
+from ..pretraining.datasets import DataError
+from ..pretraining.detection import DetectionConfig, detect
+from ..pretraining.video import VideoConfig, pretrain
+from ..pretraining.videos import MovingDigits, TrajectoryVideos, VideoFile, Videos, moving_digits
+from ..training import distributed
+from .console import pretraining_display, resumable
+
+
+@dataclass(frozen=True)
+class Args:
+    """What to train on, what to train, and where to."""
+
+    training: tyro.conf.OmitArgPrefixes[VideoConfig] = field(default_factory=VideoConfig)
+    detection: DetectionConfig = field(default_factory=DetectionConfig)
+    data: Literal["digits", "file", "trajectories"] = "digits"
+    items: Literal["mnist", "fashion-mnist"] = "mnist"
+    """What moves in the generated videos, and in those that detection is tested on."""
+    data_dir: Path | None = None
+    """Where the data lie: the items' folder, Moving MNIST's file, or a trajectory file."""
+    every: int = 5
+    """Of trajectories: environment steps per frame."""
+    out: Path = Path("runs/video")
+    """The run's folder: a backbone, metrics.jsonl and, of digits, detection.json and GIFs."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+PRESETS = {
+    "digits": ("Moving digits, in under 60 minutes on two cores.", Args()),
+    "frames": (
+        "What an environment showed along trajectories, without their actions.",
+        Args(data="trajectories"),
+    ),
+}
+
+
+def sources(
+    args: Args, device: torch.device
+) -> tuple[Videos, tuple[MovingDigits, MovingDigits] | None]:
+    """The videos to train on; and, of digits, those that detection is trained and tested on."""
+    if args.data == "trajectories":
+        if args.data_dir is None:
+            raise DataError("--data trajectories needs a file of scripts/collect.py as --data-dir")
+        return TrajectoryVideos(Trajectories.load(args.data_dir), args.every, device), None
+    if args.data == "file" and args.data_dir is None:
+        raise DataError("--data file needs Moving MNIST's file or its folder as --data-dir")
+    folder = args.data_dir if args.data == "digits" else None
+    known, held_out = moving_digits(args.items, folder, device)
+    videos = known if args.data == "digits" else VideoFile(args.data_dir, device)
+    return videos, (known, held_out)
+
+
+def main(args: Args) -> None:
+    device = default_device() if args.device == "auto" else torch.device(args.device)
+    device = distributed.join(device)
+    for name, precision in (run(args, device) or {}).items():
+        steps = "  ".join(f"{value:.3f}" for value in precision)
+        print(f"{name:6s} mAP {sum(precision) / len(precision):.3f}  AP_t {steps}")
+
+
+def run(args: Args, device: torch.device) -> dict[str, list[float]] | None:
+    """Pretrain; of digits, the average precision at each step ahead of every row."""
+    videos, digits = sources(args, device)
+    network = replace(args.training.network, image_shape=videos.image_shape)
+    began = time.perf_counter()
+    with resumable(args.out), pretraining_display() as show:
+        training = replace(args.training, network=network)
+        model = pretrain(videos, training, device, show, args.out)
+    if not distributed.is_first():
+        return None
+    print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")
+    if digits is None:
+        return None
+    found = detect(model, *digits, args.detection, args.out)
+    (args.out / "detection.json").write_text(json.dumps(found, indent=1))
+    return found

@@ -1,0 +1,168 @@
+"""Train a world model on offline trajectories and save it as an agent.
+
+python scripts/train.py quick --out runs/quick
+python scripts/train.py base --out runs/base
+python scripts/train.py eb_jepa                         # EB-JEPA's own; meant for a GPU
+python scripts/train.py eb_jepa --training.steps 60 --planner.horizon 20 --planner.candidates 64 \\
+    --planner.iterations 4 --planner.elites 8           # as much as two cores can do
+python scripts/train.py quick --data data/fixed.h5 --training.steps 2000
+python scripts/train.py base --encoder.backbone runs/frames --encoder.freeze
+python scripts/train.py vector --data data/pendulum.h5 --out runs/pendulum
+torchrun --nproc-per-node 4 scripts/train.py base       # the same batch, shared by 4 processes
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+from .. import presets
+from ..agent.agent import JEPAAgent
+from ..agent.costs import CostConfig
+from ..data.source import env_of, world_shape
+from ..data.trajectories import Trajectories
+from ..device import default_device
+from ..envs import CollectConfig, collect
+from ..evaluation.two_rooms import HELD_OUT_DATA, default_suites, evaluate
+from ..models.backbone_encoder import BackboneEncoderConfig
+from ..models.backbones import load_backbone
+from ..models.world_model import WorldModelConfig
+from ..planners import CEMConfig, PlannerConfig
+from ..training import distributed
+from ..training.config import Preset, TrainingConfig
+from ..training.trainer import Progress, train
+from ..viz.tensorboard import Board
+from .console import TrainingDisplay, resumable
+
+
+@dataclass(frozen=True)
+class EncoderArgs:
+    """A pretrained backbone in the place of the preset's encoder."""
+
+    backbone: Path | None = None
+    """A folder of scripts/pretrain_image.py or scripts/pretrain_video.py."""
+    freeze: bool = False
+    """Keep the backbone's weights."""
+    size: Literal["same", "resize", "any"] = "same"
+    """Images of another size: an error, scaled to the backbone's, or taken as they are."""
+    channels: Literal["same", "mean"] = "same"
+    """Images of other channels: an error, or the mean of all in each of the backbone's."""
+
+
+@dataclass(frozen=True)
+class Args:
+    """What to train on, what to train, and where to."""
+
+    collect: CollectConfig
+    """The data to collect first, unless --data names a file."""
+    model: WorldModelConfig = field(default_factory=WorldModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    planner: tyro.conf.AvoidSubcommands[PlannerConfig] = field(default_factory=CEMConfig)
+    cost: CostConfig = field(default_factory=CostConfig)
+    encoder: EncoderArgs = field(default_factory=EncoderArgs)
+    data: Path | None = None
+    """A trajectory file of scripts/collect.py."""
+    data_on_disk: bool = False
+    """Read observations that --data stores when they are needed, where memory cannot hold them."""
+    out: Path = Path("runs/quick")
+    """The run's folder: a checkpoint, and metrics.jsonl."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    keep: int = 0
+    """Of the agents at diagnostics, keep the last so many beside the newest, as step-N."""
+    report: int = 32
+    """Episodes that the trained agent plays for a report in the run's folder (Two Rooms, extra
+    `plots`); 0 for none."""
+
+
+ABOUT = {
+    "quick": "The fixed layout, in under 6 minutes on two cores.",
+    "base": "Any layout, from the 966 train layouts, in under 30 minutes on two cores.",
+    "eb_jepa": "EB-JEPA's model, losses, batch, data and planner (arXiv 2602.03604); for a GPU.",
+    "vector": "Any environment whose observations are vectors; --data names its trajectories.",
+}
+PRESETS = {
+    name: (
+        ABOUT[name],
+        Args(
+            collect=presets.DATA[name],
+            model=preset.model,
+            training=preset.training,
+            planner=preset.planner,
+            cost=preset.cost,
+            out=Path("runs") / name,
+            # on two cores it takes hours to play the episodes of eb_jepa's report
+            report=0 if name == "eb_jepa" else 32,
+        ),
+    )
+    for name, preset in presets.PRESETS.items()
+}
+
+
+def main(args: Args) -> None:
+    began = time.perf_counter()
+    device = default_device() if args.device == "auto" else torch.device(args.device)
+    device = distributed.join(device)
+    if args.data_on_disk and args.data is None:
+        raise ValueError(
+            "--data-on-disk needs the file whose observations stay there; name it with --data"
+        )
+    if args.data is not None:
+        trajectories = Trajectories.load(args.data, in_memory=not args.data_on_disk)
+    else:
+        trajectories = Trajectories.from_rollouts(*collect(args.collect))
+    layout = trajectories.metadata.get("env_kwargs", {}).get("layout")
+    others = HELD_OUT_DATA.get(layout)
+    shape, _, _ = world_shape(env_of(trajectories), trajectories)
+    observation_shape, action_dim, state_dim = shape
+    model = replace(
+        args.model,
+        observation_shape=observation_shape,
+        action_dim=action_dim,
+        state_dim=state_dim if args.model.state_dim else 0,
+    )
+    backbone = None
+    if args.encoder.backbone is not None:
+        backbone = load_backbone(args.encoder.backbone)
+        chosen = args.encoder
+        encoder = BackboneEncoderConfig(
+            backbone.config, chosen.freeze, chosen.size, chosen.channels
+        )
+        model = replace(model, encoder=encoder)
+    preset = Preset(model, args.training, args.planner, args.cost)
+    if not distributed.is_first():
+        with resumable(args.out):
+            train(trajectories, preset, device, None, args.out, None, backbone)
+        return
+    board = Board(args.out, others.layout if others else None)
+
+    def show(progress: Progress, agent: JEPAAgent) -> None:
+        display.show(progress)
+        board.show(progress, agent)
+
+    unit = " px" if layout else ""  # of Two Rooms
+    with resumable(args.out), TrainingDisplay(unit) as display, contextlib.closing(board):
+        agent = train(
+            trajectories,
+            preset,
+            device,
+            show,
+            args.out,
+            Trajectories.from_rollouts(*collect(others)) if others else None,
+            backbone,
+            args.keep,
+        )
+    print(f"trained in {time.perf_counter() - began:.0f} s, checkpoint and metrics in {args.out}")
+    if args.report and layout and find_spec("matplotlib") and find_spec("jinja2"):
+        from ..viz.report import write_report
+
+        seeds = range(1_000_000, 1_000_000 + args.report)
+        report = evaluate(agent, default_suites(agent), seeds, 64, str(args.out))
+        print("wrote", write_report(args.out, agent, report, args.out))
+    print(f"next: python scripts/evaluate.py --checkpoint {args.out}")

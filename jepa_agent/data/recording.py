@@ -1,0 +1,145 @@
+"""Trajectories of any Gymnasium environment, recorded by playing it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from ..worlds.history import stack_frames
+from .trajectories import Trajectories, TrajectoryWriter
+
+EPISODES_PER_WRITE = 16
+
+
+def record(
+    env: gym.Env,
+    path: str | Path,
+    episodes: int,
+    steps: int = 1000,
+    policy: Any = None,
+    seed: int = 0,
+    pixels: bool = False,
+    history: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Play episodes and write them to a trajectory file as they come.
+
+    Vector observations are stored as states, image observations as observations; of a dict
+    observation, its entry "observation" is taken. Episode i is reset with `seed + i`.
+
+    Args:
+        env: continuous actions; with `pixels`, built with `render_mode="rgb_array"`.
+        path: the file; it takes its name once it is complete.
+        episodes: how many.
+        steps: actions per episode at most; episodes of the environment may end sooner.
+        policy: anything with Stable-Baselines3's `predict`; random actions if None.
+        seed: of the environment and of random actions.
+        pixels: store rendered frames as observations, beside the states.
+        history: frames per observation; see `stack_frames`.
+        progress: called with the number of finished episodes.
+
+    Raises:
+        ValueError: if the actions are not a Box, the counts are below 1, or frames are asked of an
+            environment that does not render them.
+    """
+    if not isinstance(env.action_space, gym.spaces.Box):
+        raise ValueError(
+            f"recorded actions must be continuous (a Box), got {env.action_space}; "
+            "wrap the environment"
+        )
+    if episodes < 1 or steps < 1:
+        raise ValueError(
+            f"episodes and steps must be at least 1, got {episodes} and {steps}; raise them"
+        )
+    if pixels and env.render_mode != "rgb_array":
+        raise ValueError(
+            "frames need an environment built with render_mode='rgb_array', got "
+            f"{env.render_mode!r}; rebuild it"
+        )
+    metadata = {
+        "env_id": env.spec.id if env.spec else type(env.unwrapped).__name__,
+        "env_kwargs": {
+            key: value
+            for key, value in (env.spec.kwargs if env.spec else {}).items()
+            if key != "render_mode"
+        },
+        "history": history,
+        "record": {"episodes": episodes, "steps": steps, "seed": seed, "pixels": pixels},
+    }
+    env = stack_frames(env, history)
+    env.action_space.seed(seed)
+    with TrajectoryWriter(path, metadata) as writer:
+        for index in range(episodes):
+            writer.append(_play(env, steps, policy, seed + index, pixels, metadata))
+            if progress is not None:
+                progress(index + 1)
+
+
+def _play(
+    env: gym.Env, steps: int, policy: Any, seed: int, pixels: bool, metadata: dict[str, Any]
+) -> Trajectories:
+    observation, _ = env.reset(seed=seed)
+    seen = [_part(observation)]
+    frames: list[np.ndarray] = []
+    actions: list[np.ndarray] = []
+    if pixels:
+        frames.append(np.asarray(env.render()))
+    memory, done = None, False
+    while not done and len(actions) < steps:
+        if policy is None:
+            action = env.action_space.sample()
+        else:
+            action, memory = policy.predict(
+                observation, state=memory, episode_start=np.array([not actions])
+            )
+        observation, _, terminated, truncated, _ = env.step(action)
+        done = terminated or truncated
+        actions.append(np.asarray(action, dtype=np.float32).reshape(-1))
+        seen.append(_part(observation))
+        if pixels:
+            frames.append(np.asarray(env.render()))
+    vectors = np.stack(seen)
+    is_image = vectors.dtype == np.uint8 and vectors.ndim == 4
+    images = np.stack(frames) if pixels else (vectors if is_image else None)
+    count = len(vectors)
+    states = np.zeros((count, 0)) if is_image else vectors.reshape(count, -1)
+    return Trajectories(
+        states.astype(np.float32),
+        np.stack(actions),
+        np.zeros((1, 0), dtype=np.float32),
+        np.array([0, count]),
+        metadata,
+        images,
+    )
+
+
+def _part(observation: Any) -> np.ndarray:
+    if isinstance(observation, dict):
+        if "observation" not in observation:
+            raise ValueError(
+                "a dict observation must have the entry 'observation', got "
+                f"{sorted(observation)}; wrap the environment"
+            )
+        observation = observation["observation"]
+    return np.asarray(observation)
+
+
+def load_object(path: str) -> Any:
+    """Import `package.module:Name`, as a user named it on the command line.
+
+    Raises:
+        ValueError: if the path is not of this form or names nothing.
+    """
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"a class must be named package.module:Name and be importable, got {path!r} ({error}); "
+            "check the spelling and PYTHONPATH"
+        ) from error

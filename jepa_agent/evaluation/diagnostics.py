@@ -1,0 +1,151 @@
+"""What a world model knows, measured on held-out trajectories while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..agent.agent import JEPAAgent
+from ..data.trajectories import Trajectories
+from ..data.windows import Views, WindowSampler
+from .collapse import Health, health
+from .episodes import play
+from .open_loop import open_loop
+
+FRAMES = 4096
+"""Frames that a probe is fitted to, and about as many that it is tried on."""
+RIDGE = 1e-4
+"""Of that probe, on standardised features."""
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """Errors in the units of the states (pixels); None where environment or model cannot tell.
+
+    Args:
+        position_error: mean distance of the state that the model's own probe reads off a latent.
+        context_error: mean absolute error of a linear probe for each number of the context; the
+            probe is fitted to the training data. Of numbers that vary.
+        rank_correlation: Spearman's, of the learned distance with the true length of the way,
+            between states of one context.
+        rank_correlation_same_room, rank_correlation_through_door: the same, of these pairs alone.
+        open_loop_error: after 20 and 50 imagined steps, or as many as the episodes have; empty
+            without a probe, which reads states off latents.
+        violations: share of states imagined 50 steps ahead that are in a wall.
+        health: of the latents; says whether they have collapsed.
+        success: share of a few planned episodes.
+    """
+
+    position_error: float | None
+    context_error: list[float]
+    rank_correlation: float | None
+    rank_correlation_same_room: float | None
+    rank_correlation_through_door: float | None
+    open_loop_error: list[float]
+    violations: float | None
+    health: Health
+    success: float | None
+
+
+@torch.no_grad()
+def diagnose(
+    agent: JEPAAgent,
+    trained_on: Trajectories,
+    held_out: Trajectories,
+    episodes: int = 0,
+    seed: int = 0,
+) -> Diagnostics:
+    """Measure a model.
+
+    Args:
+        agent: whose model it is.
+        trained_on: data to fit the context's probe to.
+        held_out: data of other contexts, on which all is measured; its metadata name the
+            environment of the planned episodes.
+        episodes: to plan for `success`; 0 leaves it out.
+        seed: of the choice of frames.
+    """
+    model = agent.model
+    world: Any = agent.env.make().unwrapped
+    render = getattr(world, "render_states", None)
+    generator = torch.Generator(agent.device).manual_seed(seed)
+
+    def draw(data: Trajectories) -> tuple[Tensor, Tensor, Tensor]:
+        """States, contexts and latents (G, n, ...) of single frames in G contexts."""
+        sampler, view = WindowSampler(data, 1, 1, agent.device), Views(data, render, agent.device)
+        groups = min(128, sampler.num_contexts)
+        batch = sampler.draw(groups, FRAMES // groups, generator)
+        rows, states, context = batch.rows[:, :, 0], batch.states[:, :, 0], batch.context[:, :, 0]
+        latents = [
+            model.encode(view(*(part[begin : begin + 8] for part in (rows, states, context))))
+            for begin in range(0, groups, 8)
+        ]
+        return states, context.expand(*states.shape[:2], -1), torch.cat(latents)
+
+    states, context, latents = draw(held_out)
+    _, seen, seen_latents = draw(trained_on)
+    varies = [bool((column != column[0, 0]).any()) for column in context.unbind(dim=-1)]
+    guess = ridge(*(each.flatten(0, 1).double() for each in (seen_latents, seen, latents)))
+    context_error = (guess - context.flatten(0, 1)).abs().mean(dim=0)
+
+    correlations: list[float | None] = [None, None, None]
+    if hasattr(world, "shortest_path"):
+        goals = latents.roll(1, dims=1)
+        learned = model.distance(latents, goals).flatten().cpu().numpy()
+        other = states.roll(1, dims=1)
+        true = world.shortest_path(states, other, context).flatten().cpu().numpy()
+        apart = world.room(states, context) != world.room(other, context)
+        apart = apart.flatten().cpu().numpy()
+        correlations = [
+            spearman(learned[rows], true[rows]) for rows in (apart | True, ~apart, apart)
+        ]
+    position_error, open_loop_error, violations = None, [], None
+    if model.probe is not None:
+        position_error = (model.locate(latents) - states).norm(dim=-1).mean().item()
+        chunks = max(1, min(50, int(np.diff(held_out.offsets).min()) - 1) // model.config.chunk)
+        is_free: Callable[..., Any] | None = getattr(world, "is_free", None)
+        unrolled = open_loop(model, render, held_out, chunks, 512, is_free, seed)
+        shown = (min(chunks, 20 // model.config.chunk) - 1, -1)
+        open_loop_error = [unrolled[index].error for index in shown]
+        violations = unrolled[-1].violations
+    success = None
+    if episodes:
+        env = {**agent.env.kwargs, **held_out.metadata.get("env_kwargs", {})}
+        played = play(agent, lambda: agent.env.make(**env), range(seed, seed + episodes))
+        success = float(np.mean([episode.success for episode in played]))
+    return Diagnostics(
+        position_error=position_error,
+        context_error=[e for e, keep in zip(context_error.tolist(), varies, strict=True) if keep],
+        rank_correlation=correlations[0],
+        rank_correlation_same_room=correlations[1],
+        rank_correlation_through_door=correlations[2],
+        open_loop_error=open_loop_error,
+        violations=violations,
+        health=health(latents.flatten(0, 1)),
+        success=success,
+    )
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
+    """Rank correlation of two arrays (N,), or None of fewer than three pairs."""
+    if len(first) < 3:
+        return None
+    ranks = np.stack([np.argsort(np.argsort(values)) for values in (first, second)])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
+
+
+def ridge(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
+    """What ridge regression fitted to known inputs (N, D) says of those asked (M, D).
+
+    Without the ridge, rounding decides on collinear features.
+    """
+    mean, std, middle = known.mean(dim=0), known.std(dim=0).clamp_min(1e-6), targets.mean(dim=0)
+    known, asked = (known - mean) / std, (asked - mean) / std
+    gram = known.T @ known
+    gram.diagonal().add_(RIDGE * len(known))
+    return asked @ torch.linalg.solve(gram, known.T @ (targets - middle)) + middle

@@ -1,0 +1,249 @@
+"""Playing episodes: one function for every policy, each seed exactly one episode, counted once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+from .parallel import WorkerDied, shared
+
+STRICT_RADIUS = 1.41
+"""PLDM's stricter rule, in pixels."""
+
+
+class Policy(Protocol):
+    """Anything with Stable-Baselines3's `predict`."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]: ...
+
+
+Success = Callable[[Any, dict[str, Any]], bool]
+"""Whether an observation with its info is one of success."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What happened on one seed.
+
+    Args:
+        seed: of the environment's reset.
+        layout: (wall_x, door_y), or None where the environment has none.
+        success: within the success radius at any time.
+        success_end: at the last step.
+        success_strict: within 1.41 pixels at any time; None where `success` came from the caller.
+        steps: until the first success, or None.
+        optimal_steps: n* = ceil((shortest path - radius) / step length), where that is known.
+        error: what was raised, where the episode could not be played; it counts as a failure.
+    """
+
+    seed: int
+    layout: tuple[int, int] | None
+    success: bool
+    success_end: bool
+    success_strict: bool | None
+    steps: int | None
+    optimal_steps: int | None
+    error: str | None = None
+
+    @classmethod
+    def failed(cls, seed: int, error: Exception) -> Episode:
+        """An episode that raised."""
+        message = f"{type(error).__name__}: {error}"
+        return cls(seed, None, False, False, None, None, None, message)
+
+
+def play(
+    policy: Policy,
+    make_env: Callable[[], gym.Env],
+    seeds: Sequence[int],
+    parallel: int = 64,
+    on_episode: Callable[[int], None] | None = None,
+    success: Success | None = None,
+    workers: int = 1,
+) -> list[Episode]:
+    """Play one episode per seed to its time limit, `parallel` at a time.
+
+    Args:
+        policy: acts on batches of observations.
+        make_env: builds the environment, which must not terminate on success. Without `success`
+            its info must give `distance`, `is_success` and, at reset, `shortest_path`, and its
+            `config` the `success_radius` and `step_length`.
+        seeds: one episode each.
+        parallel: environments side by side.
+        on_episode: called with the number of finished episodes.
+        success: what counts, in environments of any kind.
+        workers: processes that share the seeds, if the policy and `make_env` can be pickled. The
+            result does not depend on their number; what a dying one played is played again.
+    """
+    if not callable(getattr(policy, "predict", None)):
+        raise TypeError(
+            f"a policy must have predict(observation, state, episode_start, deterministic), got "
+            f"{type(policy).__name__}; wrap it"
+        )
+    if len(seeds) == 0 or min(parallel, workers) < 1:
+        raise ValueError(
+            f"seeds must not be empty, parallel and workers at least 1, got {len(seeds)} seeds, "
+            f"parallel {parallel} and workers {workers}; raise them"
+        )
+    if success is None:
+        env = make_env()
+        env.close()
+        if not isinstance(env.observation_space, gym.spaces.Dict):
+            raise ValueError(
+                "evaluation needs a goal-conditioned environment with a dict observation, got "
+                f"{env.observation_space}; wrap the environment, or say what `success` is"
+            )
+    size = min(parallel, math.ceil(len(seeds) / workers))
+    shares = [seeds[begin : begin + size] for begin in range(0, len(seeds), size)]
+    work = partial(_play_share, policy, make_env, success)
+    played = map(work, shares) if workers == 1 else shared(work, shares, workers)
+    episodes: list[Episode] = []
+    for share, result in zip(shares, played, strict=True):
+        if isinstance(result, WorkerDied):
+            result = [Episode.failed(seed, result) for seed in share]
+        episodes += result
+        if on_episode is not None:
+            on_episode(len(episodes))
+    return episodes
+
+
+def _play_share(
+    policy: Policy, make_env: Callable[[], gym.Env], success: Success | None, seeds: Sequence[int]
+) -> list[Episode]:
+    """Some episodes side by side; if anything raises, one by one, to find out where."""
+    envs = [make_env() for _ in seeds]
+    try:
+        return _play_batch(policy, envs, seeds, success)
+    except Exception:
+        return [_play_alone(policy, make_env, seed, success) for seed in seeds]
+    finally:
+        for env in envs:
+            env.close()
+
+
+def _play_alone(
+    policy: Policy, make_env: Callable[[], gym.Env], seed: int, success: Success | None
+) -> Episode:
+    try:
+        env = make_env()
+        try:
+            return _play_batch(policy, [env], [seed], success)[0]
+        finally:
+            env.close()
+    except Exception as error:
+        return Episode.failed(int(seed), error)
+
+
+def _play_batch(
+    policy: Policy, envs: list[gym.Env], seeds: Sequence[int], success: Success | None
+) -> list[Episode]:
+    players = [_Player(env, seed, success) for env, seed in zip(envs, seeds, strict=True)]
+    active, state, start = players, None, True
+    while any(player.running for player in active):
+        going_on = [row for row, player in enumerate(active) if player.running]
+        if len(going_on) < len(active) and (state is None or hasattr(state, "select")):
+            # No decisions for episodes that are over, if the policy's memory can do without them.
+            active = [active[row] for row in going_on]
+            state = None if state is None else state.select(np.array(going_on))
+        actions, state = policy.predict(
+            _stack([player.observation for player in active]),
+            state=state,
+            episode_start=np.full(len(active), start),
+            deterministic=True,
+        )
+        start = False
+        for player, action in zip(active, actions, strict=True):
+            player.step(action)
+    return [player.episode() for player in players]
+
+
+def _stack(observations: list[Any]) -> Any:
+    if isinstance(observations[0], dict):
+        return {key: np.stack([each[key] for each in observations]) for key in observations[0]}
+    return np.stack(observations)
+
+
+class _Player:
+    """One environment, one episode, and what is counted in it."""
+
+    def __init__(self, env: gym.Env, seed: int, success: Success | None) -> None:
+        self._env, self._seed, self._success = env, seed, success
+        self.observation, self._begin = env.reset(seed=seed)
+        self._nearest, self._there = math.inf, False
+        self._steps, self._first_entry, self.running = 0, 0, True
+
+    def step(self, action: np.ndarray) -> None:
+        """Play on, unless the episode is over."""
+        if not self.running:
+            return
+        self.observation, _, terminated, truncated, info = self._env.step(action)
+        self._steps += 1
+        if self._success is None:
+            self._nearest = min(self._nearest, info["distance"])
+            self._there = bool(info["is_success"])
+        else:
+            self._there = bool(self._success(self.observation, info))
+        if self._there and not self._first_entry:
+            self._first_entry = self._steps
+        self.running = not (terminated or truncated)
+
+    def episode(self) -> Episode:
+        """What happened."""
+        layout = strict = optimal = None
+        if self._success is None:
+            config = self._env.unwrapped.config  # type: ignore[attr-defined]
+            way = self._begin["shortest_path"] - config.success_radius
+            optimal = max(1, math.ceil(way / config.step_length))
+            strict = bool(self._nearest <= STRICT_RADIUS)
+        if "wall_x" in self._begin:
+            layout = (int(self._begin["wall_x"]), int(self._begin["door_y"]))
+        return Episode(
+            seed=int(self._seed),
+            layout=layout,
+            success=self._first_entry > 0,
+            success_end=self._there,
+            success_strict=strict,
+            steps=self._first_entry or None,
+            optimal_steps=optimal,
+        )
+
+
+def measure_latency(
+    policy: Policy, make_env: Callable[[], gym.Env], decisions: int = 50, seed: int = 0
+) -> tuple[float, float]:
+    """Milliseconds per decision of a single agent: median and 95th percentile.
+
+    Calls that only continue a plan are not decisions. The first two decisions warm up.
+    """
+    env = make_env()
+    milliseconds: list[float] = []
+    observation, _ = env.reset(seed=seed)
+    state, start = None, True
+    while len(milliseconds) < decisions + 2:
+        began = time.perf_counter()
+        action, state = policy.predict(
+            observation, state=state, episode_start=np.array([start]), deterministic=True
+        )
+        elapsed = time.perf_counter() - began
+        if getattr(state, "planned", np.ones(1))[0]:
+            milliseconds.append(1000 * elapsed)
+        observation, _, terminated, truncated, _ = env.step(action)
+        start = terminated or truncated
+        if start:
+            observation, _ = env.reset()
+    env.close()
+    p50, p95 = np.percentile(milliseconds[2:], [50, 95])
+    return float(p50), float(p95)

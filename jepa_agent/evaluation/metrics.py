@@ -1,0 +1,188 @@
+"""Evaluation: figures of episodes with their intervals, comparisons, and the report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from rich import box
+from rich.table import Table
+
+from ..io.serialisation import from_dict, write_json
+from .episodes import Episode
+from .open_loop import OpenLoopStep
+
+
+@dataclass(frozen=True)
+class Row:
+    """A policy's figures on a suite; see `summarise`."""
+
+    policy: str
+    suite: str
+    episodes: int
+    success: float
+    success_low: float
+    success_high: float
+    success_end: float
+    success_strict: float | None
+    steps: float | None
+    steps_ratio: float | None
+    spl: float | None
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+
+
+def summarise(
+    policy: str,
+    suite: str,
+    episodes: Sequence[Episode],
+    latency: tuple[float, float] | None = None,
+) -> Row:
+    """Pool episodes into a row.
+
+    `success_low` and `success_high` are Wilson 95 % bounds; `steps` and `steps_ratio` are means
+    of n and of n / n* over successes; `spl` is the mean of success * n* / max(n, n*).
+    """
+    solved = [e.steps for e in episodes if e.steps is not None]
+    ways = [(e.steps, e.optimal_steps) for e in episodes if e.steps and e.optimal_steps]
+    strict = [e.success_strict for e in episodes if e.success_strict is not None]
+    known = any(e.optimal_steps is not None for e in episodes)
+    low, high = wilson(len(solved), len(episodes))
+    return Row(
+        policy=policy,
+        suite=suite,
+        episodes=len(episodes),
+        success=len(solved) / len(episodes),
+        success_low=low,
+        success_high=high,
+        success_end=float(np.mean([e.success_end for e in episodes])),
+        success_strict=sum(strict) / len(episodes) if known else None,
+        steps=float(np.mean(solved)) if solved else None,
+        steps_ratio=float(np.mean([n / best for n, best in ways])) if ways else None,
+        spl=sum(best / max(n, best) for n, best in ways) / len(episodes) if known else None,
+        latency_p50_ms=latency[0] if latency else None,
+        latency_p95_ms=latency[1] if latency else None,
+    )
+
+
+def wilson(successes: int, episodes: int, z: float = 1.959964) -> tuple[float, float]:
+    """The Wilson 95 % interval of a share."""
+    share = successes / episodes
+    centre = share + z * z / (2 * episodes)
+    half = z * math.sqrt(share * (1 - share) / episodes + z * z / (4 * episodes**2))
+    scale = 1 + z * z / episodes
+    # exact arithmetic keeps the share inside; rounding need not
+    return max(0.0, (centre - half) / scale), max(share, min(1.0, (centre + half) / scale))
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """The rows of one suite as a table for the terminal, 80 columns wide."""
+    counts = " to ".join(map(str, sorted({row.episodes for row in rows})))
+    printed = Table(
+        title=f"{rows[0].suite}: % of {counts} episodes (Wilson 95 %)",
+        box=box.SIMPLE,
+        caption=(
+            "success: goal entered at any time; end: there at the last step; strict: within 1.41 "
+            "px; ratio: steps to optimal steps; ms: a decision, median and 95th percentile"
+        ),
+    )
+    for heading in ("policy", "success", "end", "strict", "ratio", "SPL", "ms"):
+        justify: Literal["left", "right"] = "left" if heading == "policy" else "right"
+        printed.add_column(heading, justify=justify, no_wrap=True)
+
+    def number(value: float | None, digits: int) -> str:
+        return "-" if value is None else f"{value:.{digits}f}"
+
+    for row in rows:
+        printed.add_row(
+            row.policy,
+            f"{100 * row.success:.1f} ({100 * row.success_low:.1f}-{100 * row.success_high:.1f})",
+            f"{100 * row.success_end:.1f}",
+            "-" if row.success_strict is None else f"{100 * row.success_strict:.1f}",
+            number(row.steps_ratio, 2),
+            number(row.spl, 2),
+            f"{number(row.latency_p50_ms, 1)} / {number(row.latency_p95_ms, 1)}",
+        )
+    return printed
+
+
+def mcnemar(first: Sequence[Episode], second: Sequence[Episode]) -> tuple[int, int, float]:
+    """A paired comparison of two agents on the same seeds.
+
+    Returns:
+        How many seeds only the first solved, how many only the second, and the exact two-sided
+        p-value of McNemar's test: the chance of a split at least this uneven between equals.
+
+    Raises:
+        ValueError: if the seeds differ.
+    """
+    if [episode.seed for episode in first] != [episode.seed for episode in second]:
+        raise ValueError(
+            "a paired comparison needs the same seeds in the same order, got different ones; "
+            "evaluate both with equal --suite, --seed and --episodes"
+        )
+    pairs = [(a.success, b.success) for a, b in zip(first, second, strict=True)]
+    only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
+    disagreements = only_first + only_second
+    fewer = min(only_first, only_second)
+    tail = sum(math.comb(disagreements, k) for k in range(fewer + 1)) / 2**disagreements
+    return only_first, only_second, min(1.0, 2 * tail)
+
+
+def by_layout(episodes: Sequence[Episode]) -> dict[tuple[int, int], tuple[int, int]]:
+    """Episodes and successes of each layout (wall_x, door_y)."""
+    counts: dict[tuple[int, int], tuple[int, int]] = {}
+    for episode in episodes:
+        if episode.layout is not None:
+            played, solved = counts.get(episode.layout, (0, 0))
+            counts[episode.layout] = (played + 1, solved + episode.success)
+    return dict(sorted(counts.items()))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `report.json` holds.
+
+    Args:
+        rows: one per policy and suite.
+        config: what it was measured with.
+        episodes: every episode, by "policy/suite".
+        open_loop: errors of imagination, by suite; none of a model without a probe.
+    """
+
+    rows: list[Row]
+    config: dict[str, Any]
+    episodes: dict[str, list[Episode]]
+    open_loop: dict[str, list[OpenLoopStep]]
+
+    @property
+    def suites(self) -> list[str]:
+        """What the agent was evaluated on."""
+        return [name.removeprefix("agent/") for name in self.episodes if name.startswith("agent/")]
+
+    def save(self, directory: str | Path) -> Path:
+        """Write `report.json` into a directory and return its path."""
+        path = Path(directory) / "report.json"
+        write_json(path, asdict(self))
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Report:
+        """Read a report.
+
+        Raises:
+            ValueError: if the file is missing or no report.
+        """
+        try:
+            document = json.loads(Path(path).read_text())
+            return from_dict(cls, document, str(path))
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f"{path} must be a report.json of scripts/evaluate.py, got {error}; "
+                "give the path of one"
+            ) from None

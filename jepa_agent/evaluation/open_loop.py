@@ -1,0 +1,81 @@
+"""Open-loop prediction: how far imagination drifts from the truth, read off by the probe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.trajectories import Trajectories
+from ..data.windows import Renderer, Views, WindowSampler
+from ..models.world_model import WorldModel
+
+
+@dataclass(frozen=True)
+class OpenLoopStep:
+    """Errors after some environment steps, in the state's units (pixels), means over windows.
+
+    Args:
+        steps: environment steps imagined from one true frame.
+        error: of the imagined state.
+        stand_still: control: of the state before the first step.
+        random_actions: control: of the state imagined under another window's actions.
+        violations: share of imagined states that are not free (in a wall), or None.
+    """
+
+    steps: int
+    error: float
+    stand_still: float
+    random_actions: float
+    violations: float | None
+
+
+@torch.no_grad()
+def open_loop(
+    model: WorldModel,
+    render: Renderer | None,
+    trajectories: Trajectories,
+    chunks: int = 10,
+    windows: int = 1024,
+    is_free: Callable[[Tensor, Tensor], Any] | None = None,
+    seed: int = 0,
+) -> list[OpenLoopStep]:
+    """Imagine windows of trajectories from their first frame alone (EB-JEPA's unrolling).
+
+    Args:
+        model: imagines; its probe, which it must have, reads states off latents.
+        render: the environment's batched renderer, if it has one.
+        trajectories: the truth.
+        chunks: how far.
+        windows: how many.
+        is_free: whether states (..., S) in contexts (..., C) are possible.
+        seed: of the choice of windows.
+    """
+    device = model.pixel_mean.device
+    sampler = WindowSampler(trajectories, model.config.chunk, chunks, device)
+    generator = torch.Generator(device).manual_seed(seed)
+    batch = sampler.draw(min(windows, sampler.num_contexts), 1, generator)
+    while len(batch.states) < windows:
+        more = sampler.draw(min(windows, sampler.num_contexts), 1, generator)
+        batch = type(batch)(*(torch.cat(pair) for pair in zip(batch, more, strict=True)))
+    states, actions = batch.states[:windows, 0], batch.actions[:windows, 0]  # (W, T, ...)
+    context = batch.context[:windows, 0]  # (W, 1, C)
+    view = Views(trajectories, render, device)
+    start = model.encode(view(batch.rows[:windows, 0, 0], states[:, 0], context[:, 0]))  # (W, D)
+    stood = model.locate(start)[:, None]
+    imagined = model.locate(model.rollout(start, actions))  # (W, chunks, S)
+    misled = model.locate(model.rollout(start, actions.roll(1, dims=0)))
+    truth = states[:, 1:]
+
+    def error(guess: Tensor) -> list[float]:
+        return (guess - truth).norm(dim=-1).mean(dim=0).tolist()
+
+    violations: list[float | None] = [None] * chunks
+    if is_free is not None:
+        free = torch.as_tensor(is_free(imagined, context))
+        violations = [*(1.0 - free.float().mean(dim=0)).tolist()]
+    rows = zip(error(imagined), error(stood), error(misled), violations, strict=True)
+    return [OpenLoopStep((index + 1) * model.config.chunk, *row) for index, row in enumerate(rows)]

@@ -1,0 +1,100 @@
+"""What only Two Rooms has: its suites of layouts, held-out data, rivals that know the layout."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from rich.progress import Progress
+
+from .. import __version__
+from ..agent.agent import JEPAAgent
+from ..data.trajectories import Trajectories
+from ..envs import CollectConfig, OraclePolicy, RandomPolicy, StraightPolicy, collect
+from .episodes import measure_latency, play
+from .metrics import Report, summarise
+from .open_loop import open_loop
+
+SUITES = {"fixed": "fixed", "train-layouts": "train", "test-layouts": "test", "ood": "ood"}
+"""Layouts by the name of the suite."""
+
+HELD_OUT_DATA = {
+    "fixed": CollectConfig("mixed", "fixed", episodes=512, steps=60, seed=10_000),
+    "train": CollectConfig("mixed", "test", episodes=2048, steps=60, seed=10_000),
+}
+"""Trajectories that the diagnostics look at, by the layouts of the training data."""
+
+
+def default_suites(agent: JEPAAgent) -> tuple[str, ...]:
+    """The fixed layout for an agent of it, and layouts that it never saw for any other."""
+    layout = agent.env.kwargs.get("layout", "random")
+    return ("fixed",) if layout == "fixed" else ("test-layouts",)
+
+
+def evaluate(
+    agent: JEPAAgent,
+    suites: Sequence[str],
+    seeds: range,
+    parallel: int,
+    checkpoint: str,
+    workers: int = 1,
+) -> Report:
+    """Play the agent and its rivals, and measure the agent's imagination.
+
+    Args:
+        agent: who is evaluated.
+        suites: names of `SUITES`.
+        seeds: of the episodes.
+        parallel: environments side by side.
+        checkpoint: where the agent comes from, for the record.
+        workers: processes that share the episodes.
+    """
+    policies = {
+        "agent": agent,
+        "oracle": OraclePolicy(),
+        "straight": StraightPolicy(),
+        "random": RandomPolicy(seeds.start),
+    }
+    rows, results, unrolled = [], {}, {}
+    with Progress(transient=True) as progress:
+        for suite in suites:
+            make_env = partial(agent.env.make, layout=SUITES[suite], terminate_on_success=False)
+            for name, policy in policies.items():
+                task = progress.add_task(f"{name} on {suite}", total=len(seeds))
+                episodes = play(
+                    policy,
+                    make_env,
+                    seeds,
+                    parallel,
+                    lambda done, task=task: progress.update(task, completed=done),
+                    workers=workers if policy is agent else 1,
+                )
+                latency = measure_latency(policy, agent.env.make)
+                rows.append(summarise(name, suite, episodes, latency))
+                results[f"{name}/{suite}"] = episodes
+            if agent.model.probe is None:
+                continue  # what is imagined cannot be compared with the truth
+            world = agent.env.make().unwrapped
+            data = collect(CollectConfig("mixed", SUITES[suite], 2048, 60, 2, seed=seeds.start))
+            unrolled[suite] = open_loop(
+                agent.model, world.render_states, Trajectories.from_rollouts(*data),
+                is_free=world.is_free,
+            )  # fmt: skip
+    return Report(rows, measured_with(agent, seeds, parallel, checkpoint), results, unrolled)
+
+
+def measured_with(agent: JEPAAgent, seeds: range, parallel: int, checkpoint: str) -> dict[str, Any]:
+    """What a stranger needs to know of the figures."""
+    return {
+        "checkpoint": checkpoint,
+        "planner": repr(getattr(agent.planner, "config", agent.planner)),
+        "seed": seeds.start,
+        "parallel": parallel,
+        "jepa_agent": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "processor": platform.processor() or platform.machine(),
+    }

@@ -1,0 +1,1 @@
+"""Checkpoints and configs on the disk."""

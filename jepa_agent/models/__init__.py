@@ -1,0 +1,1 @@
+"""World models: encoders, predictors, distances, backbones, and the layers that they share."""

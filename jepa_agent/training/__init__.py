@@ -1,0 +1,1 @@
+"""Training: config, losses, objective, the loop, the run's folder."""

@@ -1,0 +1,1 @@
+"""Pictures: plans, imagination, plots, videos, the window, the report."""

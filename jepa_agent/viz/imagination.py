@@ -1,0 +1,87 @@
+"""What the agent imagines, and how far from its goal it holds a place to be, for pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..agent.agent import JEPAAgent
+from ..agent.costs import imagine
+from ..agent.error_memory import Experience
+from ..planners import Plan
+
+SHOWN_CANDIDATES = 24
+
+
+@torch.no_grad()
+def imagined_paths(
+    agent: JEPAAgent, image: np.ndarray, plan: Plan, experience: Experience | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """States that the probe reads off an imagined plan and off the best of its last candidates.
+
+    Args:
+        agent: whose model imagines; it must have a probe.
+        image: uint8 (H, W, C), the current observation.
+        plan: of one problem.
+        experience: that it was found with.
+
+    Returns:
+        The plan's states (horizon + 1, S), and those of up to 24 candidates
+        (N, horizon + 1, S), from best to worst.
+    """
+    latents = agent.model.encode(torch.as_tensor(image[None], device=agent.device))  # (1, D)
+    rounds = list(zip(plan.trace.costs, plan.trace.candidates, strict=True))
+    several = [one for one in rounds if one[0].shape[1] > 1]  # MPPI's last one is its mean alone
+    costs, candidates = (several or rounds)[-1]
+    order = costs[0].argsort()[:SHOWN_CANDIDATES]
+    actions = torch.cat([plan.actions[:, None], candidates[:, order]], dim=1)
+    imagined = imagine(agent.model, latents, actions, experience)[0][0]  # (N, H, D)
+    start = latents[:, None].expand(imagined.shape[0], -1, -1)
+    states = agent.model.locate(torch.cat([start, imagined], dim=1)).cpu().numpy()
+    return states[0], states[1:]
+
+
+class Landscape:
+    """How far any goal is held to be from many states of one context, which are encoded once.
+
+    Args:
+        agent: whose model measures.
+        states: (..., S).
+        context: (C,).
+    """
+
+    def __init__(self, agent: JEPAAgent, states: np.ndarray, context: np.ndarray) -> None:
+        self._agent, self._context = agent, context
+        self._shape = states.shape[:-1]
+        self._latents = self._encode(states)
+        with torch.no_grad():
+            self._embedded = agent.model.embed(self._latents)
+
+    def distances(self, goal: np.ndarray, distance: str = "value") -> np.ndarray:
+        """From every state to a goal (S,).
+
+        Args:
+            goal: in the same context.
+            distance: "value" or "latent", as in `CostConfig`.
+
+        Returns:
+            (...): chunks for "value", mean squared difference for "latent".
+        """
+        model, wanted = self._agent.model, self._encode(goal)
+        with torch.no_grad():
+            if distance == "value":
+                field = model.way(self._embedded, model.embed(wanted))
+            else:
+                field = (self._latents - wanted).square().mean(dim=-1)
+        return field.cpu().numpy().reshape(self._shape)
+
+    @torch.no_grad()
+    def _encode(self, states: np.ndarray) -> torch.Tensor:
+        agent = self._agent
+        world: Any = agent.env.make().unwrapped
+        flat = torch.as_tensor(states, device=agent.device).float().reshape(-1, states.shape[-1])
+        where = torch.as_tensor(self._context, device=agent.device).float()
+        images = (world.render_states(part, where) for part in flat.split(1024))
+        return torch.cat([agent.model.encode(each) for each in images])

@@ -1,0 +1,1 @@
+"""What an environment may offer, and how it is named, built and framed."""

@@ -1,0 +1,64 @@
+"""Planning costs against their plain definition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from jepa_agent import JEPAAgent
+from jepa_agent.agent.costs import CostConfig, PlanningCost, imagine
+
+
+@pytest.mark.parametrize("distance", ["value", "latent"])
+@pytest.mark.parametrize("over", ["sum", "last", "discounted"])
+@pytest.mark.parametrize("effort", [0.0, 0.3])
+def test_cost_is_what_its_config_says(
+    tiny_agent: JEPAAgent, distance: str, over: str, effort: float
+) -> None:
+    model = tiny_agent.model
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(2, 8, generator=generator, dtype=torch.float64)
+    goals = torch.randn(2, 8, generator=generator, dtype=torch.float64)
+    actions = torch.randn(2, 3, 4, 2, generator=generator, dtype=torch.float64)
+    config = CostConfig(distance=distance, over=over, discount=0.7, effort=effort)
+    costs = PlanningCost(model, latents, goals, config)(actions)
+    for problem in range(2):
+        for candidate in range(3):
+            latent, ways = latents[problem], []
+            for action in actions[problem, candidate]:
+                latent = model.predict(latent, action.repeat(model.config.chunk))
+                if distance == "value":
+                    ways.append(model.distance(latent, goals[problem]))
+                else:
+                    ways.append(((latent - goals[problem]) ** 2).mean())
+            expected = {
+                "sum": sum(ways),
+                "last": ways[-1],
+                "discounted": sum(0.7**i * way for i, way in enumerate(ways)),
+            }[over]
+            norms = [action.norm() ** 2 for action in actions[problem, candidate]]
+            expected = expected + effort * sum(norms) / len(norms)
+            torch.testing.assert_close(costs[problem, candidate], expected)
+
+
+def test_imagination_holds_an_action_for_a_chunk(tiny_agent: JEPAAgent) -> None:
+    model = tiny_agent.model
+    latents = torch.randn(1, 8, dtype=torch.float64)
+    actions = torch.randn(1, 1, 2, 2, dtype=torch.float64)
+    held = actions[0, 0].repeat(1, model.config.chunk)
+    expected = model.rollout(latents[0], held)
+    torch.testing.assert_close(imagine(model, latents, actions)[0][0, 0], expected)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"distance": "energy"}, "distance must be one of .*'energy'"),
+        ({"over": "mean"}, "over must be one of .*'mean'"),
+        ({"discount": 0.0}, "discount must be in"),
+        ({"effort": -1.0}, "effort and memory >= 0.*-1.0"),
+    ],
+)
+def test_bad_configs(fields: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CostConfig(**fields)

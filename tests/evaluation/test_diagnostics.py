@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from jepa_agent import JEPAAgent, Trajectories
+from jepa_agent.envs import CollectConfig, collect
+from jepa_agent.evaluation.collapse import rank_me
+from jepa_agent.evaluation.diagnostics import diagnose, ridge, spearman
+
+
+def test_spearman_sees_order_alone() -> None:
+    values = np.array([0.1, 3.0, 2.0, 50.0])
+    assert spearman(values, np.exp(values / 10)) == pytest.approx(1.0)
+    assert spearman(values, -values) == pytest.approx(-1.0)
+    assert spearman(values, np.array([0.1, 2.0, 3.0, 50.0])) == pytest.approx(0.8)
+    assert spearman(values[:2], values[:2]) is None
+
+
+def test_rank_me_counts_directions() -> None:
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(64, 64, generator=generator))[0]
+    flat = basis[:, :5] @ torch.randn(5, 5, generator=generator).svd().U @ torch.eye(5, 20)
+    assert rank_me(flat) == pytest.approx(5.0, abs=0.01)
+    assert rank_me(torch.ones(64, 20)) == pytest.approx(1.0, abs=0.01)
+
+
+def test_ridge_regression_knows_no_scale_and_bears_copies() -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(300, 4, generator=generator, dtype=torch.float64)
+    targets = inputs @ torch.tensor([[1.0], [-2.0], [0.5], [3.0]]).double() + 7.0
+    known, asked = inputs.split(200)
+    plain = ridge(known, targets[:200], asked)
+    torch.testing.assert_close(plain, targets[200:], rtol=0, atol=2e-3)
+    scaled = ridge(1e-3 * known, targets[:200], 1e-3 * asked)
+    torch.testing.assert_close(scaled, plain, rtol=0, atol=1e-9)
+    copied = ridge(
+        *(x.repeat(1, 2) if x.shape[1] == 4 else x for x in (known, targets[:200], asked))
+    )
+    torch.testing.assert_close(copied, plain, rtol=0, atol=2e-3)
+
+
+@pytest.fixture(scope="module")
+def fixed() -> Trajectories:
+    return Trajectories.from_rollouts(
+        *collect(CollectConfig("mixed", "fixed", episodes=64, steps=60, seed=5))
+    )
+
+
+def test_the_shipped_checkpoint_knows_its_layout(
+    default_agent: JEPAAgent, fixed: Trajectories
+) -> None:
+    found = diagnose(default_agent, fixed, fixed, episodes=4)
+    assert found.position_error < 2.0
+    assert found.context_error == []  # nothing varies
+    assert found.rank_correlation is not None
+    assert found.rank_correlation > 0.95
+    assert found.rank_correlation_same_room is not None
+    assert found.rank_correlation_through_door is not None
+    near, far = found.open_loop_error
+    assert near <= far < 5.0
+    assert found.violations is not None
+    assert found.violations < 0.2
+    assert found.health.rank_me > 3.0
+    assert found.success == 1.0
+
+
+def test_an_untrained_model_knows_nothing(
+    tiny_agent: JEPAAgent, tiny_trajectories: Trajectories
+) -> None:
+    tiny_agent.model.float()
+    found = diagnose(tiny_agent, tiny_trajectories, tiny_trajectories)
+    assert found.position_error > 3.0
+    assert len(found.context_error) == 2  # the wall and the door vary, the door's width does not
+    assert found.success is None
+    assert all(np.isfinite(value) for value in dataclasses.astuple(found)[2:5])

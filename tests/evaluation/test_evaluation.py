@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from rich.console import Console
+
+from jepa_agent import JEPAAgent
+from jepa_agent.envs import RandomPolicy
+from jepa_agent.evaluation.episodes import Episode, measure_latency, play
+from jepa_agent.evaluation.metrics import Report, by_layout, mcnemar, summarise, table, wilson
+from jepa_agent.evaluation.open_loop import OpenLoopStep
+
+GOALS = {0: 100.0, 1: 5.0, 2: 20.0}
+"""Goals by seed modulo 3: out of reach, passed by, reached in the end."""
+KEYS = [
+    "policy", "suite", "episodes", "success", "success_low", "success_high", "success_end",
+    "success_strict", "steps", "steps_ratio", "spl", "latency_p50_ms", "latency_p95_ms",
+]  # fmt: skip
+"""The rows of report.json, as users may rely on them."""
+
+
+class LineEnv(gym.Env):
+    """A walk of at most 2 a step from 0 to a goal on a line; 10 or 11 steps, by the seed."""
+
+    observation_space = gym.spaces.Dict({"observation": gym.spaces.Box(-99, 99, (1,), np.float32)})
+    action_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    config = SimpleNamespace(success_radius=1.0, step_length=2.0)
+
+    def __init__(self, seeds: list[int]) -> None:
+        self.seeds = seeds
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        self.seeds.append(-1 if seed is None else seed)
+        self.x, self.left = 0.0, 10 + self.seeds[-1] % 2
+        self.goal = GOALS[self.seeds[-1] % 3]
+        return self.observe(), {**self.info(), "shortest_path": self.goal}
+
+    def step(
+        self, action: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        self.x += 2.0 * float(action[0])
+        self.left -= 1
+        assert self.left >= 0, "an episode goes on after its end"
+        return self.observe(), 0.0, False, self.left == 0, self.info()
+
+    def observe(self) -> dict[str, np.ndarray]:
+        return {"observation": np.array([self.x], dtype=np.float32)}
+
+    def info(self) -> dict[str, Any]:
+        distance = abs(self.goal - self.x)
+        is_success = distance <= self.config.success_radius
+        return {"distance": distance, "is_success": is_success, "wall_x": 1, "door_y": 2}
+
+
+class Forward:
+    """Always one step on; its state counts the steps."""
+
+    def predict(
+        self,
+        observation: dict[str, np.ndarray],
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        position, step = observation["observation"], state or 0
+        assert episode_start.tolist() == [step == 0] * len(position)
+        return np.ones_like(position), step + 1
+
+
+def run(seeds: range, parallel: int) -> tuple[list[Episode], list[int]]:
+    played: list[int] = []
+    return play(Forward(), lambda: LineEnv(played), seeds, parallel), played
+
+
+def test_every_seed_is_one_episode_counted_once() -> None:
+    for parallel in (1, 7, 64):
+        episodes, played = run(range(3, 23), parallel)
+        assert [episode.seed for episode in episodes] == list(range(3, 23))
+        assert played == list(range(3, 23))
+
+
+def test_the_outcomes_are_the_known_ones() -> None:
+    lost, passing, late = run(range(6, 9), 3)[0]
+    layout = (1, 2)
+    assert lost == Episode(6, layout, False, False, False, None, 50)
+    assert passing == Episode(7, layout, True, False, True, 2, 2)
+    assert late == Episode(8, layout, True, True, True, 10, 10)
+
+
+@pytest.mark.parametrize("parallel", [7, 64])
+def test_the_number_of_environments_changes_nothing(parallel: int) -> None:
+    assert run(range(20), parallel)[0] == run(range(20), 1)[0]
+
+
+def test_the_number_of_environments_changes_nothing_for_an_agent(tiny_agent: JEPAAgent) -> None:
+    def make() -> gym.Env:
+        return tiny_agent.env.make(terminate_on_success=False, max_episode_steps=12)
+
+    alone = play(tiny_agent, make, range(5), 1)
+    assert play(tiny_agent, make, range(5), 3) == alone
+    assert play(tiny_agent, make, range(5), 64) == alone
+
+
+def test_progress_is_reported_after_every_batch() -> None:
+    finished: list[int] = []
+    play(Forward(), lambda: LineEnv([]), range(10), 4, finished.append)
+    assert finished == [4, 8, 10]
+
+
+def test_optimal_steps_are_at_least_one() -> None:
+    class Near(LineEnv):
+        def reset(self, **kwargs: Any) -> Any:
+            observation, info = super().reset(**kwargs)
+            return observation, {**info, "shortest_path": 0.5}
+
+    (episode,) = play(Forward(), lambda: Near([]), [1])
+    assert episode.optimal_steps == 1
+
+
+@pytest.mark.parametrize(
+    ("successes", "episodes", "low", "high"),
+    [  # Newcombe, Statistics in Medicine 17 (1998), table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_equals_published_values(
+    successes: int, episodes: int, low: float, high: float
+) -> None:
+    assert wilson(successes, episodes) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("successes", "episodes"), [(0, 10), (10, 10), (97, 100), (1, 1), (891, 900)]
+)
+def test_wilson_solves_its_equation(successes: int, episodes: int) -> None:
+    """The bounds are the shares p whose test statistic is z: n (s/n - p)^2 = z^2 p (1 - p)."""
+    share, z = successes / episodes, 1.959964
+    equation = [episodes + z * z, -(2 * episodes * share + z * z), episodes * share**2]
+    low, high = sorted(np.roots(equation).real)
+    assert wilson(successes, episodes) == pytest.approx((low, high), abs=1e-9)
+
+
+@pytest.mark.parametrize("episodes", [1, 10, 900])
+def test_wilson_is_symmetric_and_stays_within_0_and_1(episodes: int) -> None:
+    for successes in range(episodes + 1):
+        low, high = wilson(successes, episodes)
+        mirrored = wilson(episodes - successes, episodes)
+        assert 0.0 <= low <= successes / episodes <= high <= 1.0
+        assert (1.0 - high, 1.0 - low) == pytest.approx(mirrored)
+
+
+def episode(steps: int | None, optimal: int, end: bool = False, strict: bool = False) -> Episode:
+    return Episode(0, (32, 18), steps is not None, end, strict, steps, optimal)
+
+
+def test_summarise_equals_a_calculation_by_hand() -> None:
+    episodes = [
+        episode(10, 10, end=True, strict=True),
+        episode(20, 10, end=True),
+        episode(4, 5),  # a bounce can beat the shortest path by a step
+        episode(None, 7),
+    ]
+    row = summarise("agent", "fixed", episodes, (1.5, 2.5))
+    assert (row.policy, row.suite, row.episodes) == ("agent", "fixed", 4)
+    assert (row.success, row.success_end, row.success_strict) == (0.75, 0.5, 0.25)
+    assert (row.success_low, row.success_high) == wilson(3, 4)
+    assert row.steps == pytest.approx(34 / 3)
+    assert row.steps_ratio == pytest.approx((1.0 + 2.0 + 0.8) / 3)
+    assert row.spl == pytest.approx((1.0 + 0.5 + 1.0 + 0.0) / 4)
+    assert (row.latency_p50_ms, row.latency_p95_ms) == (1.5, 2.5)
+
+
+def test_summarise_without_a_success_or_a_latency() -> None:
+    row = summarise("random", "fixed", [episode(None, 7)] * 2)
+    assert (row.success, row.spl, row.success_low) == (0.0, 0.0, 0.0)
+    assert row.steps is row.steps_ratio is row.latency_p50_ms is row.latency_p95_ms is None
+
+
+def report() -> Report:
+    episodes = [episode(10, 9), Episode.failed(7, RuntimeError("oops"))]
+    rows = [summarise(name, "fixed", episodes) for name in ("agent", "random")]
+    unrolled = {"fixed": [OpenLoopStep(5, 0.5, 4.0, 6.0, None), OpenLoopStep(10, 1, 2, 3, 0.1)]}
+    return Report(rows, {"seed": 0}, {"agent/fixed": episodes}, unrolled)
+
+
+def test_the_report_has_exactly_the_promised_keys(tmp_path: Path) -> None:
+    path = report().save(tmp_path / "new")
+    assert path == tmp_path / "new" / "report.json"
+    assert [entry.name for entry in path.parent.iterdir()] == ["report.json"]
+
+    def no_constant(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    document = json.loads(path.read_text(), parse_constant=no_constant)
+    assert [list(row) for row in document["rows"]] == [KEYS, KEYS]
+    assert document["rows"][0]["success"] == 0.5
+    assert document["rows"][1]["latency_p50_ms"] is None
+
+
+def test_a_report_gives_back_what_was_saved(tmp_path: Path) -> None:
+    report().save(tmp_path)
+    path = report().save(tmp_path)
+    assert Report.load(path) == report()
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", '{"rows": []}', '{"rows": 1, "config": 2}'])
+def test_what_is_no_report_is_rejected(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "report.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ValueError, match=r"report\.json must"):
+        Report.load(path)
+
+
+def test_an_episode_that_raises_is_reported_and_the_others_go_on() -> None:
+    class Fragile(LineEnv):
+        def step(self, action: np.ndarray) -> Any:
+            if self.seeds[-1] == 5 and self.left == 8:
+                raise RuntimeError("a wheel came off")
+            return super().step(action)
+
+    episodes = play(Forward(), lambda: Fragile([]), range(3, 13), 4)
+    sound = run(range(3, 13), 4)[0]
+    assert [episode.seed for episode in episodes] == list(range(3, 13))
+    assert episodes[2].error == "RuntimeError: a wheel came off"
+    assert not episodes[2].success
+    assert episodes[:2] + episodes[3:] == sound[:2] + sound[3:]
+    assert summarise("a", "b", episodes).episodes == 10
+
+
+@pytest.mark.parametrize("parallel", [3, 64])
+def test_the_number_of_environments_changes_nothing_for_the_random_policy(parallel: int) -> None:
+    def result(parallel: int) -> list[Episode]:
+        def make() -> gym.Env:
+            kwargs = {"obs_type": "state", "terminate_on_success": False, "success_radius": 20.0}
+            return gym.make("TwoRooms-v0", **kwargs)
+
+        return play(RandomPolicy(0), make, range(8), parallel)
+
+    assert result(parallel) == result(1)
+
+
+def test_what_cannot_be_evaluated_is_rejected() -> None:
+    with pytest.raises(TypeError, match=r"a policy must have predict.*got int"):
+        play(3, lambda: LineEnv([]), [0])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="needs a goal-conditioned environment"):
+        play(Forward(), lambda: gym.make("Pendulum-v1"), [0])
+
+
+@pytest.mark.parametrize(("seeds", "parallel"), [([], 64), ([0], 0)])
+def test_nothing_to_play_is_rejected(seeds: list[int], parallel: int) -> None:
+    with pytest.raises(ValueError, match=r"seeds|parallel"):
+        play(Forward(), lambda: LineEnv([]), seeds, parallel)
+
+
+def outcomes(*solved: bool) -> list[Episode]:
+    return [Episode(i, None, s, s, s, 1 if s else None, 1) for i, s in enumerate(solved)]
+
+
+def test_mcnemar_is_the_exact_binomial_test() -> None:
+    first = outcomes(*[True] * 5, False, True, True, False)
+    second = outcomes(*[False] * 5, True, True, True, False)
+    expected = 2 * (1 + 6) / 2**6  # at most 1 of 6 fair coins, on either side
+    assert mcnemar(first, second) == (5, 1, pytest.approx(expected))
+    assert mcnemar(second, first) == (1, 5, pytest.approx(expected))
+    assert mcnemar(first, first) == (0, 0, 1.0)
+    with pytest.raises(ValueError, match="same seeds"):
+        mcnemar(first, second[:-1])
+
+
+def test_layouts_are_counted() -> None:
+    episodes = [
+        Episode(0, (2, 1), True, True, True, 1, 1),
+        Episode(1, (1, 9), False, False, False, None, 1),
+        Episode(2, (2, 1), False, False, False, None, 1),
+        Episode.failed(3, RuntimeError()),
+    ]
+    assert by_layout(episodes) == {(1, 9): (1, 0), (2, 1): (2, 1)}
+    assert list(by_layout(episodes)) == [(1, 9), (2, 1)]
+
+
+def test_the_table_shows_every_policy_in_80_columns() -> None:
+    text = io.StringIO()
+    episodes = [episode(10, 8)] * 900
+    rows = [summarise(name, "fixed", episodes, (12.34, 56.78)) for name in ("agent", "straight")]
+    Console(file=text, width=80).print(table(rows))
+    for shown in ("agent", "straight", "fixed", "900", "100.0", "1.25", "12.3", "56.8"):
+        assert shown in text.getvalue()
+
+
+def slow_at(calls: set[int], clock: list[float]) -> Callable[..., Any]:
+    """A policy that takes 100 ms on some calls, and 1 ms on the others, of a false clock."""
+    count = 0
+
+    def predict(observation: Any, **kwargs: Any) -> tuple[np.ndarray, Any]:
+        nonlocal count
+        clock[0] += 0.1 if count in calls else 0.001
+        count += 1
+        return np.zeros(1, dtype=np.float32), None
+
+    return predict
+
+
+def test_latency_leaves_out_the_first_two_decisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    policy = SimpleNamespace(predict=slow_at({0, 1, 2}, clock))
+    p50, p95 = measure_latency(policy, lambda: LineEnv([]), decisions=20)
+    assert p50 == pytest.approx(1.0)
+    assert 1.0 < p95 < 100.0
+    policy = SimpleNamespace(predict=slow_at({0, 1}, clock))
+    assert measure_latency(policy, lambda: LineEnv([]), 20) == pytest.approx((1.0, 1.0))
+
+
+def test_latency_counts_decisions_and_not_the_steps_between(tiny_agent: JEPAAgent) -> None:
+    calls: list[bool] = []
+    original = tiny_agent.predict
+
+    def predict(*args: Any, **kwargs: Any) -> Any:
+        action, state = original(*args, **kwargs)
+        calls.append(bool(state.planned[0]))
+        return action, state
+
+    policy = SimpleNamespace(predict=predict)
+    p50, p95 = measure_latency(policy, tiny_agent.env.make, decisions=3)
+    assert sum(calls) == 3 + 2
+    assert len(calls) > sum(calls)
+    assert 0.0 < p50 <= p95 < math.inf

@@ -1,0 +1,176 @@
+"""Several processes that share a batch compute what one computes on the whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from jepa_agent.training import distributed
+
+SHARED = """
+import json, sys
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+from jepa_agent import Trajectories, TrainingConfig, WorldModelConfig
+from jepa_agent.training import distributed
+from jepa_agent.models.encoders import PatchCNNConfig
+from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
+from jepa_agent.training.config import LossWeights, RefinementConfig
+from jepa_agent.training.trainer import Trainer
+from jepa_agent.models.world_model import ValueConfig
+
+device = distributed.join(torch.device("cpu"))
+data = Trajectories.from_rollouts(
+    *collect(CollectConfig("mixed", episodes=64, steps=20, episodes_per_layout=4))
+)
+model = WorldModelConfig(latent_dim=8, encoder=PatchCNNConfig(patch=16, channels=(4, 4), hidden=16),
+                         value=ValueConfig(width=16, depth=1, dim=4, blocks=2))
+weights = LossWeights(sigreg=0.1, context=1.0)
+config = TrainingConfig(steps=12, groups=8, windows=4, horizon=2, alike=4, within_context=True,
+                        weights=weights, refinement=RefinementConfig(steps=8, groups=4, windows=8))
+trainer = Trainer(data, TwoRoomsEnv.render_states, model, config, device)
+terms = distributed.averaged({name: term.item() for name, term in trainer.update().items()})
+gradients = {name: p.grad for name, p in trainer.model.named_parameters() if p.grad is not None}
+gradients |= {f"head.{name}": p.grad for name, p in trainer.objective.named_parameters()}
+gradients = {name: gradient.clone() for name, gradient in gradients.items()}
+while trainer.step < trainer.steps:
+    trainer.update()
+rank = dist.get_rank() if dist.is_initialized() else 0
+save_file(gradients, f"gradients-{rank}.safetensors")
+# What the model says, not its parameters: those that no loss depends on (a bias that cancels in a
+# difference) take whole steps of Adam by the sign of rounding errors.
+batch = trainer.sampler.draw(8, 4, torch.Generator().manual_seed(1))
+with torch.no_grad():
+    latents = trainer.model.eval().encode(TwoRoomsEnv.render_states(batch.states, batch.context))
+    said = {"latents": latents, "imagined": trainer.model.rollout(latents[:, :, 0], batch.actions),
+            "way": trainer.model.distance(latents, latents.flip(2)),
+            "states": trainer.model.locate(latents), "contexts": trainer.objective.contexts}
+save_file({name: tensor.contiguous() for name, tensor in said.items()}, f"said-{rank}.safetensors")
+if rank == 0:
+    open("terms.json", "w").write(json.dumps(terms))
+"""
+
+
+PRETRAINED = """
+import json
+import numpy as np
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+from jepa_agent.training import distributed
+from jepa_agent.pretraining import image
+from jepa_agent.pretraining import video
+from jepa_agent.models.backbones import BackboneConfig, ResNetConfig
+from jepa_agent.pretraining.datasets import ImageData, Split
+from jepa_agent.pretraining.videos import MovingDigits
+
+device = distributed.join(torch.device("cpu"))
+rng = np.random.default_rng(0)
+data = ImageData("noise", Split(rng.integers(0, 256, (64, 12, 12, 1), np.uint8), np.arange(64) % 4))
+small = ResNetConfig(2, (8, 8), (1, 1))
+torch.set_default_dtype(torch.float64)  # torch's own batch norm errs by 3e-5 in single precision
+torch.Tensor.float = torch.Tensor.double
+against = {"variance": 1.0, "covariance": 1.0, "sigreg": 1.0}
+images = image.ImagePretrainer(data, image.ImageConfig(
+    BackboneConfig((12, 12, 1), small), 32, projector=(8, 8), weights=image.ImageWeights(**against)
+), device)
+digits = MovingDigits(rng.integers(0, 256, (8, 28, 28), np.uint8), "noise", device)
+videos = video.VideoPretrainer(digits, video.VideoConfig(
+    BackboneConfig((64, 64, 1), small), 16, width=8, prediction_steps=2, steps=5,
+    weights=video.VideoWeights(**against),
+), device)
+rank = dist.get_rank() if dist.is_initialized() else 0
+terms, gradients, said = {}, {}, {}
+for name, trainer in (("image", images), ("video", videos)):
+    look = trainer.update()
+    found = {each: term.item() for each, term in look.terms.items()}
+    terms |= {f"{name}.{each}": term for each, term in distributed.averaged(found).items()}
+    gradients |= {f"{name}.{each}": p.grad.clone() for each, p in trainer.model.named_parameters()}
+    while trainer.step < 5:
+        trainer.update()
+    seen = data.train.images if name == "image" else digits.clips(4, 1, 0).frames[:, 0]
+    with torch.no_grad():
+        said[name] = trainer.model.backbone.eval()(torch.as_tensor(seen)).contiguous()
+save_file(gradients, f"gradients-{rank}.safetensors")
+save_file(said, f"said-{rank}.safetensors")
+if rank == 0:
+    open("terms.json", "w").write(json.dumps(terms))
+"""
+
+
+def launch(folder: Path, processes: int, *arguments: str) -> None:
+    """Run a script under torchrun."""
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
+         str(processes), *arguments],
+        cwd=folder, check=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("script", "terms"),
+    [
+        (SHARED, {"prediction", "variance", "covariance", "sigreg", "temporal_similarity",
+                  "inverse_dynamics", "value", "context", "probe"}),
+        (PRETRAINED, {"image.invariance", "image.variance", "image.covariance", "image.sigreg",
+                      "video.prediction", "video.variance", "video.covariance", "video.sigreg"}),
+    ],
+    ids=["world model", "pretraining"],
+)  # fmt: skip
+def test_two_processes_with_half_a_batch_equal_one_with_the_whole(
+    tmp_path: Path, script: str, terms: set[str]
+) -> None:
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        (folder / "shared.py").write_text(script)
+        launch(folder, processes, "shared.py")
+    one, two = tmp_path / "1", tmp_path / "2"
+    alone, shared = (json.loads((f / "terms.json").read_text()) for f in (one, two))
+    assert set(alone) == terms
+    for name, term in alone.items():
+        assert shared[name] == pytest.approx(term, rel=1e-5, abs=1e-6), name
+    for kind in ("gradients", "said"):
+        expected = load_file(one / f"{kind}-0.safetensors")
+        found = [load_file(two / f"{kind}-{rank}.safetensors") for rank in (0, 1)]
+        for name, tensor in expected.items():
+            largest = tensor.abs().max().item()
+            assert (found[0][name] - tensor).abs().max() <= 1e-5 * max(1.0, largest), name
+            assert torch.equal(found[0][name], found[1][name]), name
+
+
+@pytest.mark.slow
+def test_torchrun_trains_and_one_process_writes(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "scripts" / "train.py"
+    launch(
+        tmp_path, 2, str(script), "quick", "--collect.episodes", "32", "--collect.steps", "30",
+        "--training.steps", "2", "--training.windows", "8", "--training.horizon", "2",
+        "--training.diagnose-episodes", "0", "--device", "cpu", "--report", "0", "--out", "run",
+    )  # fmt: skip
+    (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["step"] == 2
+    assert (tmp_path / "run" / "config.json").exists()
+
+
+def test_alone_nothing_is_shared() -> None:
+    batch = torch.arange(6.0).reshape(3, 2)
+    assert distributed.own_share(batch) is batch
+    assert distributed.gathered(batch) is batch
+    assert distributed.averaged({"a": 1.0}) == {"a": 1.0}
+    assert distributed.from_first("x") == "x"
+    assert distributed.is_first()
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "processes", lambda: 2)
+    with pytest.raises(ValueError, match=r"got 3 for 2 processes; change .*training.groups"):
+        distributed.own_share(torch.arange(6.0).reshape(3, 2))

@@ -1,0 +1,172 @@
+"""Trainings that are interrupted go on exactly where they were."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from jepa_agent import JEPAAgent, Preset, Trajectories, train
+from jepa_agent.io import checkpoint
+from jepa_agent.training import run_folder as runs
+from jepa_agent.training.config import RefinementConfig
+from jepa_agent.training.run_folder import Run, RunError
+from jepa_agent.training.trainer import Progress, Trainer
+
+
+def same(first: JEPAAgent, second: JEPAAgent) -> bool:
+    """Whether two agents have the same bits."""
+    weights = first.model.state_dict(), second.model.state_dict()
+    return checkpoint.digest(weights[0]) == checkpoint.digest(weights[1])
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("stop_at", [50, 60, 110])
+def test_an_interrupted_training_goes_on_with_the_same_bits(
+    stop_at: int, tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    """In joint training, at its end, and in refinement."""
+    refinement = RefinementConfig(steps=70, groups=2, windows=2, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, steps=60, refinement=refinement)
+    preset = dataclasses.replace(tiny_preset, training=training)
+
+    def interrupt(progress: Progress, _: JEPAAgent) -> None:
+        if progress.step >= stop_at:
+            raise KeyboardInterrupt
+
+    whole = train(tiny_trajectories, preset, folder=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_trajectories, preset, on_progress=interrupt, folder=tmp_path / "parts")
+    agent = train(tiny_trajectories, preset, folder=tmp_path / "parts")
+    assert same(agent, whole)
+    steps = [[line["step"] for line in logged(tmp_path / name)] for name in ("whole", "parts")]
+    assert steps[0] == steps[1]
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[Callable[[], None]]:
+    """Presses it. Jobs in the background ignore it, and their tests would too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("stops", [(7, 30), (50,), (75,), (100,)])
+def test_ctrl_c_keeps_the_step_in_progress(
+    stops: tuple[int, ...], tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
+    monkeypatch: pytest.MonkeyPatch, ctrl_c: Callable[[], None],
+) -> None:  # fmt: skip
+    """Twice between two lines of the log, at a line, in refinement, and in the last step."""
+    refinement = RefinementConfig(steps=40, groups=2, windows=2, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, steps=60, refinement=refinement)
+    preset = dataclasses.replace(tiny_preset, training=training)
+    whole = train(tiny_trajectories, preset, folder=tmp_path / "whole")
+    update = Trainer.update
+    for stop_at in stops:
+
+        def press(trainer: Trainer, stop_at: int = stop_at) -> dict[str, Tensor]:
+            if trainer.step == stop_at - 1:
+                ctrl_c()
+            return update(trainer)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "update", press)
+            with pytest.raises(KeyboardInterrupt):
+                train(tiny_trajectories, preset, folder=tmp_path / "parts")
+        _, state = checkpoint.load(tmp_path / "parts" / "state")
+        assert state["progress"]["step"] == stop_at
+    agent = train(tiny_trajectories, preset, folder=tmp_path / "parts")
+    assert same(agent, whole)
+    lines = [logged(tmp_path / name) for name in ("whole", "parts")]
+    for one, other in zip(*lines, strict=True):
+        assert (one["step"], one["losses"]) == (other["step"], other["losses"])
+
+
+def test_slow_steps_are_kept_between_two_lines_of_the_log(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    training = dataclasses.replace(tiny_preset.training, steps=10)
+    preset = dataclasses.replace(tiny_preset, training=training)
+    whole = train(tiny_trajectories, preset, folder=tmp_path / "whole")
+    update = Trainer.update
+
+    def crash(trainer: Trainer) -> dict[str, Tensor]:
+        if trainer.step == 7:
+            raise OSError("the power is gone")
+        return update(trainer)
+
+    monkeypatch.setattr(runs, "SAVE_EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "update", crash)
+        with pytest.raises(OSError, match="power"):
+            train(tiny_trajectories, preset, folder=tmp_path / "parts")
+    _, state = checkpoint.load(tmp_path / "parts" / "state")
+    assert state["progress"]["step"] == 7
+    agent = train(tiny_trajectories, preset, folder=tmp_path / "parts")
+    assert same(agent, whole)
+    lines = [logged(tmp_path / name) for name in ("whole", "parts")]
+    for one, other in zip(*lines, strict=True):
+        assert (one["step"], one["losses"]) == (other["step"], other["losses"])
+
+
+def test_a_second_ctrl_c_ends_at_once(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
+    monkeypatch: pytest.MonkeyPatch, ctrl_c: Callable[[], None], capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def press_twice(trainer: Trainer) -> dict[str, Tensor]:
+        ctrl_c()
+        ctrl_c()
+        raise AssertionError("still running")
+
+    monkeypatch.setattr(Trainer, "update", press_twice)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_trajectories, tiny_preset, folder=tmp_path)
+    assert "Ctrl-C again ends at once" in capfd.readouterr().err
+
+
+def test_a_callers_own_handler_is_left_alone(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with closing(Run(tmp_path, {})) as run:
+            signal.raise_signal(signal.SIGINT)
+            assert not run.interrupted
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_finished_training_is_only_loaded_again(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    first = train(tiny_trajectories, tiny_preset, folder=tmp_path)
+    again = train(
+        tiny_trajectories,
+        tiny_preset,
+        on_progress=lambda *_: pytest.fail("trained again"),
+        folder=tmp_path,
+    )
+    assert same(first, again)
+
+
+def test_resuming_with_another_config_names_the_field(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    train(tiny_trajectories, tiny_preset, folder=tmp_path)
+    training = dataclasses.replace(tiny_preset.training, learning_rate=0.5)
+    with pytest.raises(RunError, match=r"training.learning_rate \(0.001 then, 0.5 now\)"):
+        train(
+            tiny_trajectories, dataclasses.replace(tiny_preset, training=training), folder=tmp_path
+        )
