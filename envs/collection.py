@@ -26,7 +26,7 @@ class Rollouts(NamedTuple):
     """float32 (E, T + 1, 2): positions in pixels."""
     actions: np.ndarray
     """float32 (E, T, 2): what the environment's `step` takes."""
-    context: np.ndarray
+    layout: np.ndarray
     """float32 (E, 3): wall_x, door_y, door_halfwidth."""
     metadata: dict[str, Any]
     """What made them: the environment, the config, the version of this library."""
@@ -74,11 +74,11 @@ def collect(config: CollectConfig, progress: Callable[[int], None] | None = None
     episodes, steps = config.episodes, config.steps
     env_config = TwoRoomsConfig(layout=config.layout)
     root, *seeds = np.random.SeedSequence(config.seed).spawn(1 + -(-episodes // BLOCK))
-    context = _draw_contexts(env_config, config, np.random.default_rng(root))
+    layout_array = _draw_layouts(env_config, config, np.random.default_rng(root))
     rollouts = Rollouts(
         np.empty((episodes, steps + 1, 2), dtype=np.float32),
         np.empty((episodes, steps, 2), dtype=np.float32),
-        context,
+        layout_array,
         {
             "env_id": "TwoRooms-v0",
             "env_kwargs": {"layout": config.layout},
@@ -92,7 +92,7 @@ def collect(config: CollectConfig, progress: Callable[[int], None] | None = None
         states, actions = rollouts.states[rows], rollouts.actions[rows]
         behaviour = Behaviour(
             POLICIES[config.policy],
-            Layout.from_array(context[rows]),
+            Layout.from_array(layout_array[rows]),
             np.random.default_rng(seeds[index]),
         )
         _simulate(behaviour, env_config, states, actions)
@@ -104,10 +104,10 @@ def collect(config: CollectConfig, progress: Callable[[int], None] | None = None
     return rollouts
 
 
-def _draw_contexts(
+def _draw_layouts(
     env_config: TwoRoomsConfig, config: CollectConfig, rng: np.random.Generator
 ) -> np.ndarray:
-    """Contexts (E, 3): every layout of the set about equally often, in random order."""
+    """Layouts (E, 3): every layout of the set about equally often, in random order."""
     draws = -(-config.episodes // config.episodes_per_layout)
     groups = env_config.layout_groups()
     if config.layouts:

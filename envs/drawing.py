@@ -42,7 +42,7 @@ def from_screen(points: Any, size: float = PICTURE_SIZE) -> Any:
 def scene(
     position: np.ndarray,
     goal: np.ndarray,
-    context: np.ndarray,
+    layout: np.ndarray,
     success_radius: float,
     size: int = PICTURE_SIZE,
     floor: np.ndarray | None = None,
@@ -51,7 +51,7 @@ def scene(
 
     Args:
         position, goal: (2,) observation pixels.
-        context: (3,) wall_x, door_y, door_halfwidth.
+        layout: (3,) wall_x, door_y, door_halfwidth.
         success_radius: radius of the goal's disc in observation pixels.
         size: screen pixels of the picture's side.
         floor: uint8 (height, width, 3), a picture of the space between the borders, walls included.
@@ -63,7 +63,7 @@ def scene(
     whole = SMOOTHING * size
     fine = whole / IMAGE_SIZE
     surface = pygame.Surface((whole, whole))
-    wall_x, door_y, halfwidth = (float(value) for value in context)
+    wall_x, door_y, halfwidth = (float(value) for value in layout)
 
     def box(x0: float, y0: float, x1: float, y1: float) -> Any:
         left, top = to_screen(np.array([x0, y0]), whole)

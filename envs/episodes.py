@@ -39,7 +39,7 @@ class Episodes:
         self.num = num
         self.position = np.zeros((num, 2), dtype=np.float32)
         self.goal = np.zeros((num, 2), dtype=np.float32)
-        self.context = np.zeros((num, 3), dtype=np.float32)
+        self.layout_array = np.zeros((num, 3), dtype=np.float32)
         self.distance = np.zeros(num, dtype=np.float32)
         self.is_success = np.zeros(num, dtype=bool)
         self._groups = config.layout_groups()
@@ -66,7 +66,7 @@ class Episodes:
         chosen, groups = self.check_options(options)
         uniforms = np.stack([rng.random(UNIFORMS_PER_TASK) for rng in rngs])
         task = chosen.apply(sample_tasks(uniforms, groups), uniforms)
-        self.context[rows], self.position[rows], self.goal[rows] = task
+        self.layout_array[rows], self.position[rows], self.goal[rows] = task
         self._bounces.draw(rows, rngs)
         self._cache_layout()
         if self._is_pixels:
@@ -134,7 +134,7 @@ class Episodes:
 
     def shortest_path(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
         """Pixels from each agent to its goal around the wall."""
-        layout = Layout.from_array(self.context[rows])
+        layout = Layout.from_array(self.layout_array[rows])
         return physics.shortest_path(self.position[rows], self.goal[rows], layout)
 
     def info(self) -> dict[str, np.ndarray]:
@@ -150,9 +150,9 @@ class Episodes:
         }
 
     def _cache_layout(self) -> None:
-        """Columns of the context as arrays of their own, which are faster to compute with."""
-        columns = np.ascontiguousarray(self.context.T)
-        self._layout_seen = self.context[:, :2].copy()
+        """Columns of the layout as arrays of their own, which are faster to compute with."""
+        columns = np.ascontiguousarray(self.layout_array.T)
+        self._layout_seen = self.layout_array[:, :2].copy()
         self.layout = Layout(*columns)
         self._whole = columns.astype(np.int64)
 

@@ -35,9 +35,9 @@ class Layout(NamedTuple):
     door_halfwidth: Array
 
     @classmethod
-    def from_array(cls, context: Array) -> Layout:
+    def from_array(cls, layout_array: Array) -> Layout:
         """Split a (..., 3) array of wall_x, door_y, door_halfwidth into its fields."""
-        return cls(context[..., 0], context[..., 1], context[..., 2])
+        return cls(layout_array[..., 0], layout_array[..., 1], layout_array[..., 2])
 
 
 def is_free(position: Array, layout: Layout) -> Array:

@@ -23,9 +23,9 @@ def perceive(observation: Observation) -> tuple[np.ndarray, np.ndarray, Layout]:
     """Positions (B, 2), goals (B, 2) and layout of a batch of observations of either type."""
     image = observation["observation"]
     if image.shape[-1] == 4:  # states
-        position, context = image[..., :2], image[..., 2:]
-        halfwidth = np.full_like(context[..., 0], DOOR_HALFWIDTH)
-        layout = Layout(context[..., 0], context[..., 1], halfwidth)
+        position, layout_array = image[..., :2], image[..., 2:]
+        halfwidth = np.full_like(layout_array[..., 0], DOOR_HALFWIDTH)
+        layout = Layout(layout_array[..., 0], layout_array[..., 1], halfwidth)
         return position, observation["desired_goal"], layout
     return (
         locate_dot(image),

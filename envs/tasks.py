@@ -119,7 +119,7 @@ def pin(groups: LayoutGroups, wall_x: int | None, door_y: int | None) -> LayoutG
     return tuple(pinned)
 
 
-def novelty(layout: tuple[int, int]) -> str:
+def unseen_factors(layout: tuple[int, int]) -> str:
     """What of a layout (wall_x, door_y) the split "train" never shows."""
     new_wall, new_door = layout[0] in TEST_WALLS, layout[1] in TEST_DOORS
     if new_wall and new_door:
@@ -137,19 +137,19 @@ def sample_tasks(
         groups: the layouts to draw from.
 
     Returns:
-        context (..., 3), start (..., 2), goal (..., 2), float32.
+        layout_array (..., 3), start (..., 2), goal (..., 2), float32.
     """
     share = uniforms[..., 0] * len(groups)
     group = share.astype(np.int64)
-    context = np.empty((*uniforms.shape[:-1], 3), dtype=np.float32)
+    layout_array = np.empty((*uniforms.shape[:-1], 3), dtype=np.float32)
     for index, layouts in enumerate(groups):
         rows = group == index
-        context[rows] = layouts[((share[rows] - index) * len(layouts)).astype(np.int64)]
-    layout = Layout.from_array(context)
+        layout_array[rows] = layouts[((share[rows] - index) * len(layouts)).astype(np.int64)]
+    layout = Layout.from_array(layout_array)
     starts_left = uniforms[..., 1] < 0.5
     start = point_in_room(uniforms[..., 2:4], layout, starts_left)
     goal = point_in_room(uniforms[..., 4:6], layout, ~starts_left)
-    return context, start, goal
+    return layout_array, start, goal
 
 
 def point_in_room(
@@ -214,8 +214,8 @@ class ResetOptions:
         self, task: tuple[np.ndarray, np.ndarray, np.ndarray], uniforms: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Put the given points into sampled tasks; a point not given is in the other room."""
-        context, start, goal = task
-        layout = Layout.from_array(context)
+        layout_array, start, goal = task
+        layout = Layout.from_array(layout_array)
         if self.position is not None:
             start = np.broadcast_to(self.position, start.shape).copy()
             goal = point_in_room(uniforms[..., 4:6], layout, start[..., 0] > layout.wall_x)
@@ -223,7 +223,7 @@ class ResetOptions:
             goal = np.broadcast_to(self.goal, goal.shape).copy()
             if self.position is None:
                 start = point_in_room(uniforms[..., 2:4], layout, goal[..., 0] > layout.wall_x)
-        return context, start, goal
+        return layout_array, start, goal
 
 
 def _grid(walls: Sequence[int], doors: Sequence[int], halfwidth: int) -> np.ndarray:

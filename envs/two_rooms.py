@@ -161,32 +161,32 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         return self._episodes.position[0].copy()
 
     @property
-    def context(self) -> np.ndarray:
+    def layout(self) -> np.ndarray:
         """What is constant in an episode (3,): wall_x, door_y, door_halfwidth."""
-        return self._episodes.context[0].copy()
+        return self._episodes.layout_array[0].copy()
 
     @staticmethod
-    def render_states(states: Any, context: Any) -> Any:
-        """Observation images (..., 65, 65, 3) of states (..., 2) in contexts (..., 3), batched.
+    def render_states(states: Any, layout: Any) -> Any:
+        """Observation images (..., 65, 65, 3) of states (..., 2) in layouts (..., 3), batched.
 
         numpy arrays or torch tensors; torch renders where the tensors are.
         """
-        return render(states, Layout.from_array(context))
+        return render(states, Layout.from_array(layout))
 
     @staticmethod
-    def is_free(states: Any, context: Any) -> Any:
-        """Whether states (..., 2) are inside a room or the door in contexts (..., 3), batched."""
-        return is_free(states, Layout.from_array(context))
+    def is_free(states: Any, layout: Any) -> Any:
+        """Whether states (..., 2) are inside a room or the door in layouts (..., 3), batched."""
+        return is_free(states, Layout.from_array(layout))
 
     @staticmethod
-    def shortest_path(states: Any, goals: Any, context: Any) -> Any:
-        """Pixels (...) from states to goals (..., 2) around the wall, in contexts (..., 3)."""
-        return shortest_path(states, goals, Layout.from_array(context))
+    def shortest_path(states: Any, goals: Any, layout: Any) -> Any:
+        """Pixels (...) from states to goals (..., 2) around the wall, in layouts (..., 3)."""
+        return shortest_path(states, goals, Layout.from_array(layout))
 
     @staticmethod
-    def room(states: Any, context: Any) -> Any:
-        """Which room states (..., 2) are in, in contexts (..., 3): True for the right one."""
-        return states[..., 0] > context[..., 0]
+    def room(states: Any, layout: Any) -> Any:
+        """Which room states (..., 2) are in, in layouts (..., 3): True for the right one."""
+        return states[..., 0] > layout[..., 0]
 
     def scene(self, size: int = drawing.PICTURE_SIZE, floor: np.ndarray | None = None) -> Any:
         """The picture as a pygame surface of any size, on a floor of one's own; see `drawing`."""
@@ -194,7 +194,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         return drawing.scene(
             episodes.position[0],
             episodes.goal[0],
-            episodes.context[0],
+            episodes.layout_array[0],
             self.config.success_radius,
             size,
             floor,
@@ -210,7 +210,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
 
     def _info(self) -> dict[str, Any]:
         episodes = self._episodes
-        wall_x, door_y, door_halfwidth = episodes.context[0]
+        wall_x, door_y, door_halfwidth = episodes.layout_array[0]
         return {
             "position": episodes.position[0].copy(),
             "goal": episodes.goal[0].copy(),

@@ -9,11 +9,11 @@ from .agent.costs import CostConfig
 from .envs import CollectConfig
 from .models.encoders import ImpalaConfig, PatchPoolConfig, VectorMLPConfig
 from .models.predictors import GRUConfig, StepwiseMLPConfig
-from .models.world_model import ValueConfig, WorldModelConfig
+from .models.world_model import DistanceHeadConfig, WorldModelConfig
 from .planners import CEMConfig, MPPIConfig
 from .training.config import LossWeights, Preset, RefinementConfig, TrainingConfig
 
-QUICK = Preset(training=TrainingConfig(steps=1000, clip=20.0), planner=MPPIConfig())
+QUICK = Preset(training=TrainingConfig(steps=1000, max_grad_norm=20.0), planner=MPPIConfig())
 """The fixed layout, in under 6 minutes on two cores."""
 
 BASE = Preset(
@@ -21,20 +21,20 @@ BASE = Preset(
         latent_dim=256,
         encoder=PatchPoolConfig(),
         predictor=StepwiseMLPConfig(),
-        value=ValueConfig(width=512, depth=2),
+        distance_head=DistanceHeadConfig(width=512, depth=2),
     ),
     training=TrainingConfig(
         steps=2400,
-        groups=64,
-        windows=4,
-        clip=200.0,
-        within_context=True,
-        alike=8,
-        weights=LossWeights(temporal_similarity=1.0, value=1.0, context=1.0),
-        refinement=RefinementConfig(steps=4500, groups=64, windows=16),
+        layouts_per_batch=64,
+        windows_per_layout=4,
+        max_grad_norm=200.0,
+        center_per_layout=True,
+        hard_negative_cluster=8,
+        weights=LossWeights(temporal_similarity=1.0, distance=1.0, contrast=1.0),
+        refinement=RefinementConfig(steps=4500, layouts_per_batch=64, windows_per_layout=16),
     ),
-    planner=MPPIConfig(horizon=2, candidates=128),
-    cost=CostConfig(memory=8),
+    planner=MPPIConfig(horizon=2, num_samples=128),
+    cost=CostConfig(error_memory=8),
 )
 """Any layout, from the 966 train layouts, in under 30 minutes on two cores."""
 
@@ -42,28 +42,32 @@ EB_JEPA = Preset(
     model=WorldModelConfig(chunk=1, latent_dim=512, encoder=ImpalaConfig(), predictor=GRUConfig()),
     training=TrainingConfig(
         steps=3125,
-        groups=384,
-        windows=1,
+        layouts_per_batch=384,
+        windows_per_layout=1,
         horizon=16,
-        unroll=8,
+        prediction_horizon=8,
         warmup=0.1,
-        weights=LossWeights(temporal_similarity=12.0, inverse_dynamics=1.0, value=0.0, context=0.0),
+        weights=LossWeights(
+            temporal_similarity=12.0, inverse_dynamics=1.0, distance=0.0, contrast=0.0
+        ),
         diagnose_episodes=0,  # on two cores they take hours
     ),
-    planner=CEMConfig(horizon=90, candidates=200, iterations=20, elites=20),
+    planner=CEMConfig(horizon=90, num_samples=200, iterations=20, num_elites=20),
     cost=CostConfig(distance="latent"),
 )
 """EB-JEPA's model, losses, batch and planner (arXiv 2602.03604); meant for a GPU."""
 
 VECTOR = Preset(
     model=WorldModelConfig(
-        latent_dim=64, encoder=VectorMLPConfig(), value=ValueConfig(width=256, depth=2)
+        latent_dim=64,
+        encoder=VectorMLPConfig(),
+        distance_head=DistanceHeadConfig(width=256, depth=2),
     ),
     training=TrainingConfig(
         steps=2000,
-        groups=4,
-        windows=64,
-        refinement=RefinementConfig(steps=2000, groups=8, windows=64),
+        layouts_per_batch=4,
+        windows_per_layout=64,
+        refinement=RefinementConfig(steps=2000, layouts_per_batch=8, windows_per_layout=64),
     ),
 )
 """Any environment whose observations are vectors."""

@@ -1,9 +1,9 @@
-"""Search over action sequences. Needs torch; knows no model and no pixels."""
+"""CandidateTracker over action sequences. Needs torch; knows no model and no pixels."""
 
 import importlib
 from collections.abc import Callable
 
-from .base import ActionBounds, Cost, Noise, Plan, Planner, Search, Trace
+from .base import ActionBounds, CandidateTracker, Cost, Noise, Plan, Planner, Trace
 from .cem import CEM, CEMConfig
 from .gradient import CEMGradient, CEMGradientConfig, Gradient, GradientConfig
 from .icem import ICEM, ICEMConfig
@@ -70,6 +70,7 @@ __all__ = [
     "CEMConfig",
     "CEMGradient",
     "CEMGradientConfig",
+    "CandidateTracker",
     "Cost",
     "Gradient",
     "GradientConfig",
@@ -81,7 +82,6 @@ __all__ = [
     "PlannerConfig",
     "RandomShooting",
     "RandomShootingConfig",
-    "Search",
     "Trace",
     "make_planner",
     "planner_of",

@@ -106,7 +106,7 @@ class Planner(Protocol):
     """Actions H in a plan."""
 
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
-        """Search.
+        """CandidateTracker.
 
         Args:
             cost: the cost of candidates.
@@ -117,7 +117,7 @@ class Planner(Protocol):
         ...
 
 
-class Search:
+class CandidateTracker:
     """What every planner shares: it evaluates candidates and never loses the best one.
 
     Args:

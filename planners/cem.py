@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, check_warm_start, gather
+from .base import (
+    ActionBounds,
+    CandidateTracker,
+    Cost,
+    Noise,
+    Plan,
+    check_at_least,
+    check_warm_start,
+    gather,
+)
 
 
 @dataclass(frozen=True)
@@ -16,25 +25,26 @@ class CEMConfig:
 
     Args:
         horizon: actions per plan.
-        candidates: sequences per iteration.
+        num_samples: sequences per iteration.
         iterations: rounds of sampling and fitting.
-        elites: candidates that the next Gaussian is fitted to.
+        num_elites: candidates that the next Gaussian is fitted to.
         std: initial standard deviation.
         min_std: the standard deviation never falls below this.
     """
 
     horizon: int = 4
-    candidates: int = 64
+    num_samples: int = 64
     iterations: int = 4
-    elites: int = 8
+    num_elites: int = 8
     std: float = 1.0
     min_std: float = 0.02
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, candidates=4, iterations=1, elites=1)
-        if self.elites > self.candidates:
+        check_at_least(self, horizon=1, num_samples=4, iterations=1, num_elites=1)
+        if self.num_elites > self.num_samples:
             raise ValueError(
-                f"elites must be <= candidates, got {self.elites} > {self.candidates}; lower elites"
+                "num_elites must be <= num_samples, got "
+                f"{self.num_elites} > {self.num_samples}; lower num_elites"
             )
         if not (self.std > 0 and self.min_std >= 0):
             raise ValueError(
@@ -51,19 +61,19 @@ class CEM:
 
     @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
-        """Search from `warm_start` (B, H, A); see `Planner.plan`."""
+        """CandidateTracker from `warm_start` (B, H, A); see `Planner.plan`."""
         check_warm_start(warm_start, self.horizon, bounds, noise)
-        config, search = self.config, Search(cost)
+        config, tracker = self.config, CandidateTracker(cost)
         numbers = noise.normal(
-            config.iterations, config.candidates, *warm_start.shape[1:], like=warm_start
+            config.iterations, config.num_samples, *warm_start.shape[1:], like=warm_start
         )
         mean = best = bounds.project(warm_start)
         rest, std = bounds.project(torch.zeros_like(mean)), torch.full_like(mean, config.std)
         for iteration in range(config.iterations):
             candidates = bounds.project(mean[:, None] + std[:, None] * numbers[:, iteration])
             candidates[:, 0], candidates[:, 1], candidates[:, 2] = best, mean, rest
-            costs = search.evaluate(candidates)
-            elites = gather(candidates, costs.argsort(dim=1)[:, : config.elites])
-            mean, best = elites.mean(dim=1), search.best
+            costs = tracker.evaluate(candidates)
+            elites = gather(candidates, costs.argsort(dim=1)[:, : config.num_elites])
+            mean, best = elites.mean(dim=1), tracker.best
             std = elites.std(dim=1, correction=0).clamp_min(config.min_std)
-        return search.plan()
+        return tracker.plan()

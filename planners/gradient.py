@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, check_warm_start
+from .base import (
+    ActionBounds,
+    CandidateTracker,
+    Cost,
+    Noise,
+    Plan,
+    check_at_least,
+    check_warm_start,
+)
 from .cem import CEM, CEMConfig
 
 
@@ -55,13 +63,13 @@ class Gradient:
         self.horizon = self.config.horizon
 
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
-        """Search from `warm_start` (B, H, A); see `Planner.plan`.
+        """CandidateTracker from `warm_start` (B, H, A); see `Planner.plan`.
 
         Raises:
             ValueError: if the cost has no gradient with respect to the candidates.
         """
         check_warm_start(warm_start, self.horizon, bounds, noise)
-        config, search = self.config, Search(cost)
+        config, tracker = self.config, CandidateTracker(cost)
         shape = warm_start.shape[1:]
         starts = warm_start[:, None] + config.std * noise.normal(
             config.starts, *shape, like=warm_start
@@ -72,7 +80,7 @@ class Gradient:
         for iteration in range(config.iterations):
             candidates.requires_grad_(True)
             with torch.enable_grad():
-                costs = search.evaluate(candidates)
+                costs = tracker.evaluate(candidates)
                 gradient = _gradient(costs, candidates)
             candidates = candidates.detach()
             first, second = first.lerp(gradient, 0.1), second.lerp(gradient.square(), 0.001)
@@ -82,13 +90,13 @@ class Gradient:
             shaken = fading * noise.normal(config.starts, *shape, like=warm_start)
             candidates = candidates - step + shaken
             if config.restart_every and (iteration + 1) % config.restart_every == 0:
-                fresh = search.best[:, None] + shaken * (config.std / max(config.noise, 1e-6))
+                fresh = tracker.best[:, None] + shaken * (config.std / max(config.noise, 1e-6))
                 worse = costs.detach() > costs.detach().median(dim=1, keepdim=True).values
                 candidates = torch.where(worse[:, :, None, None], fresh, candidates)
             candidates = bounds.project(candidates)
         with torch.no_grad():
-            search.evaluate(candidates)
-        return search.plan()
+            tracker.evaluate(candidates)
+        return tracker.plan()
 
 
 def _gradient(costs: Tensor, candidates: Tensor) -> Tensor:
@@ -133,7 +141,7 @@ class CEMGradient:
         self._cem, self._gradient = CEM(self.config.cem), Gradient(self.config.gradient)
 
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
-        """Search, then refine; see `Planner.plan`."""
+        """CandidateTracker, then refine; see `Planner.plan`."""
         found = self._cem.plan(cost, bounds, noise, warm_start)
         refined = self._gradient.plan(cost, bounds, noise, found.actions)
         better = refined.cost < found.cost

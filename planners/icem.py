@@ -7,7 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, check_warm_start, gather
+from .base import (
+    ActionBounds,
+    CandidateTracker,
+    Cost,
+    Noise,
+    Plan,
+    check_at_least,
+    check_warm_start,
+    gather,
+)
 
 
 @dataclass(frozen=True)
@@ -16,11 +25,11 @@ class ICEMConfig:
 
     Args:
         horizon: actions per plan.
-        candidates: sequences of the first iteration.
-        decay: the number of candidates is divided by this after each iteration.
+        num_samples: sequences of the first iteration.
+        sample_decay: the number of samples is multiplied by this after each iteration.
         iterations: rounds of sampling and fitting.
-        elites: candidates that the next Gaussian is fitted to.
-        kept: share of the elites that are candidates of the next iteration again.
+        num_elites: candidates that the next Gaussian is fitted to.
+        elite_fraction_kept: share of the elites that are candidates of the next iteration again.
         momentum: share of the old mean and standard deviation that is kept.
         colour: exponent of the noise's power spectrum over the horizon; 0 is white, 2 is smooth.
         std: initial standard deviation.
@@ -28,27 +37,29 @@ class ICEMConfig:
     """
 
     horizon: int = 4
-    candidates: int = 88
-    decay: float = 1.25
+    num_samples: int = 88
+    sample_decay: float = 0.8
     iterations: int = 4
-    elites: int = 8
-    kept: float = 0.3
+    num_elites: int = 8
+    elite_fraction_kept: float = 0.3
     momentum: float = 0.1
     colour: float = 1.0
     std: float = 1.0
     min_std: float = 0.02
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, candidates=2, iterations=1, elites=1, decay=1, colour=0)
-        if self.elites > self.counts()[-1]:
+        check_at_least(self, horizon=1, num_samples=2, iterations=1, num_elites=1, colour=0)
+        if self.num_elites > self.counts()[-1]:
             raise ValueError(
-                f"elites must be <= the last iteration's candidates, got {self.elites} > "
-                f"{self.counts()[-1]}; lower elites or decay"
+                f"num_elites must be <= the last iteration's samples, got {self.num_elites} > "
+                f"{self.counts()[-1]}; lower num_elites or raise sample_decay"
             )
-        if not (0 <= self.kept <= 1 and 0 <= self.momentum < 1):
+        if not 0 < self.sample_decay <= 1:
+            raise ValueError(f"sample_decay must be in (0, 1], got {self.sample_decay}")
+        if not (0 <= self.elite_fraction_kept <= 1 and 0 <= self.momentum < 1):
             raise ValueError(
-                f"kept must be in [0, 1] and momentum in [0, 1), got {self.kept} and "
-                f"{self.momentum}; change them"
+                "elite_fraction_kept must be in [0, 1] and momentum in [0, 1), got "
+                f"{self.elite_fraction_kept} and {self.momentum}"
             )
         if not (self.std > 0 and self.min_std >= 0):
             raise ValueError(
@@ -57,7 +68,9 @@ class ICEMConfig:
 
     def counts(self) -> list[int]:
         """Candidates per iteration."""
-        return [max(2, round(self.candidates / self.decay**i)) for i in range(self.iterations)]
+        return [
+            max(2, round(self.num_samples * self.sample_decay**i)) for i in range(self.iterations)
+        ]
 
 
 class ICEM:
@@ -69,9 +82,9 @@ class ICEM:
 
     @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
-        """Search from `warm_start` (B, H, A); see `Planner.plan`."""
+        """CandidateTracker from `warm_start` (B, H, A); see `Planner.plan`."""
         check_warm_start(warm_start, self.horizon, bounds, noise)
-        config, search = self.config, Search(cost)
+        config, tracker = self.config, CandidateTracker(cost)
         horizon, action = warm_start.shape[1:]
         colouring = coloured(horizon, config.colour, like=warm_start)
         mean = bounds.project(warm_start)
@@ -82,15 +95,15 @@ class ICEM:
             numbers = (white @ colouring.T).transpose(2, 3)  # (B, N, H, A)
             candidates = bounds.project(mean[:, None] + std[:, None] * numbers)
             candidates = torch.cat([best, mean[:, None], candidates[:, 1 + best.shape[1] :]], dim=1)
-            costs = search.evaluate(candidates)
+            costs = tracker.evaluate(candidates)
             order = costs.argsort(dim=1)
-            elites = gather(candidates, order[:, : config.elites])
-            best = elites[:, : max(1, round(config.kept * config.elites))]
+            elites = gather(candidates, order[:, : config.num_elites])
+            best = elites[:, : max(1, round(config.elite_fraction_kept * config.num_elites))]
             fitted = elites.std(dim=1, correction=0)
             mean = config.momentum * mean + (1 - config.momentum) * elites.mean(dim=1)
             std = config.momentum * std + (1 - config.momentum) * fitted
             std = std.clamp_min(config.min_std)
-        return search.plan()
+        return tracker.plan()
 
 
 def coloured(horizon: int, exponent: float, like: Tensor) -> Tensor:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, check_warm_start
+from .base import (
+    ActionBounds,
+    CandidateTracker,
+    Cost,
+    Noise,
+    Plan,
+    check_at_least,
+    check_warm_start,
+)
 
 
 @dataclass(frozen=True)
@@ -16,29 +24,29 @@ class MPPIConfig:
 
     Args:
         horizon: actions per plan.
-        candidates: sequences per iteration.
+        num_samples: sequences per iteration.
         iterations: rounds of sampling and weighting.
         temperature: divides the cost; small is greedy.
         std: standard deviation of the candidates around the mean.
-        decay: the standard deviation is multiplied by this after each iteration.
+        std_decay: the standard deviation is multiplied by this after each iteration.
         deterministic: plan the best sequence found; otherwise draw one of the last iteration's
             candidates by its weight, for exploration.
     """
 
     horizon: int = 4
-    candidates: int = 64
+    num_samples: int = 64
     iterations: int = 4
     temperature: float = 0.5
     std: float = 1.0
-    decay: float = 0.5
+    std_decay: float = 0.5
     deterministic: bool = True
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, candidates=3, iterations=1)
-        if not (self.temperature > 0 and self.std > 0 and 0 < self.decay <= 1):
+        check_at_least(self, horizon=1, num_samples=3, iterations=1)
+        if not (self.temperature > 0 and self.std > 0 and 0 < self.std_decay <= 1):
             raise ValueError(
-                "temperature and std must be > 0 and decay in (0, 1], got "
-                f"{self.temperature}, {self.std} and {self.decay}; change them"
+                "temperature and std must be > 0 and std_decay in (0, 1], got "
+                f"{self.temperature}, {self.std} and {self.std_decay}; change them"
             )
 
 
@@ -51,27 +59,27 @@ class MPPI:
 
     @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
-        """Search from `warm_start` (B, H, A); see `Planner.plan`."""
+        """CandidateTracker from `warm_start` (B, H, A); see `Planner.plan`."""
         check_warm_start(warm_start, self.horizon, bounds, noise)
-        config, search = self.config, Search(cost)
+        config, tracker = self.config, CandidateTracker(cost)
         numbers = noise.normal(
-            config.iterations, config.candidates, *warm_start.shape[1:], like=warm_start
+            config.iterations, config.num_samples, *warm_start.shape[1:], like=warm_start
         )
         mean, rest = bounds.project(warm_start), bounds.project(torch.zeros_like(warm_start))
         for iteration in range(config.iterations):
-            std = config.std * config.decay**iteration
+            std = config.std * config.std_decay**iteration
             candidates = bounds.project(mean[:, None] + std * numbers[:, iteration])
             candidates[:, 0], candidates[:, 1] = mean, rest
-            costs = search.evaluate(candidates)
+            costs = tracker.evaluate(candidates)
             weights = torch.softmax(-costs / config.temperature, dim=1)  # (B, N)
             mean = (weights[:, :, None, None] * candidates).sum(dim=1)
         if config.deterministic:
-            search.evaluate(mean[:, None])
-            return search.plan()
+            tracker.evaluate(mean[:, None])
+            return tracker.plan()
         # The largest of log weight + Gumbel noise is a draw by weight; Gumbel from normal numbers.
-        uniforms = torch.special.ndtr(noise.normal(config.candidates, like=warm_start))
+        uniforms = torch.special.ndtr(noise.normal(config.num_samples, like=warm_start))
         gumbel = -torch.log(-torch.log(uniforms.clamp(1e-6, 1 - 1e-6)))
         drawn = (weights.log() + gumbel).argmax(dim=1)
         rows = torch.arange(len(drawn), device=drawn.device)
-        plan = search.plan()
+        plan = tracker.plan()
         return plan._replace(actions=candidates[rows, drawn], cost=costs[rows, drawn])

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import ActionBounds, Cost, Noise, Plan, Search, check_at_least, check_warm_start
+from .base import (
+    ActionBounds,
+    CandidateTracker,
+    Cost,
+    Noise,
+    Plan,
+    check_at_least,
+    check_warm_start,
+)
 
 
 @dataclass(frozen=True)
@@ -16,16 +24,16 @@ class RandomShootingConfig:
 
     Args:
         horizon: actions per plan.
-        candidates: sequences drawn.
+        num_samples: sequences drawn.
         std: standard deviation around zero, in units of the action space.
     """
 
     horizon: int = 4
-    candidates: int = 256
+    num_samples: int = 256
     std: float = 1.0
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, candidates=1)
+        check_at_least(self, horizon=1, num_samples=1)
         if not self.std > 0:
             raise ValueError(f"std must be > 0, got {self.std}; raise it")
 
@@ -41,9 +49,9 @@ class RandomShooting:
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Draw once; see `Planner.plan`."""
         check_warm_start(warm_start, self.horizon, bounds, noise)
-        config, search = self.config, Search(cost)
-        numbers = noise.normal(config.candidates, *warm_start.shape[1:], like=warm_start)
+        config, tracker = self.config, CandidateTracker(cost)
+        numbers = noise.normal(config.num_samples, *warm_start.shape[1:], like=warm_start)
         candidates = bounds.project(config.std * numbers)
         candidates[:, 0] = bounds.project(warm_start)
-        search.evaluate(candidates)
-        return search.plan()
+        tracker.evaluate(candidates)
+        return tracker.plan()

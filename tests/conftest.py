@@ -22,14 +22,14 @@ def tiny_model_config() -> WorldModelConfig:
     from jepa_agent import WorldModelConfig
     from jepa_agent.models.encoders import PatchCNNConfig
     from jepa_agent.models.predictors import ResidualMLPConfig
-    from jepa_agent.models.world_model import ValueConfig
+    from jepa_agent.models.world_model import DistanceHeadConfig
 
     return WorldModelConfig(
         chunk=3,
         latent_dim=8,
         encoder=PatchCNNConfig(patch=16, channels=(4, 4), hidden=16),
         predictor=ResidualMLPConfig(width=16, depth=1),
-        value=ValueConfig(width=16, depth=1, dim=4, blocks=2),
+        distance_head=DistanceHeadConfig(width=16, depth=1, dim=4, blocks=2),
     )
 
 
@@ -41,8 +41,8 @@ def tiny_preset(tiny_model_config: WorldModelConfig) -> Preset:
 
     return Preset(
         model=tiny_model_config,
-        training=TrainingConfig(steps=3, groups=2, windows=8, horizon=2),
-        planner=CEMConfig(horizon=2, candidates=16, iterations=2, elites=4),
+        training=TrainingConfig(steps=3, layouts_per_batch=2, windows_per_layout=8, horizon=2),
+        planner=CEMConfig(horizon=2, num_samples=16, iterations=2, num_elites=4),
     )
 
 
@@ -83,8 +83,8 @@ def tiny_agent(tiny_preset: Preset) -> JEPAAgent:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = WorldModel(tiny_preset.model)
-    model.pixel_mean.fill_(20.0)
-    model.pixel_std.fill_(60.0)
+    model.observation_mean.fill_(20.0)
+    model.observation_std.fill_(60.0)
     return JEPAAgent(
         model.double(),
         ActionBounds((-1.0, -1.0), (1.0, 1.0), 1.0),

@@ -147,8 +147,8 @@ def test_damaged_trajectory_files_are_named(
     whole = tmp_path / "whole.h5"
     tiny_trajectories.save(whole)
     content, draw = whole.read_bytes(), random.Random(0)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "jepa_agent", "h5py"])
+    layout = multiprocessing.get_context("forkserver")
+    layout.set_forkserver_preload(["torch", "jepa_agent", "h5py"])
     script = tmp_path / "read.py"
     script.write_text(READ)
     for batch in range(10):
@@ -157,7 +157,7 @@ def test_damaged_trajectory_files_are_named(
             path = tmp_path / f"damaged-{index}.h5"
             path.write_bytes(damaged(content, draw))
             paths.append(str(path))
-        process = context.Process(target=runpy.run_path, args=(str(script), {"paths": paths}))
+        process = layout.Process(target=runpy.run_path, args=(str(script), {"paths": paths}))
         process.start()
         process.join(120)
         process.kill()

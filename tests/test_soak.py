@@ -42,10 +42,10 @@ def test_a_hundred_thousand_resets_leave_nothing_behind() -> None:
 
 def test_a_thousand_planned_episodes_leave_nothing_behind(tiny_agent: JEPAAgent) -> None:
     tiny_agent.model.float()
-    tiny_agent.planner = MPPI(MPPIConfig(candidates=8, iterations=1))
+    tiny_agent.planner = MPPI(MPPIConfig(num_samples=8, iterations=1))
 
     def make() -> gym.Env:
-        return tiny_agent.env.make(terminate_on_success=False, max_episode_steps=20)
+        return tiny_agent.env_ref.make(terminate_on_success=False, max_episode_steps=20)
 
     play(tiny_agent, make, range(128))
     memory, files = resident(), open_files()

@@ -18,7 +18,7 @@ from ..models.world_model import WorldModel, WorldModelConfig
 from ..planners import CEM, CONFIGS, PLANNERS, ActionBounds, Noise, Plan, Planner
 from ..worlds.reference import EnvRef
 from .costs import CostConfig, PlanningCost
-from .error_memory import Experience
+from .error_memory import ErrorMemory
 
 
 @dataclass
@@ -31,7 +31,7 @@ class AgentState:
         episode: (n,), how many episodes each environment has begun.
         decision: (n,), decisions made in the current episode.
         planned: (n,), whether the last call planned.
-        experience: what the episodes have taught, if the cost has a memory.
+        error_memory: what the episodes have taught, if the cost has a memory.
     """
 
     plan: Tensor
@@ -39,7 +39,7 @@ class AgentState:
     episode: np.ndarray
     decision: np.ndarray
     planned: np.ndarray
-    experience: Experience | None = None
+    error_memory: ErrorMemory | None = None
 
     def select(self, rows: np.ndarray) -> AgentState:
         """The memory of some of the environments (k,), in that order."""
@@ -50,7 +50,7 @@ class AgentState:
             episode=self.episode[rows],
             decision=self.decision[rows],
             planned=self.planned[rows],
-            experience=None if self.experience is None else self.experience.select(index),
+            error_memory=None if self.error_memory is None else self.error_memory.select(index),
         )
 
 
@@ -64,7 +64,7 @@ class JEPAAgent:
     Args:
         model: the world model.
         bounds: of one action.
-        env: the environment that the model was trained for.
+        env_ref: the environment that the model was trained for.
         planner: the search; CEM by default.
         cost: what the search minimises.
         seed: of the search's random numbers.
@@ -75,7 +75,7 @@ class JEPAAgent:
         self,
         model: WorldModel,
         bounds: ActionBounds,
-        env: EnvRef,
+        env_ref: EnvRef,
         planner: Planner | None = None,
         cost: CostConfig | None = None,
         seed: int = 0,
@@ -87,7 +87,7 @@ class JEPAAgent:
                 f"{len(bounds.low)}; use those of the environment it was trained for"
             )
         self.model = model.eval().requires_grad_(False)
-        self.bounds, self.env = bounds, env
+        self.bounds, self.env_ref = bounds, env_ref
         self.planner: Planner = planner or CEM()
         self.cost = cost or CostConfig()
         self.seed, self.notes = seed, notes or {}
@@ -98,7 +98,7 @@ class JEPAAgent:
 
     @property
     def device(self) -> torch.device:
-        return self.model.pixel_mean.device
+        return self.model.observation_mean.device
 
     def set_goal(self, goal: np.ndarray | None) -> None:
         """Plan towards an observation from now on, whatever observations say; None forgets it."""
@@ -160,7 +160,7 @@ class JEPAAgent:
             episode=state.episode + started,
             decision=np.where(started, 0, state.decision + due),
             planned=due,
-            experience=state.experience,
+            error_memory=state.error_memory,
         )
         rows = np.flatnonzero(due)
         if len(rows):
@@ -184,17 +184,17 @@ class JEPAAgent:
             torch.as_tensor(np.stack([images, goals]), device=self.device)
         )
         played, learned = state.plan[index], None
-        if state.experience is not None:
-            learned = state.experience.select(index)
-            learned = learned.arrived(self.model, latents, played[:, 0], fresh)
+        if state.error_memory is not None:
+            learned = state.error_memory.select(index)
+            learned = learned.observe_outcome(self.model, latents, played[:, 0], fresh)
         warm_start = torch.cat([played[:, 1:], played[:, -1:]], dim=1)
         warm_start = torch.where(fresh[:, None, None], 0.0, warm_start)
         seeds = [_mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows]
         plan = self._search(latents, wanted, warm_start, Noise(seeds), learned)
         state.plan[index] = plan.actions
-        if state.experience is not None and learned is not None:
-            learned = learned.leaving(self.model, plan.actions[:, 0])
-            state.experience = state.experience.replaced(index, learned)
+        if state.error_memory is not None and learned is not None:
+            learned = learned.expect(self.model, plan.actions[:, 0])
+            state.error_memory = state.error_memory.replaced(index, learned)
         self.last_plan = plan
 
     def _plan_from_latents(
@@ -203,9 +203,9 @@ class JEPAAgent:
         goals: Tensor,
         warm_start: Tensor,
         noise: Noise,
-        experience: Experience | None = None,
+        error_memory: ErrorMemory | None = None,
     ) -> Plan:
-        cost = PlanningCost(self.model, latents, goals, self.cost, experience)
+        cost = PlanningCost(self.model, latents, goals, self.cost, error_memory)
         return self.planner.plan(cost, self.bounds, noise, warm_start)
 
     def save(self, directory: str | Path, half: bool = False) -> None:
@@ -223,7 +223,7 @@ class JEPAAgent:
                 f"{type(planner).__name__}; set agent.planner after loading instead"
             )
         config = {
-            "env": to_dict(self.env),
+            "env_ref": to_dict(self.env_ref),
             "bounds": to_dict(self.bounds),
             "model": to_dict(self.model.config),
             "cost": to_dict(self.cost),
@@ -259,7 +259,7 @@ class JEPAAgent:
             return cls(
                 model.to(device or default_device()),
                 from_dict(ActionBounds, config["bounds"], "bounds"),
-                from_dict(EnvRef, config["env"], "env"),
+                from_dict(EnvRef, config["env_ref"], "env_ref"),
                 _planner(config["planner"]),
                 from_dict(CostConfig, config["cost"], "cost"),
                 seed,
@@ -304,16 +304,16 @@ class JEPAAgent:
             raise ValueError(
                 f"{name} must be {'uint8 images' if is_image else 'float vectors'} {shape}, for "
                 f"which this model was trained, got {array.dtype} {array.shape}; build the "
-                "environment with agent.env.make()"
+                "environment with agent.env_ref.make()"
             )
         return array if is_image else array.astype(np.float32)
 
     def _fresh_state(self, count: int) -> AgentState:
         zeros = np.zeros(count, dtype=np.int64)
         plan = torch.zeros(count, self.planner.horizon, len(self.bounds.low), device=self.device)
-        size = self.cost.memory
-        experience = Experience.none(self.model, count, size) if size else None
-        return AgentState(plan, zeros, zeros, zeros, zeros.astype(bool), experience)
+        size = self.cost.error_memory
+        error_memory = ErrorMemory.none(self.model, count, size) if size else None
+        return AgentState(plan, zeros, zeros, zeros, zeros.astype(bool), error_memory)
 
 
 def _planner(document: dict[str, Any]) -> Planner:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ..models.world_model import WorldModel
-from .error_memory import Experience
+from .error_memory import ErrorMemory
 
-DISTANCES = ("value", "latent")
+DISTANCES = ("learned", "latent")
 REDUCTIONS = ("sum", "last", "discounted")
 
 
@@ -19,30 +19,31 @@ class CostConfig:
     """What a planner minimises.
 
     Args:
-        distance: "value", the learned length of the way, or "latent", the mean squared difference
+        distance: "learned", the learned path length, or "latent", the mean squared difference
             of latents (EB-JEPA's energy).
-        over: "sum" over the horizon, "last" chunk only, or "discounted" sum.
-        discount: per chunk, where `over` is "discounted".
-        effort: weight of the actions' mean squared norm.
-        memory: past chunks of the episode whose outcomes correct imagination; see `Experience`.
+        reduction: "sum" over the horizon, "last" chunk only, or "discounted" sum.
+        discount: per chunk, where `reduction` is "discounted".
+        action_cost: weight of the actions' mean squared norm.
+        error_memory: past chunks of the episode whose outcomes correct imagination; see
+            `ErrorMemory`.
     """
 
-    distance: str = "value"
-    over: str = "sum"
+    distance: str = "learned"
+    reduction: str = "sum"
     discount: float = 0.9
-    effort: float = 0.0
-    memory: int = 0
+    action_cost: float = 0.0
+    error_memory: int = 0
 
     def __post_init__(self) -> None:
-        for name, choices in (("distance", DISTANCES), ("over", REDUCTIONS)):
+        for name, choices in (("distance", DISTANCES), ("reduction", REDUCTIONS)):
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"{name} must be one of {choices}, got {getattr(self, name)!r}; choose one"
                 )
-        if not (0 < self.discount <= 1 and self.effort >= 0 and self.memory >= 0):
+        if not (0 < self.discount <= 1 and self.action_cost >= 0 and self.error_memory >= 0):
             raise ValueError(
-                "discount must be in (0, 1], effort and memory >= 0, got "
-                f"{self.discount}, {self.effort} and {self.memory}; change them"
+                "discount must be in (0, 1], action_cost and error_memory >= 0, got "
+                f"{self.discount}, {self.action_cost} and {self.error_memory}; change them"
             )
 
 
@@ -54,7 +55,7 @@ class PlanningCost:
         latents: (B, D) of the current observations.
         goals: (B, D) of the goals.
         config: what to minimise.
-        experience: of the B episodes, to correct imagination with.
+        error_memory: of the B episodes, to correct imagination with.
     """
 
     def __init__(
@@ -63,51 +64,54 @@ class PlanningCost:
         latents: Tensor,
         goals: Tensor,
         config: CostConfig,
-        experience: Experience | None = None,
+        error_memory: ErrorMemory | None = None,
     ) -> None:
         self._model, self._latents, self._config = model, latents, config
-        self._experience = experience
-        goals = model.embed(goals) if config.distance == "value" else goals
+        self._experience = error_memory
+        goals = model.distance_embedding(goals) if config.distance == "learned" else goals
         self._goals = goals[:, None, None]
 
     def __call__(self, candidates: Tensor) -> Tensor:
         """Costs (B, N) of candidates (B, N, H, A), differentiable."""
         config = self._config
-        imagined, phi = imagine(self._model, self._latents, candidates, self._experience)
-        if config.distance == "value":
-            way = self._model.way(self._model.embed(imagined) if phi is None else phi, self._goals)
+        imagined, embedding = imagine(self._model, self._latents, candidates, self._experience)
+        if config.distance == "learned":
+            way = self._model.embedding_distance(
+                self._model.distance_embedding(imagined) if embedding is None else embedding,
+                self._goals,
+            )
         else:
             way = (imagined - self._goals).square().mean(dim=-1)  # (B, N, H)
-        if config.over == "last":
+        if config.reduction == "last":
             cost = way[..., -1]
-        elif config.over == "discounted":
+        elif config.reduction == "discounted":
             chunks = torch.arange(way.shape[-1], device=way.device)
             cost = (way * config.discount**chunks).sum(dim=-1)
         else:
             cost = way.sum(dim=-1)
-        if config.effort:
-            cost = cost + config.effort * candidates.square().sum(dim=-1).mean(dim=-1)
+        if config.action_cost:
+            cost = cost + config.action_cost * candidates.square().sum(dim=-1).mean(dim=-1)
         return cost
 
 
 def imagine(
-    model: WorldModel, latents: Tensor, candidates: Tensor, experience: Experience | None = None
+    model: WorldModel, latents: Tensor, candidates: Tensor, error_memory: ErrorMemory | None = None
 ) -> tuple[Tensor, Tensor | None]:
     """Latents (B, N, H, D) imagined from (B, D) under actions (B, N, H, A), held for a chunk.
 
-    With the experience of the B episodes every chunk is corrected by what came of similar ones,
+    With the error_memory of the B episodes every chunk is corrected by what came of similar ones,
     and the value embeddings (B, N, H, E) that this takes are given back too.
     """
-    if experience is None:
+    if error_memory is None:
         start = latents[:, None].expand(-1, candidates.shape[1], -1)
         return model.rollout(start, candidates.repeat(1, 1, 1, model.config.chunk)), None
     imagined, embedded, latents = [], [], latents[:, None]
-    phi = model.embed(latents)
+    embedding = model.distance_embedding(latents)
     for actions in candidates.unbind(dim=2):
         start = latents.expand(-1, actions.shape[1], -1)
         latents = model.predict(start, actions.repeat(1, 1, model.config.chunk))
-        latents = latents + experience.correction(model, phi, actions)
-        phi = model.embed(latents)
+        latents = latents + error_memory.correction(model, embedding, actions)
+        embedding = model.distance_embedding(latents)
         imagined.append(latents)
-        embedded.append(phi)
+        embedded.append(embedding)
     return torch.stack(imagined, dim=2), torch.stack(embedded, dim=2)

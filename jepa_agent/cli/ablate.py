@@ -1,7 +1,7 @@
 """Ablations: train variants of a system with several seeds, and print one table and one plot.
 
 python scripts/ablate.py world                                  # 18 variants x 3 seeds x 12 min
-python scripts/ablate.py world --only ours "no context" --seeds 0 --minutes 2
+python scripts/ablate.py world --only ours "no layout" --seeds 0 --minutes 2
 python scripts/ablate.py image
 python scripts/ablate.py video
 python scripts/ablate.py backbones    # when pretraining pays; of two rooms

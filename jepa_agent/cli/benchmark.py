@@ -152,16 +152,16 @@ def batches(runs: int, frames: int = 4096) -> list[tuple[str, np.ndarray, str]]:
 
     def draw() -> None:
         windows = sampler.draw(frames // 8, 2, generator)
-        TwoRoomsEnv.render_states(windows.states, windows.context)[0, 0, 0, 0, 0, 0].item()
+        TwoRoomsEnv.render_states(windows.states, windows.layout)[0, 0, 0, 0, 0, 0].item()
 
     return [(f"draw and render {frames} frames ({device})", 1000 * timed(runs, draw), "ms")]
 
 
 def disk(runs: int, frames: int = 1280) -> list[tuple[str, np.ndarray, str]]:
     """Milliseconds to read a training batch of stored images from the disk."""
-    states, actions, context, metadata = collect(CollectConfig("mixed", episodes=256))
-    images = [TwoRoomsEnv.render_states(s, c) for s, c in zip(states, context, strict=True)]
-    stored = Trajectories.from_rollouts(states, actions, context, metadata, np.stack(images))
+    states, actions, layout, metadata = collect(CollectConfig("mixed", episodes=256))
+    images = [TwoRoomsEnv.render_states(s, c) for s, c in zip(states, layout, strict=True)]
+    stored = Trajectories.from_rollouts(states, actions, layout, metadata, np.stack(images))
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         stored.save(path := Path(folder) / "images.h5")
@@ -178,7 +178,7 @@ def training(runs: int, frames: int = 1088) -> list[tuple[str, np.ndarray, str]]
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainers = {}
-    for name, batch in (("base", {}), ("eb_jepa", {"groups": frames // 17})):
+    for name, batch in (("base", {}), ("eb_jepa", {"layouts_per_batch": frames // 17})):
         preset = presets.PRESETS[name]
         config = replace(presets.DATA[name], episodes=2 * 966)
         data = Trajectories.from_rollouts(*collect(config))
@@ -193,7 +193,7 @@ def training(runs: int, frames: int = 1088) -> list[tuple[str, np.ndarray, str]]
     rates = {}
     for name, trainer in trainers.items():
         config = trainer.config
-        per_step = config.groups * config.windows * (config.horizon + 1)
+        per_step = config.layouts_per_batch * config.windows_per_layout * (config.horizon + 1)
         rates[name] = per_step / np.array(seconds[name][1:])
     ratio = rates["base"] / rates["eb_jepa"]
     return [*((name, rate, "frames/s") for name, rate in rates.items()), ("ratio", ratio, "")]
@@ -206,8 +206,8 @@ def planning(runs: int, agent: JEPAAgent, compiled: bool) -> list[tuple[str, np.
     """
     if compiled:
         agent.compile()
-        measure_latency(agent, agent.env.make, 3)
-    percentiles = np.array([measure_latency(agent, agent.env.make) for _ in range(runs)])
+        measure_latency(agent, agent.env_ref.make, 3)
+    percentiles = np.array([measure_latency(agent, agent.env_ref.make) for _ in range(runs)])
     rows = [
         ("one agent, median", percentiles[:, 0], "ms/decision"),
         ("one agent, 95th percentile", percentiles[:, 1], "ms/decision"),
@@ -221,7 +221,7 @@ def planning(runs: int, agent: JEPAAgent, compiled: bool) -> list[tuple[str, np.
     ):
 
         def rollout(episodes: int = episodes, stops: bool = stops) -> None:
-            make = partial(agent.env.make, terminate_on_success=stops)
+            make = partial(agent.env_ref.make, terminate_on_success=stops)
             play(agent, make, range(episodes), parallel=episodes)
 
         milliseconds = 1000 * timed(runs, rollout) / episodes
@@ -242,19 +242,19 @@ def operations(agent: JEPAAgent) -> list[tuple[str, np.ndarray, str]]:
     for name in ("base", "eb_jepa"):
         preset = presets.PRESETS[name]
         data = Trajectories.from_rollouts(*collect(replace(presets.DATA[name], episodes=2 * 966)))
-        settings = replace(preset.training, groups=64, alike=1)
+        settings = replace(preset.training, layouts_per_batch=64, hard_negative_cluster=1)
         trainer = Trainer(
             data, TwoRoomsEnv.render_states, preset.model, settings, torch.device("cpu")
         )
-        frames = settings.groups * settings.windows * (settings.horizon + 1)
+        frames = settings.layouts_per_batch * settings.windows_per_layout * (settings.horizon + 1)
         count(f"{name}: joint training, a frame", frames, trainer.update)
         if settings.refinement.steps:
             stage = settings.refinement
             trainer.step = settings.steps
             trainer._refinement_terms()  # encodes the data
-            frames = stage.groups * stage.windows * (stage.horizon + 1)
+            frames = stage.layouts_per_batch * stage.windows_per_layout * (stage.horizon + 1)
             count(f"{name}: refinement, a frame", frames, trainer.update)
-    observation, _ = agent.env.make().reset(seed=0)
+    observation, _ = agent.env_ref.make().reset(seed=0)
     count("a decision", 1, lambda: agent.predict(observation))
     return rows
 

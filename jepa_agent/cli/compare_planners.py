@@ -65,8 +65,8 @@ def score(args: Args, planner: Planner, name: str, stops: bool = False) -> Row:
     """A planner's row; with `stops`, episodes end at success."""
     agent = JEPAAgent.load(args.checkpoint)
     agent.planner = planner
-    layout = args.layout or agent.env.kwargs["layout"]
-    make = partial(agent.env.make, layout=layout, terminate_on_success=stops)
+    layout = args.layout or agent.env_ref.kwargs["layout"]
+    make = partial(agent.env_ref.make, layout=layout, terminate_on_success=stops)
     episodes = play(agent, make, range(args.seed, args.seed + args.episodes))
     return summarise(name, layout, episodes, measure_latency(agent, make, 30))
 
@@ -102,7 +102,7 @@ def budget(args: Args) -> None:
     rows = []
     for candidates, iterations in BUDGETS:
         elites = max(2, candidates // 8)
-        planner = CEM(CEMConfig(candidates=candidates, iterations=iterations, elites=elites))
+        planner = CEM(CEMConfig(num_samples=candidates, iterations=iterations, num_elites=elites))
         row = score(args, planner, f"{candidates}x{iterations}", stops=True)
         rows.append((candidates * iterations, row))
         print(
@@ -144,8 +144,8 @@ def public(args: Args) -> None:
 
     horizon, candidates, iterations = 6, 64, 8
     uniforms = np.random.default_rng(args.seed).random((args.episodes, 6))
-    context, start, goal = sample_tasks(uniforms, TwoRoomsConfig().layout_groups())
-    contexts, starts, goals = (torch.as_tensor(part) for part in (context, start, goal))
+    layout, start, goal = sample_tasks(uniforms, TwoRoomsConfig().layout_groups())
+    layouts, starts, goals = (torch.as_tensor(part) for part in (layout, start, goal))
     bounds = ActionBounds((-1.0, -1.0), (1.0, 1.0), 1.0)
 
     def move(points: Tensor, action: Tensor, layout: Layout) -> Tensor:
@@ -154,7 +154,7 @@ def public(args: Args) -> None:
         return points
 
     def ours(kind: Callable[..., Any], config: Any, row: int) -> Tensor:
-        layout = Layout.from_array(contexts[row, None, None])
+        layout = Layout.from_array(layouts[row, None, None])
 
         def cost(plans: Tensor) -> Tensor:
             points = starts[row].expand(1, plans.shape[1], 2)
@@ -167,7 +167,7 @@ def public(args: Args) -> None:
         return kind(config).plan(cost, bounds, Noise([row]), torch.zeros(1, horizon, 2)).actions[0]
 
     def theirs(row: int) -> Tensor:
-        layout = Layout.from_array(contexts[row, None])
+        layout = Layout.from_array(layouts[row, None])
         planner = PublicMPPI(
             lambda state, action: move(state, bounds.project(action), layout),
             lambda state, action: physics.shortest_path(
@@ -200,7 +200,7 @@ def public(args: Args) -> None:
             began = time.perf_counter()
             actions = plan(row)
             seconds.append(time.perf_counter() - began)
-            layout, point = Layout.from_array(contexts[row, None]), starts[row, None]
+            layout, point = Layout.from_array(layouts[row, None]), starts[row, None]
             for action in actions:
                 point = move(point, action, layout)
             left.append(physics.shortest_path(point, goals[row, None], layout).item())

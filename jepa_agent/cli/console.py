@@ -21,8 +21,8 @@ SHORT = {
     "covariance": "cov",
     "temporal_similarity": "sim",
     "inverse_dynamics": "idm",
-    "value": "value",
-    "context": "ctx",
+    "distance": "dist",
+    "contrast": "contr",
 }
 """Names of the loss terms that fit a line of 80 characters."""
 
@@ -44,7 +44,7 @@ def resumable(folder: Path | None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if folder is not None and distributed.is_first():
+        if folder is not None and distributed.is_main_process():
             print(f"interrupted; the same command goes on from the last state in {folder}")
         raise SystemExit(130) from None
 
@@ -94,16 +94,16 @@ class TrainingDisplay:
         self.say(f"step {progress.step:5d}  {probe}{terms}")
         found = progress.diagnostics
         if found is not None:
-            context, ahead = _numbers(found.context_error), _numbers(found.open_loop_error)
+            layout, ahead = _numbers(found.layout_error), _numbers(found.open_loop_error)
             self.say(
-                f"held out: position {_numbers([found.position_error])}{self._unit}, context "
-                f"{context}{self._unit}, rank correlation {_numbers([found.rank_correlation])} "
+                f"held out: position {_numbers([found.position_error])}{self._unit}, layout "
+                f"{layout}{self._unit}, rank correlation {_numbers([found.rank_correlation])} "
                 f"(through the door {_numbers([found.rank_correlation_through_door])}), open loop "
                 f"{ahead}{self._unit}, success {_numbers([found.success])}, rank "
-                f"{found.health.rank_me:.0f} of {found.health.dim}"
+                f"{found.collapse.rank_me:.0f} of {found.collapse.dim}"
             )
-            if found.health.collapsed:
-                self.say(found.health.collapsed)
+            if found.collapse.collapsed:
+                self.say(found.collapse.collapsed)
 
     def advance(self, step: int, steps: int, rate: str) -> None:
         """Move the bar."""
@@ -124,10 +124,10 @@ def pretraining_display() -> Iterator[Callable[[pretrainer.Progress], None]]:
             display.advance(progress.step, progress.steps, rate)
             terms = "  ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
             known = "" if progress.accuracy is None else f"  probe {100 * progress.accuracy:.1f} %"
-            rank = f"  rank {progress.health.rank_me:.0f} of {progress.health.dim}"
+            rank = f"  rank {progress.collapse.rank_me:.0f} of {progress.collapse.dim}"
             display.say(f"step {progress.step:5d}  {terms}{known}{rank}")
-            if progress.health.collapsed:
-                display.say(progress.health.collapsed)
+            if progress.collapse.collapsed:
+                display.say(progress.collapse.collapsed)
 
         yield show
 

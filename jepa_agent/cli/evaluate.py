@@ -25,7 +25,7 @@ from rich.table import Table
 
 from ..agent.agent import JEPAAgent
 from ..data.recording import load_object
-from ..envs.tasks import novelty
+from ..envs.tasks import unseen_factors
 from ..evaluation.episodes import Episode, play
 from ..evaluation.metrics import Report, mcnemar, summarise, table
 from ..evaluation.open_loop import OpenLoopStep
@@ -129,7 +129,7 @@ def other_world(args: Args, agent: JEPAAgent) -> int:
     success = load_object(args.success)
     if args.goal:
         agent.set_goal(np.array(args.goal, dtype=np.float32))
-    world = agent.env.make()
+    world = agent.env_ref.make()
     policies: dict[str, Any] = {
         "agent": agent,
         "random": RandomActions(world.action_space, args.seed),
@@ -138,12 +138,12 @@ def other_world(args: Args, agent: JEPAAgent) -> int:
         policies[args.rival.partition(":")[2]] = load_object(args.rival)()
     seeds = range(args.seed, args.seed + (100 if args.quick else args.episodes))
     results = {
-        f"{name}/{agent.env.id}": play(
-            policy, agent.env.make, seeds, args.parallel, success=success, workers=args.workers
+        f"{name}/{agent.env_ref.id}": play(
+            policy, agent.env_ref.make, seeds, args.parallel, success=success, workers=args.workers
         )
         for name, policy in policies.items()
     }
-    rows = [summarise(name.partition("/")[0], agent.env.id, played)
+    rows = [summarise(name.partition("/")[0], agent.env_ref.id, played)
             for name, played in results.items()]  # fmt: skip
     Console().print(table(rows))
     config = measured_with(agent, seeds, args.parallel, args.checkpoint)
@@ -154,7 +154,7 @@ def other_world(args: Args, agent: JEPAAgent) -> int:
 def print_by_novelty(episodes: list[Episode]) -> None:
     """The agent's success on new walls, new doors and both, apart."""
     for name in ("new wall", "new door", "new wall and door"):
-        chosen = [e for e in episodes if e.layout is not None and novelty(e.layout) == name]
+        chosen = [e for e in episodes if e.layout is not None and unseen_factors(e.layout) == name]
         if chosen:
             row = summarise("agent", name, chosen)
             low, high = 100 * row.success_low, 100 * row.success_high

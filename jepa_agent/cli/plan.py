@@ -64,7 +64,7 @@ def main(args: Args) -> None:
             f"{args.episodes} and {args.seed}; change them"
         )
     agent = load(args.checkpoint)
-    trained_on = agent.env.kwargs.get("layout", "random")
+    trained_on = agent.env_ref.kwargs.get("layout", "random")
     layout = args.layout or {"train": "test"}.get(trained_on, trained_on)
     video = args.video
     if video is None and not (args.render and has_display()):

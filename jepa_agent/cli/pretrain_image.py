@@ -80,7 +80,7 @@ def main(args: Args) -> None:
     began = time.perf_counter()
     with resumable(args.out), pretraining_display() as show:
         backbone = pretrain(data, replace(args.training, network=network), device, show, args.out)
-    if not distributed.is_first():
+    if not distributed.is_main_process():
         return
     print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")
     if data.test is None:

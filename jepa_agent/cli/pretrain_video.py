@@ -87,7 +87,7 @@ def run(args: Args, device: torch.device) -> dict[str, list[float]] | None:
     with resumable(args.out), pretraining_display() as show:
         training = replace(args.training, network=network)
         model = pretrain(videos, training, device, show, args.out)
-    if not distributed.is_first():
+    if not distributed.is_main_process():
         return None
     print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")
     if digits is None:

@@ -3,8 +3,8 @@
 python scripts/train.py quick --out runs/quick
 python scripts/train.py base --out runs/base
 python scripts/train.py eb_jepa                         # EB-JEPA's own; meant for a GPU
-python scripts/train.py eb_jepa --training.steps 60 --planner.horizon 20 --planner.candidates 64 \\
-    --planner.iterations 4 --planner.elites 8           # as much as two cores can do
+python scripts/train.py eb_jepa --training.steps 60 --planner.horizon 20 --planner.num-samples 64 \\
+    --planner.iterations 4 --planner.num-elites 8           # as much as two cores can do
 python scripts/train.py quick --data data/fixed.h5 --training.steps 2000
 python scripts/train.py base --encoder.backbone runs/frames --encoder.freeze
 python scripts/train.py vector --data data/pendulum.h5 --out runs/pendulum
@@ -136,7 +136,7 @@ def main(args: Args) -> None:
         )
         model = replace(model, encoder=encoder)
     preset = Preset(model, args.training, args.planner, args.cost)
-    if not distributed.is_first():
+    if not distributed.is_main_process():
         with resumable(args.out):
             train(trajectories, preset, device, None, args.out, None, backbone)
         return

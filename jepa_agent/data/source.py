@@ -41,7 +41,7 @@ def world_shape(
     seen = (state_dim,) if stored is None else stored.shape[1:]
     if render is None and seen != shape:
         raise ValueError(
-            f"{spec.id} shows {shape} and has no batched renderer `render_states(states, context)`;"
+            f"{spec.id} shows {shape} and has no batched renderer `render_states(states, layout)`;"
             f" its data must hold such observations, got {seen}; collect from it again"
         )
     bounds = action_bounds(env)

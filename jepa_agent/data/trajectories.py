@@ -14,7 +14,7 @@ import numpy as np
 
 FORMAT = "jepa-agent-trajectories"
 VERSION = 2
-PARTS = ("states", "actions", "context", "observations")
+PARTS = ("states", "actions", "layout", "observations")
 PARTIAL = ".partial"
 CHUNK_BYTES = 1 << 20
 OBSERVATION_CHUNK_BYTES = 1 << 14
@@ -57,7 +57,7 @@ class Trajectories:
     Args:
         states: float32 (N, S), the compact states of all episodes in a row.
         actions: float32 (N - E, A): an episode of T + 1 states has T actions.
-        context: float32 (E, C), what is constant in an episode; C may be 0.
+        layout: float32 (E, C), what is constant in an episode; C may be 0.
         offsets: int64 (E + 1): episode e has the states `offsets[e]:offsets[e + 1]`.
         metadata: what made them: `env_id`, `env_kwargs`, the policy, the seed, versions.
         observations: (N, ...), stored only for environments that cannot render states in batch.
@@ -65,17 +65,17 @@ class Trajectories:
 
     states: np.ndarray
     actions: np.ndarray
-    context: np.ndarray
+    layout: np.ndarray
     offsets: np.ndarray
     metadata: dict[str, Any] = field(default_factory=dict)
     observations: np.ndarray | OnDisk | None = None
 
     def __post_init__(self) -> None:
         lengths = np.diff(self.offsets)
-        if len(lengths) != len(self.context) or len(lengths) == 0 or lengths.min() < 2:
+        if len(lengths) != len(self.layout) or len(lengths) == 0 or lengths.min() < 2:
             raise TrajectoryFileError(
-                "offsets must bound one episode of at least 2 states per context, got "
-                f"{len(lengths)} episodes and {len(self.context)} contexts; collect again"
+                "offsets must bound one episode of at least 2 states per layout, got "
+                f"{len(lengths)} episodes and {len(self.layout)} layouts; collect again"
             )
         expected = (self.offsets[-1], self.offsets[-1] - len(lengths))
         if (len(self.states), len(self.actions)) != expected:
@@ -90,14 +90,14 @@ class Trajectories:
             )
 
     def __len__(self) -> int:
-        return len(self.context)
+        return len(self.layout)
 
     @classmethod
     def from_rollouts(
         cls,
         states: np.ndarray,
         actions: np.ndarray,
-        context: np.ndarray,
+        layout: np.ndarray,
         metadata: dict[str, Any],
         observations: np.ndarray | None = None,
     ) -> Trajectories:
@@ -106,7 +106,7 @@ class Trajectories:
         return cls(
             states.reshape(-1, *states.shape[2:]),
             actions.reshape(-1, *actions.shape[2:]),
-            context,
+            layout,
             np.arange(episodes + 1, dtype=np.int64) * length,
             metadata,
             None if observations is None else observations.reshape(-1, *observations.shape[2:]),
@@ -119,7 +119,7 @@ class Trajectories:
             yield Trajectories(
                 self.states[begin:end],
                 self.actions[begin - index : end - index - 1],
-                self.context[index : index + 1],
+                self.layout[index : index + 1],
                 np.array([0, end - begin]),
                 self.metadata,
                 None if self.observations is None else self.observations[begin:end],
@@ -198,9 +198,11 @@ class Trajectories:
             for name in PARTS
             if name in file
         }
+        if "context" in file:  # the layout's name before 0.2
+            parts["layout"] = file["context"][...]
         if recover:  # what the offsets do not speak of is half an episode
             states, episodes = int(offsets[-1]), len(offsets) - 1
-            rows = {"actions": states - episodes, "context": episodes}
+            rows = {"actions": states - episodes, "layout": episodes}
             parts = {name: part[: rows.get(name, states)] for name, part in parts.items()}
         metadata = json.loads(file.attrs["metadata"])
         try:

@@ -12,27 +12,27 @@ from torch import Tensor
 from .trajectories import OnDisk, Trajectories
 
 Renderer = Callable[[Tensor, Tensor], Tensor]
-"""Compact states (..., S) and contexts (..., C) to uint8 images (..., H, W, C)."""
+"""Compact states (..., S) and layouts (..., C) to uint8 images (..., H, W, C)."""
 ENCODED_TOGETHER = 2048
 """Frames per call of the encoder where all of a data set is encoded."""
 
 
 class Windows(NamedTuple):
-    """A batch of G groups of one context each, R windows a group, of H chunks."""
+    """A batch of G groups of one layout each, R windows a group, of H chunks."""
 
-    which: Tensor
-    """(G,): the contexts' numbers in the data."""
-    rows: Tensor
+    layout_ids: Tensor
+    """(G,): the layouts' numbers in the data."""
+    frame_index: Tensor
     """(G, R, H + 1): where the chunks' ends are in the data."""
     states: Tensor
     """(G, R, H + 1, S): the states there."""
     actions: Tensor
     """(G, R, H, K * A)."""
-    context: Tensor
+    layout: Tensor
     """(G, 1, 1, C)."""
 
 
-class Views:
+class ObservationSource:
     """What a model sees of the data: rendered states, stored observations, or the states alone.
 
     Args:
@@ -52,10 +52,10 @@ class Views:
                 torch.as_tensor(stored).to(device) if isinstance(stored, np.ndarray) else stored
             )
 
-    def __call__(self, rows: Tensor, states: Tensor, context: Tensor) -> Tensor:
-        """Observations (..., *shape) of rows (...) with states (..., S) and contexts (..., C)."""
+    def __call__(self, rows: Tensor, states: Tensor, layout: Tensor) -> Tensor:
+        """Observations (..., *shape) of rows (...) with states (..., S) and layouts (..., C)."""
         if self._render is not None:
-            return self._render(states, context)
+            return self._render(states, layout)
         if isinstance(self._stored, OnDisk):
             return torch.as_tensor(self._stored[rows.cpu().numpy()]).to(self._device)
         return states if self._stored is None else self._stored[rows]
@@ -82,12 +82,12 @@ class WindowSampler:
                 f"windows of {horizon} chunks of {chunk} steps need episodes of {needed} states, "
                 f"got at most {lengths.max()}; collect longer episodes or lower the horizon"
             )
-        contexts = trajectories.context[usable]
-        if contexts.shape[1] == 0:  # nothing is constant in an episode: one context for all
-            contexts, group = contexts[:1], np.zeros(len(usable), dtype=np.int64)
+        layouts = trajectories.layout[usable]
+        if layouts.shape[1] == 0:  # nothing is constant in an episode: one layout for all
+            layouts, group = layouts[:1], np.zeros(len(usable), dtype=np.int64)
         else:
-            contexts, group = np.unique(contexts, axis=0, return_inverse=True)
-        order = np.argsort(group.reshape(-1), kind="stable")  # episodes of one context in a row
+            layouts, group = np.unique(layouts, axis=0, return_inverse=True)
+        order = np.argsort(group.reshape(-1), kind="stable")  # episodes of one layout in a row
         counts = np.bincount(group.reshape(-1))
 
         def tensor(array: np.ndarray) -> Tensor:
@@ -95,7 +95,7 @@ class WindowSampler:
 
         self._chunk, self._horizon = chunk, horizon
         self._states, self._actions = tensor(trajectories.states), tensor(trajectories.actions)
-        self._contexts = tensor(contexts)
+        self._layouts = tensor(layouts)
         self._first_episode, self._episodes = tensor(np.cumsum(counts) - counts), tensor(counts)
         episode = usable[order]
         self._offset = tensor(trajectories.offsets[episode])
@@ -103,48 +103,48 @@ class WindowSampler:
         self._starts = tensor(lengths[episode] - needed + 1)
 
     @property
-    def num_contexts(self) -> int:
-        """How many distinct contexts the data have."""
-        return len(self._contexts)
+    def num_layouts(self) -> int:
+        """How many distinct layouts the data have."""
+        return len(self._layouts)
 
     def draw(
         self,
         groups: int,
         windows: int,
         generator: torch.Generator,
-        contexts: Tensor | None = None,
+        layouts: Tensor | None = None,
     ) -> Windows:
-        """Draw `groups` contexts, distinct where the data have enough, and windows of each.
+        """Draw `groups` layouts, distinct where the data have enough, and windows of each.
 
         Args:
-            groups: contexts.
-            windows: per context.
+            groups: layouts.
+            windows: per layout.
             generator: on the sampler's device.
-            contexts: (groups,), the numbers of contexts chosen already.
+            layouts: (groups,), the numbers of layouts chosen already.
         """
         device = self._states.device
-        if contexts is not None:
-            context = contexts
-        elif self.num_contexts >= groups:
-            context = torch.randperm(self.num_contexts, generator=generator, device=device)[:groups]
+        if layouts is not None:
+            layout = layouts
+        elif self.num_layouts >= groups:
+            layout = torch.randperm(self.num_layouts, generator=generator, device=device)[:groups]
         else:
-            context = torch.randint(
-                self.num_contexts, (groups,), generator=generator, device=device
+            layout = torch.randint(
+                self.num_layouts, (groups,), generator=generator, device=device
             )
         uniforms = torch.rand(2, groups, windows, generator=generator, device=device)
-        share = (uniforms[0] * self._episodes[context, None]).long()
-        episode = self._first_episode[context, None] + share
+        share = (uniforms[0] * self._episodes[layout, None]).long()
+        episode = self._first_episode[layout, None] + share
         start = (uniforms[1] * self._starts[episode]).long()  # (G, R)
         steps = torch.arange(self._chunk * self._horizon, device=device)
         frames = torch.arange(self._horizon + 1, device=device) * self._chunk
         rows = (self._offset[episode] + start)[..., None] + frames
         actions = self._actions[(self._action_offset[episode] + start)[..., None] + steps]
         return Windows(
-            context,
+            layout,
             rows,
             self._states[rows],
             actions.reshape(groups, windows, self._horizon, -1),
-            self._contexts[context][:, None, None],
+            self._layouts[layout][:, None, None],
         )
 
 
@@ -160,7 +160,7 @@ def encode_trajectories(
 
     Args:
         trajectories: the data.
-        encode: rows (N,), states (N, S) and contexts (N, C) to latents (N, D).
+        encode: rows (N,), states (N, S) and layouts (N, C) to latents (N, D).
         chunk: environment steps K per chunk; every episode begins at a random one of its first K.
         device: where to encode.
         seed: of these beginnings.
@@ -181,9 +181,9 @@ def encode_trajectories(
     for begin in range(0, len(rows), ENCODED_TOGETHER):
         part = slice(begin, begin + ENCODED_TOGETHER)
         states = torch.as_tensor(trajectories.states[rows[part]]).to(device)
-        context = torch.as_tensor(trajectories.context[long[episode[part]]]).to(device)
+        layout = torch.as_tensor(trajectories.layout[long[episode[part]]]).to(device)
         row = torch.as_tensor(rows[part]).to(device)
-        latents.append(encode(row, states, context).to(torch.float16).cpu().numpy())
+        latents.append(encode(row, states, layout).to(torch.float16).cpu().numpy())
     has_next = np.ones(len(rows), dtype=bool)
     has_next[offsets[1:] - 1] = False
     starts = (rows - long[episode])[has_next]  # an episode has one action fewer than states
@@ -191,7 +191,7 @@ def encode_trajectories(
     return Trajectories(
         np.concatenate(latents),
         actions.reshape(len(starts), -1),
-        trajectories.context[long],
+        trajectories.layout[long],
         offsets,
         trajectories.metadata,
         trajectories.states[rows],

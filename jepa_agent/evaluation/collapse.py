@@ -12,7 +12,7 @@ COLLAPSED = 0.05
 
 
 @dataclass(frozen=True)
-class Health:
+class CollapseStats:
     """Whether features carry anything.
 
     Args:
@@ -42,13 +42,13 @@ class Health:
         return ""
 
 
-def health(features: Tensor) -> Health:
+def collapse_stats(features: Tensor) -> CollapseStats:
     """Measure features (N, F)."""
     features = features.float()
     size = features.square().mean().sqrt().clamp_min(1e-12)
     spread = features.std(dim=0).mean() / size
     centred = features - features.mean(dim=0)
-    return Health(spread.item(), rank_me(centred), features.shape[1])
+    return CollapseStats(spread.item(), rank_me(centred), features.shape[1])
 
 
 def rank_me(latents: Tensor) -> float:

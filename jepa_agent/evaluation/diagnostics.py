@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..agent.agent import JEPAAgent
 from ..data.trajectories import Trajectories
-from ..data.windows import Views, WindowSampler
-from .collapse import Health, health
+from ..data.windows import ObservationSource, WindowSampler
+from .collapse import CollapseStats, collapse_stats
 from .episodes import play
 from .open_loop import open_loop
 
@@ -29,26 +29,26 @@ class Diagnostics:
 
     Args:
         position_error: mean distance of the state that the model's own probe reads off a latent.
-        context_error: mean absolute error of a linear probe for each number of the context; the
+        layout_error: mean absolute error of a linear probe for each number of the layout; the
             probe is fitted to the training data. Of numbers that vary.
         rank_correlation: Spearman's, of the learned distance with the true length of the way,
-            between states of one context.
+            between states of one layout.
         rank_correlation_same_room, rank_correlation_through_door: the same, of these pairs alone.
         open_loop_error: after 20 and 50 imagined steps, or as many as the episodes have; empty
             without a probe, which reads states off latents.
         violations: share of states imagined 50 steps ahead that are in a wall.
-        health: of the latents; says whether they have collapsed.
+        collapse: of the latents; says whether they have collapsed.
         success: share of a few planned episodes.
     """
 
     position_error: float | None
-    context_error: list[float]
+    layout_error: list[float]
     rank_correlation: float | None
     rank_correlation_same_room: float | None
     rank_correlation_through_door: float | None
     open_loop_error: list[float]
     violations: float | None
-    health: Health
+    collapse: CollapseStats
     success: float | None
 
 
@@ -64,42 +64,49 @@ def diagnose(
 
     Args:
         agent: whose model it is.
-        trained_on: data to fit the context's probe to.
-        held_out: data of other contexts, on which all is measured; its metadata name the
+        trained_on: data to fit the layout's probe to.
+        held_out: data of other layouts, on which all is measured; its metadata name the
             environment of the planned episodes.
         episodes: to plan for `success`; 0 leaves it out.
         seed: of the choice of frames.
     """
     model = agent.model
-    world: Any = agent.env.make().unwrapped
+    world: Any = agent.env_ref.make().unwrapped
     render = getattr(world, "render_states", None)
     generator = torch.Generator(agent.device).manual_seed(seed)
 
     def draw(data: Trajectories) -> tuple[Tensor, Tensor, Tensor]:
-        """States, contexts and latents (G, n, ...) of single frames in G contexts."""
-        sampler, view = WindowSampler(data, 1, 1, agent.device), Views(data, render, agent.device)
-        groups = min(128, sampler.num_contexts)
+        """States, layouts and latents (G, n, ...) of single frames in G layouts."""
+        sampler, view = (
+            WindowSampler(data, 1, 1, agent.device),
+            ObservationSource(data, render, agent.device),
+        )
+        groups = min(128, sampler.num_layouts)
         batch = sampler.draw(groups, FRAMES // groups, generator)
-        rows, states, context = batch.rows[:, :, 0], batch.states[:, :, 0], batch.context[:, :, 0]
+        rows, states, layout = (
+            batch.frame_index[:, :, 0],
+            batch.states[:, :, 0],
+            batch.layout[:, :, 0],
+        )
         latents = [
-            model.encode(view(*(part[begin : begin + 8] for part in (rows, states, context))))
+            model.encode(view(*(part[begin : begin + 8] for part in (rows, states, layout))))
             for begin in range(0, groups, 8)
         ]
-        return states, context.expand(*states.shape[:2], -1), torch.cat(latents)
+        return states, layout.expand(*states.shape[:2], -1), torch.cat(latents)
 
-    states, context, latents = draw(held_out)
+    states, layout, latents = draw(held_out)
     _, seen, seen_latents = draw(trained_on)
-    varies = [bool((column != column[0, 0]).any()) for column in context.unbind(dim=-1)]
+    varies = [bool((column != column[0, 0]).any()) for column in layout.unbind(dim=-1)]
     guess = ridge(*(each.flatten(0, 1).double() for each in (seen_latents, seen, latents)))
-    context_error = (guess - context.flatten(0, 1)).abs().mean(dim=0)
+    layout_error = (guess - layout.flatten(0, 1)).abs().mean(dim=0)
 
     correlations: list[float | None] = [None, None, None]
     if hasattr(world, "shortest_path"):
         goals = latents.roll(1, dims=1)
         learned = model.distance(latents, goals).flatten().cpu().numpy()
         other = states.roll(1, dims=1)
-        true = world.shortest_path(states, other, context).flatten().cpu().numpy()
-        apart = world.room(states, context) != world.room(other, context)
+        true = world.shortest_path(states, other, layout).flatten().cpu().numpy()
+        apart = world.room(states, layout) != world.room(other, layout)
         apart = apart.flatten().cpu().numpy()
         correlations = [
             spearman(learned[rows], true[rows]) for rows in (apart | True, ~apart, apart)
@@ -115,18 +122,18 @@ def diagnose(
         violations = unrolled[-1].violations
     success = None
     if episodes:
-        env = {**agent.env.kwargs, **held_out.metadata.get("env_kwargs", {})}
-        played = play(agent, lambda: agent.env.make(**env), range(seed, seed + episodes))
+        env = {**agent.env_ref.kwargs, **held_out.metadata.get("env_kwargs", {})}
+        played = play(agent, lambda: agent.env_ref.make(**env), range(seed, seed + episodes))
         success = float(np.mean([episode.success for episode in played]))
     return Diagnostics(
         position_error=position_error,
-        context_error=[e for e, keep in zip(context_error.tolist(), varies, strict=True) if keep],
+        layout_error=[e for e, keep in zip(layout_error.tolist(), varies, strict=True) if keep],
         rank_correlation=correlations[0],
         rank_correlation_same_room=correlations[1],
         rank_correlation_through_door=correlations[2],
         open_loop_error=open_loop_error,
         violations=violations,
-        health=health(latents.flatten(0, 1)),
+        collapse=collapse_stats(latents.flatten(0, 1)),
         success=success,
     )
 

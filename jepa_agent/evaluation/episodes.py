@@ -150,7 +150,7 @@ def _play_alone(
 def _play_batch(
     policy: Policy, envs: list[gym.Env], seeds: Sequence[int], success: Success | None
 ) -> list[Episode]:
-    players = [_Player(env, seed, success) for env, seed in zip(envs, seeds, strict=True)]
+    players = [EpisodeRunner(env, seed, success) for env, seed in zip(envs, seeds, strict=True)]
     active, state, start = players, None, True
     while any(player.running for player in active):
         going_on = [row for row, player in enumerate(active) if player.running]
@@ -176,7 +176,7 @@ def _stack(observations: list[Any]) -> Any:
     return np.stack(observations)
 
 
-class _Player:
+class EpisodeRunner:
     """One environment, one episode, and what is counted in it."""
 
     def __init__(self, env: gym.Env, seed: int, success: Success | None) -> None:

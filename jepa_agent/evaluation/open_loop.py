@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..data.trajectories import Trajectories
-from ..data.windows import Renderer, Views, WindowSampler
+from ..data.windows import ObservationSource, Renderer, WindowSampler
 from ..models.world_model import WorldModel
 
 
@@ -51,20 +51,22 @@ def open_loop(
         trajectories: the truth.
         chunks: how far.
         windows: how many.
-        is_free: whether states (..., S) in contexts (..., C) are possible.
+        is_free: whether states (..., S) in layouts (..., C) are possible.
         seed: of the choice of windows.
     """
-    device = model.pixel_mean.device
+    device = model.observation_mean.device
     sampler = WindowSampler(trajectories, model.config.chunk, chunks, device)
     generator = torch.Generator(device).manual_seed(seed)
-    batch = sampler.draw(min(windows, sampler.num_contexts), 1, generator)
+    batch = sampler.draw(min(windows, sampler.num_layouts), 1, generator)
     while len(batch.states) < windows:
-        more = sampler.draw(min(windows, sampler.num_contexts), 1, generator)
+        more = sampler.draw(min(windows, sampler.num_layouts), 1, generator)
         batch = type(batch)(*(torch.cat(pair) for pair in zip(batch, more, strict=True)))
     states, actions = batch.states[:windows, 0], batch.actions[:windows, 0]  # (W, T, ...)
-    context = batch.context[:windows, 0]  # (W, 1, C)
-    view = Views(trajectories, render, device)
-    start = model.encode(view(batch.rows[:windows, 0, 0], states[:, 0], context[:, 0]))  # (W, D)
+    layout = batch.layout[:windows, 0]  # (W, 1, C)
+    view = ObservationSource(trajectories, render, device)
+    start = model.encode(
+        view(batch.frame_index[:windows, 0, 0], states[:, 0], layout[:, 0])
+    )  # (W, D)
     stood = model.locate(start)[:, None]
     imagined = model.locate(model.rollout(start, actions))  # (W, chunks, S)
     misled = model.locate(model.rollout(start, actions.roll(1, dims=0)))
@@ -75,7 +77,7 @@ def open_loop(
 
     violations: list[float | None] = [None] * chunks
     if is_free is not None:
-        free = torch.as_tensor(is_free(imagined, context))
+        free = torch.as_tensor(is_free(imagined, layout))
         violations = [*(1.0 - free.float().mean(dim=0)).tolist()]
     rows = zip(error(imagined), error(stood), error(misled), violations, strict=True)
     return [OpenLoopStep((index + 1) * model.config.chunk, *row) for index, row in enumerate(rows)]

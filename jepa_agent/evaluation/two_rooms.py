@@ -30,7 +30,7 @@ HELD_OUT_DATA = {
 
 def default_suites(agent: JEPAAgent) -> tuple[str, ...]:
     """The fixed layout for an agent of it, and layouts that it never saw for any other."""
-    layout = agent.env.kwargs.get("layout", "random")
+    layout = agent.env_ref.kwargs.get("layout", "random")
     return ("fixed",) if layout == "fixed" else ("test-layouts",)
 
 
@@ -61,7 +61,7 @@ def evaluate(
     rows, results, unrolled = [], {}, {}
     with Progress(transient=True) as progress:
         for suite in suites:
-            make_env = partial(agent.env.make, layout=SUITES[suite], terminate_on_success=False)
+            make_env = partial(agent.env_ref.make, layout=SUITES[suite], terminate_on_success=False)
             for name, policy in policies.items():
                 task = progress.add_task(f"{name} on {suite}", total=len(seeds))
                 episodes = play(
@@ -72,12 +72,12 @@ def evaluate(
                     lambda done, task=task: progress.update(task, completed=done),
                     workers=workers if policy is agent else 1,
                 )
-                latency = measure_latency(policy, agent.env.make)
+                latency = measure_latency(policy, agent.env_ref.make)
                 rows.append(summarise(name, suite, episodes, latency))
                 results[f"{name}/{suite}"] = episodes
             if agent.model.probe is None:
                 continue  # what is imagined cannot be compared with the truth
-            world = agent.env.make().unwrapped
+            world = agent.env_ref.make().unwrapped
             data = collect(CollectConfig("mixed", SUITES[suite], 2048, 60, 2, seed=seeds.start))
             unrolled[suite] = open_loop(
                 agent.model, world.render_states, Trajectories.from_rollouts(*data),

@@ -25,7 +25,7 @@ from ..presets import BASE, DATA
 from ..pretraining import image, video
 from ..pretraining.datasets import READERS
 from ..pretraining.detection import DetectionConfig, detect
-from ..pretraining.probes import health_of, probe
+from ..pretraining.probes import collapse_of, probe
 from ..pretraining.videos import moving_digits
 from ..training.config import Preset
 from ..training.trainer import train
@@ -140,10 +140,10 @@ def few_layouts(count: int) -> Variant:
     return Variant(
         {
             "collect.layouts": count,
-            "training.groups": groups,
-            "training.windows": 256 // groups,
-            "training.refinement.groups": min(64, count),
-            "training.refinement.windows": 1024 // min(64, count),
+            "training.layouts_per_batch": groups,
+            "training.windows_per_layout": 256 // groups,
+            "training.refinement.layouts_per_batch": min(64, count),
+            "training.refinement.windows_per_layout": 1024 // min(64, count),
         }
     )
 
@@ -161,12 +161,12 @@ WORLD = {
     ),
     "no temporal similarity": Variant({"training.weights.temporal_similarity": 0.0}),
     "no inverse dynamics": Variant({"training.weights.inverse_dynamics": 0.0}),
-    "last-step cost": Variant({"cost.over": "last"}, same_model_as="ours"),
+    "last-step cost": Variant({"cost.reduction": "last"}, same_model_as="ours"),
     "latent distance": Variant({"cost.distance": "latent"}, same_model_as="ours"),
-    "no experience": Variant({"cost.memory": 0}, same_model_as="ours"),
-    "no context": Variant({"training.alike": 1, "training.weights.context": 0.0}),
-    "contexts at random": Variant({"training.alike": 1}),
-    "variance of the whole batch": Variant({"training.within_context": False}),
+    "no experience": Variant({"cost.error_memory": 0}, same_model_as="ours"),
+    "no layout": Variant({"training.hard_negative_cluster": 1, "training.weights.contrast": 0.0}),
+    "layouts at random": Variant({"training.hard_negative_cluster": 1}),
+    "variance of the whole batch": Variant({"training.center_per_layout": False}),
     "one MLP per chunk": Variant({"model.predictor": ResidualMLPConfig(width=384, depth=3)}),
     "strided CNN": Variant({"model.encoder": PatchCNNConfig()}),
     "one stage": Variant({"training.refinement.steps": 0}),
@@ -217,7 +217,7 @@ def measure_world(
         *collect(next(c for c in HELD_OUT_DATA.values() if c.layout == layout))
     )
     found = diagnose(agent, trained_on, held_out)
-    make = partial(agent.env.make, layout=layout, terminate_on_success=False)
+    make = partial(agent.env_ref.make, layout=layout, terminate_on_success=False)
     seeds = range(3_000_000, 3_000_000 + budget.episodes)
     row = summarise(name, layout, play(agent, make, seeds))
     return {
@@ -275,7 +275,7 @@ def run_image(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     device = default_device()
     backbone = image.pretrain(data, config, device, log.append, folder)
     found = probe(backbone, data, device)
-    health = health_of(backbone, data, device)
+    health = collapse_of(backbone, data, device)
     return {
         "linear": found["linear"],
         "neighbours": found["nearest neighbours"],
@@ -331,7 +331,7 @@ def mean_of(key: str) -> Callable[[list[Figures]], str]:
 SYSTEMS: dict[str, System] = {
     "world": System(
         WORLD, run_world, 12.0, "success on layouts never seen", pooled_success,
-        WORLD_COLUMNS | {"wall / door error, px": shown("context_error", ".2f")},
+        WORLD_COLUMNS | {"wall / door error, px": shown("layout_error", ".2f")},
     ),
     "image": System(
         IMAGE, run_image, 10.0, "linear probe on Fashion-MNIST", over_seeds("linear"),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.trajectories import Trajectories
-from ..data.windows import Renderer, Views, WindowSampler
+from ..data.windows import ObservationSource, Renderer, WindowSampler
 from ..envs.episodes import Observation
 from ..models.encoders import PatchPoolConfig
 from ..models.predictors import mlp
@@ -65,7 +65,7 @@ class Imitator(nn.Module):
         """Actions for one observation or a batch of them, as Stable-Baselines3's policies do."""
         single = observation["observation"].ndim == 3
         frames, goals = (
-            torch.as_tensor(observation[key], device=self.model.pixel_mean.device)
+            torch.as_tensor(observation[key], device=self.model.observation_mean.device)
             for key in ("observation", "desired_goal")
         )
         if single:
@@ -102,16 +102,16 @@ def imitate(
     device = torch.device(device)
     generator = torch.Generator(device).manual_seed(seed)
     sampler = WindowSampler(trajectories, 1, reach, device)
-    view = Views(trajectories, render, device)
+    view = ObservationSource(trajectories, render, device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         policy = Imitator(model).to(device)
     if model is None:
         batch = sampler.draw(PAIRS, 1, generator)
-        seen = view(batch.rows[..., 0], batch.states[:, :, 0], batch.context[:, 0])
+        seen = view(batch.frame_index[..., 0], batch.states[:, :, 0], batch.layout[:, 0])
         pixels = seen.flatten(0, -2).float()
-        policy.model.pixel_mean.copy_(pixels.mean(0))
-        policy.model.pixel_std.copy_(pixels.std(0).clamp_min(1.0))
+        policy.model.observation_mean.copy_(pixels.mean(0))
+        policy.model.observation_std.copy_(pixels.std(0).clamp_min(1.0))
     learned = policy.head if policy.frozen else policy
     optimizer = torch.optim.AdamW(learned.parameters(), lr=1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -121,7 +121,7 @@ def imitate(
         later = torch.randint(1, reach + 1, (PAIRS,), generator=generator, device=device)
         ends = torch.stack([torch.zeros_like(later), later], dim=1)  # (B, 2)
         pick = torch.arange(PAIRS, device=device)[:, None], 0, ends
-        images = view(batch.rows[pick], batch.states[pick], batch.context[:, 0])
+        images = view(batch.frame_index[pick], batch.states[pick], batch.layout[:, 0])
         actions = policy(images[:, 0], images[:, 1])
         loss = nn.functional.mse_loss(actions, batch.actions[:, 0, 0])
         optimizer.zero_grad()

@@ -10,8 +10,10 @@ from typing import Any
 
 from torch import Tensor
 
+from .migrate import from_version_1
+
 FORMAT = "jepa-agent-checkpoint"
-VERSION = 1
+VERSION = 2
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
 NAMES = {"default": "two_rooms"}
 """Checkpoints that ship with the package, by the names that `load` knows."""
@@ -93,9 +95,9 @@ def load(path_or_name: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} must have format {FORMAT!r}, it is another program's; "
             "give a folder that scripts/train.py wrote"
         )
-    if config.get("version") != VERSION:
+    if config.get("version") not in (1, VERSION):
         raise CheckpointError(
-            f"{path} must have version {VERSION}, got {config.get('version')!r}; "
+            f"{path} must have version 1 or {VERSION}, got {config.get('version')!r}; "
             "use the version of the library that wrote it, or retrain"
         )
     named = config.get("weights")
@@ -111,9 +113,12 @@ def load(path_or_name: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "restore or retrain it"
         )
     try:
-        return deserialise(payload), config
+        tensors = deserialise(payload)
     except SafetensorError as error:
         raise CheckpointError(f"{weights} must be safetensors, got {error}; retrain it") from None
+    if config["version"] == 1:
+        tensors, config = from_version_1(tensors, config)
+    return tensors, config
 
 
 def _write(path: Path, payload: bytes) -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .backbones import Backbone, BackboneConfig, ViTConfig
-from .layers import HeadedEncoder, ask, grid, make_head
+from .layers import HeadedEncoder, attention_pool, grid, make_head
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class BackboneEncoder(HeadedEncoder):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze):
             maps = self._maps(images)
         places = maps.flatten(2).transpose(1, 2)  # (B, P, F)
-        return self.head(ask(self.ask(places), self.config.queries, self.places))
+        return self.head(attention_pool(self.ask(places), self.config.queries, self.places))
 
     def _maps(self, images: Tensor) -> Tensor:
         height, width, colours = self.config.backbone.image_shape

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .backbone_encoder import BackboneEncoder, BackboneEncoderConfig
-from .layers import HeadedEncoder, ask, grid, make_head
+from .layers import HeadedEncoder, attention_pool, grid, make_head
 from .predictors import mlp
 
 
@@ -133,7 +133,7 @@ class PatchPool(HeadedEncoder):
     def forward(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """uint8 images (B, H, W, C), standardised by mean and std (C,), to latents (B, D)."""
         patches = cut_patches(images, self.config.patch, mean, std).flatten(1, 2)  # (B, P, ...)
-        return self.head(ask(self.patch_mlp(patches), self.config.queries, self.places))
+        return self.head(attention_pool(self.patch_mlp(patches), self.config.queries, self.places))
 
 
 def _check_patch(patch: int, height: int, width: int) -> None:

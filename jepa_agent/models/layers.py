@@ -33,7 +33,7 @@ def grid(rows: int, columns: int) -> Tensor:
     return torch.stack(torch.meshgrid(right, down, indexing="xy"), dim=-1).reshape(-1, 2)
 
 
-def ask(said: Tensor, queries: int, places: Tensor) -> Tensor:
+def attention_pool(said: Tensor, queries: int, places: Tensor) -> Tensor:
     """What queries read off all places, as deep spatial autoencoders do (1509.06113).
 
     Args:

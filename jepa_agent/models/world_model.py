@@ -12,7 +12,7 @@ from .predictors import PredictorConfig, ResidualMLPConfig, make_predictor, mlp
 
 
 @dataclass(frozen=True)
-class ValueConfig:
+class DistanceHeadConfig:
     """The embedding phi whose distances learn the length of the way.
 
     The distance is the sum of the Euclidean distances of the embedding's blocks. One block can
@@ -54,7 +54,7 @@ class WorldModelConfig:
         latent_dim: size D of the latent.
         encoder: the encoder's config.
         predictor: the predictor's config.
-        value: the distance's config.
+        distance_head: the distance's config.
     """
 
     observation_shape: tuple[int, ...] = (65, 65, 3)
@@ -64,7 +64,7 @@ class WorldModelConfig:
     latent_dim: int = 128
     encoder: EncoderConfig = field(default_factory=PatchCNNConfig)
     predictor: PredictorConfig = field(default_factory=ResidualMLPConfig)
-    value: ValueConfig = field(default_factory=ValueConfig)
+    distance_head: DistanceHeadConfig = field(default_factory=DistanceHeadConfig)
 
     def __post_init__(self) -> None:
         least = {"action_dim": 1, "state_dim": 0, "chunk": 1, "latent_dim": 2}
@@ -81,8 +81,8 @@ class WorldModel(nn.Module):
     Shapes: B batch, T time, H horizon in chunks, K steps per chunk, A action, D latent.
     """
 
-    pixel_mean: Tensor
-    pixel_std: Tensor
+    observation_mean: Tensor
+    observation_std: Tensor
     state_mean: Tensor
     state_std: Tensor
 
@@ -92,11 +92,13 @@ class WorldModel(nn.Module):
         dim = config.latent_dim
         self.encoder = make_encoder(config.encoder, config.observation_shape, dim)
         self.predictor = make_predictor(config.predictor, dim, config.action_dim, config.chunk)
-        self.value = mlp(dim, config.value.width, config.value.depth, config.value.dim)
+        self.distance_head = mlp(
+            dim, config.distance_head.width, config.distance_head.depth, config.distance_head.dim
+        )
         self.probe = mlp(dim, 256, 1, config.state_dim) if config.state_dim else None
         channels = config.observation_shape[-1]
-        self.register_buffer("pixel_mean", torch.zeros(channels))
-        self.register_buffer("pixel_std", torch.ones(channels))
+        self.register_buffer("observation_mean", torch.zeros(channels))
+        self.register_buffer("observation_std", torch.ones(channels))
         self.register_buffer("state_mean", torch.zeros(config.state_dim))
         self.register_buffer("state_std", torch.ones(config.state_dim))
 
@@ -104,7 +106,9 @@ class WorldModel(nn.Module):
         """Latents (..., D) of uint8 images (..., H, W, C) or vectors (..., S)."""
         shape = self.config.observation_shape
         batch = observations.shape[: observations.ndim - len(shape)]
-        latents = self.encoder(observations.reshape(-1, *shape), self.pixel_mean, self.pixel_std)
+        latents = self.encoder(
+            observations.reshape(-1, *shape), self.observation_mean, self.observation_std
+        )
         return latents.reshape(*batch, -1)
 
     def predict(self, latents: Tensor, actions: Tensor) -> Tensor:
@@ -119,17 +123,19 @@ class WorldModel(nn.Module):
             imagined.append(latents)
         return torch.stack(imagined, dim=-2)
 
-    def embed(self, latents: Tensor) -> Tensor:
+    def distance_embedding(self, latents: Tensor) -> Tensor:
         """The value embedding phi (..., E) of latents (..., D)."""
-        return self.value(latents)
+        return self.distance_head(latents)
 
     def distance(self, latents: Tensor, goals: Tensor) -> Tensor:
         """Learned way in chunks (...) from latents to goal latents (..., D)."""
-        return self.way(self.embed(latents), self.embed(goals))
+        return self.embedding_distance(
+            self.distance_embedding(latents), self.distance_embedding(goals)
+        )
 
-    def way(self, start: Tensor, end: Tensor) -> Tensor:
+    def embedding_distance(self, start: Tensor, end: Tensor) -> Tensor:
         """Learned way in chunks (...) between value embeddings (..., E)."""
-        blocks = (start - end).unflatten(-1, (self.config.value.blocks, -1))
+        blocks = (start - end).unflatten(-1, (self.config.distance_head.blocks, -1))
         return blocks.norm(dim=-1).sum(dim=-1)
 
     def locate(self, latents: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..data.source import env_of, world_shape
 from ..data.trajectories import Trajectories
-from ..data.windows import Views
+from ..data.windows import ObservationSource
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package `dataset-fashion-mnist` puts it."""
@@ -198,11 +198,11 @@ def trajectory_frames(trajectories: Trajectories, count: int = 50_000, seed: int
     _, render, _ = world_shape(spec, trajectories)
     rows = np.random.default_rng(seed).permutation(len(trajectories.states))[:count]
     episode = np.searchsorted(trajectories.offsets, rows, side="right") - 1
-    view = Views(trajectories, render, torch.device("cpu"))
+    view = ObservationSource(trajectories, render, torch.device("cpu"))
     images = view(
         torch.as_tensor(rows),
         torch.as_tensor(trajectories.states[rows]),
-        torch.as_tensor(trajectories.context[episode]),
+        torch.as_tensor(trajectories.layout[episode]),
     )
     return ImageData(f"frames of {spec.id}", Split(images.numpy(), None))
 

@@ -14,7 +14,7 @@ from ..models.backbones import RESNET18, Backbone, BackboneConfig
 from ..training import distributed, losses
 from .augment import Augment, AugmentConfig
 from .datasets import ImageData
-from .pretrainer import Look, Pretrainer, PretrainingConfig, Progress, finish
+from .pretrainer import Pretrainer, PretrainingConfig, Progress, StepOutput, fit
 
 
 @dataclass(frozen=True)
@@ -144,12 +144,12 @@ class ImagePretrainer(Pretrainer):
         first = place * self.config.batch
         return order[first : first + self.config.batch].to(self.device)
 
-    def look(self) -> Look:
+    def compute_losses(self) -> StepOutput:
         """The loss terms of two views of this step's images."""
         rows = self._rows()
         images = self.images[rows]
         views = [self.augment(images, self.seed(1, self.step, view)) for view in range(2)]
-        own = torch.cat([distributed.own_share(view) for view in views])
+        own = torch.cat([distributed.shard(view) for view in views])
         with self.autocast():
             features, embeddings = self._embed(own)
         first, second = embeddings.float().chunk(2)
@@ -158,11 +158,11 @@ class ImagePretrainer(Pretrainer):
             terms["invariance"] = losses.prediction(first, second)
         probe = None
         if self.labels is not None:
-            labels = distributed.own_share(self.labels[rows]).repeat(2)
+            labels = distributed.shard(self.labels[rows]).repeat(2)
             guess = self.model.probe(features.detach().float())
             known = (guess.argmax(dim=1) == labels).float().mean()
             probe = F.cross_entropy(guess, labels), known
-        return Look(terms, features, len(features), probe)
+        return StepOutput(terms, features, len(features), probe)
 
 
 def pretrain(
@@ -172,10 +172,10 @@ def pretrain(
     on_progress: Callable[[Progress], None] | None = None,
     folder: str | Path | None = None,
 ) -> Backbone:
-    """Pretrain an image backbone; for arguments and errors see also `finish`.
+    """Pretrain an image backbone; for arguments and errors see also `fit`.
 
     Raises:
         ValueError: if the data do not fit the config.
     """
     trainer = ImagePretrainer(data, config, torch.device(device))
-    return finish(trainer, trainer.model.backbone, config, data.name, on_progress, folder)
+    return fit(trainer, trainer.model.backbone, config, data.name, on_progress, folder)

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..evaluation.collapse import Health, health
+from ..evaluation.collapse import CollapseStats, collapse_stats
 from ..io.serialisation import to_dict
 from ..models.backbones import Backbone, BackboneConfig
 from ..training import distributed, losses
-from ..training.loss_meter import Tally
-from ..training.optim import LARS, check_finite, cosine, pack, part, unpack
+from ..training.loss_meter import LossMeter
+from ..training.optim import LARS, check_finite, cosine, pack, strip_prefix, unpack
 from ..training.run_folder import Run
 
 PROJECTIONS = 256
@@ -80,10 +80,10 @@ class Progress:
     images_per_second: float
     losses: dict[str, float]
     accuracy: float | None
-    health: Health
+    collapse: CollapseStats
 
 
-class Look(NamedTuple):
+class StepOutput(NamedTuple):
     """What one batch gave."""
 
     terms: dict[str, Tensor]
@@ -121,10 +121,10 @@ class Pretrainer(ABC):
         on_gpu = device.type == "cuda"
         self._bfloat16 = on_gpu if config.bfloat16 is None else config.bfloat16
         self.optimizer = self._new_optimizer()
-        self.step, self.tally = 0, Tally()
+        self.step, self.meter = 0, LossMeter()
 
     @abstractmethod
-    def look(self) -> Look:
+    def compute_losses(self) -> StepOutput:
         """The loss terms of this step's batch."""
 
     def compiled(self, module: Callable[..., Any]) -> Callable[..., Any]:
@@ -145,7 +145,7 @@ class Pretrainer(ABC):
     def against_collapse(self, batches: Sequence[Tensor]) -> dict[str, Tensor]:
         """Variance, covariance and SIGReg of embeddings (N, E), means over several batches."""
         weights, terms = self.weights, {}
-        batches = [distributed.gathered(batch) for batch in batches]
+        batches = [distributed.all_gather(batch) for batch in batches]
         if weights.variance:
             terms["variance"] = _mean([losses.variance(batch) for batch in batches])
         if weights.covariance:
@@ -159,10 +159,10 @@ class Pretrainer(ABC):
             terms["sigreg"] = _mean([losses.sigreg(batch[chosen], directions) for batch in batches])
         return terms
 
-    def update(self) -> Look:
+    def update(self) -> StepOutput:
         """One step of the optimiser."""
         self.model.train()
-        look = self.look()
+        look = self.compute_losses()
         loss = sum(getattr(self.weights, name) * term for name, term in look.terms.items())
         if look.probe is not None:
             loss = loss + look.probe[0]
@@ -202,7 +202,7 @@ class Pretrainer(ABC):
         def check(means: dict[str, float]) -> None:
             check_finite(means, self.model.parameters(), self.step, self._settings.seed)
 
-        lines = self.tally.lines(work, due, check, pause)
+        lines = self.meter.lines(work, due, check, pause)
         while self.step < self.steps:
             means = next(lines)
             yield None if means is None else self._line(means, features)
@@ -211,24 +211,24 @@ class Pretrainer(ABC):
         return Progress(
             step=self.step,
             steps=self.steps,
-            seconds=self.tally.seconds,
-            images_per_second=self.tally.rate,
+            seconds=self.meter.seconds,
+            images_per_second=self.meter.rate,
             accuracy=means.pop(ACCURACY, None),
             losses=means,
-            health=health(features),
+            collapse=collapse_stats(features),
         )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
-        tensors |= pack(self.optimizer) | self.tally.state()
-        return tensors, {"step": self.step, "seconds": self.tally.seconds}
+        tensors |= pack(self.optimizer) | self.meter.state()
+        return tensors, {"step": self.step, "seconds": self.meter.seconds}
 
     def load_state(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
         """Go on from a state of a pretrainer with the same config and data."""
         self.step = progress["step"]
-        self.tally.load_state(tensors, progress["seconds"])
-        self.model.load_state_dict(part(tensors, "model."))
+        self.meter.load_state(tensors, progress["seconds"])
+        self.model.load_state_dict(strip_prefix(tensors, "model."))
         unpack(self.optimizer, tensors)
 
     def _new_optimizer(self) -> torch.optim.Optimizer:
@@ -246,7 +246,7 @@ class Pretrainer(ABC):
         return peak * cosine(self.step, self.steps, config.warmup * self.steps)
 
 
-def finish(
+def fit(
     trainer: Pretrainer,
     backbone: Backbone,
     config: PretrainingConfig,
@@ -270,10 +270,10 @@ def finish(
         FloatingPointError: if a loss term is not finite; the folder keeps the last good state.
     """
     notes = {"data": data, "pretraining": to_dict(config)}
-    first = distributed.is_first()
+    first = distributed.is_main_process()
     run = Run(folder, notes) if first and folder is not None else None
     try:
-        restored = distributed.from_first(run.restore() if run else None)
+        restored = distributed.broadcast_object(run.restore() if run else None)
         if restored:
             trainer.load_state(*restored)
         for progress in trainer.run(pause=lambda: run is not None and run.overdue):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..evaluation.collapse import Health, health
+from ..evaluation.collapse import CollapseStats, collapse_stats
 from ..models.backbones import Backbone
 from .datasets import ImageData, Split
 
@@ -89,7 +89,7 @@ def probe(
     return found
 
 
-def health_of(backbone: Backbone, data: ImageData, device: torch.device) -> Health:
+def collapse_of(backbone: Backbone, data: ImageData, device: torch.device) -> CollapseStats:
     """Spread and rank of a frozen backbone's features."""
     few = Split(data.train.images[:5000], None)
-    return health(torch.as_tensor(features_of(backbone, few, device).images))
+    return collapse_stats(torch.as_tensor(features_of(backbone, few, device).images))

@@ -14,7 +14,7 @@ from ..io import checkpoint
 from ..io.serialisation import from_dict, to_dict
 from ..models.backbones import Backbone, BackboneConfig, ResNetConfig
 from ..training import distributed, losses
-from .pretrainer import Look, Pretrainer, PretrainingConfig, Progress, finish
+from .pretrainer import Pretrainer, PretrainingConfig, Progress, StepOutput, fit
 from .videos import Videos
 
 PAST = 2
@@ -164,22 +164,22 @@ class VideoPretrainer(Pretrainer):
         self.model.backbone.standardise(seen.flatten(0, 1))
         self._look = self.compiled(self.model)
 
-    def look(self) -> Look:
+    def compute_losses(self) -> StepOutput:
         """The loss terms of this step's clips."""
         frames = PAST + self.config.prediction_steps
         clips = self.videos.clips(self.config.batch, frames, self.seed(1, self.step)).frames
         with self.autocast():
-            maps, imagined = self._look(distributed.own_share(clips))
+            maps, imagined = self._look(distributed.shard(clips))
         maps, imagined = maps.float(), imagined.float()
         seen = maps
         if self.config.within_place:
-            always = distributed.gathered(maps.mean(dim=(0, 1), keepdim=True))
+            always = distributed.all_gather(maps.mean(dim=(0, 1), keepdim=True))
             seen = maps - always.mean(dim=0)
         places = seen.movedim(2, -1).flatten(0, -2)  # every place of every map, (N, F)
         terms = self.against_collapse([places])
         if self.weights.prediction:
             terms["prediction"] = losses.prediction(imagined, maps[:, PAST:])
-        return Look(terms, places[:: max(1, len(places) // 4096)], maps.shape[0] * frames)
+        return StepOutput(terms, places[:: max(1, len(places) // 4096)], maps.shape[0] * frames)
 
 
 def pretrain(
@@ -189,7 +189,7 @@ def pretrain(
     on_progress: Callable[[Progress], None] | None = None,
     folder: str | Path | None = None,
 ) -> VideoModel:
-    """Pretrain a video backbone and its predictor; for arguments and errors see also `finish`.
+    """Pretrain a video backbone and its predictor; for arguments and errors see also `fit`.
 
     The folder gets the backbone, and the whole model below `model`, for `load_video_model`.
 
@@ -197,8 +197,8 @@ def pretrain(
         ValueError: if the videos do not fit the config.
     """
     trainer = VideoPretrainer(videos, config, torch.device(device))
-    finish(trainer, trainer.model.backbone, config, videos.name, on_progress, folder)
-    if folder is not None and distributed.is_first():
+    fit(trainer, trainer.model.backbone, config, videos.name, on_progress, folder)
+    if folder is not None and distributed.is_main_process():
         document = {"video": to_dict(config)}
         checkpoint.save(Path(folder) / "model", trainer.model.state_dict(), document)
     return trainer.model.eval()

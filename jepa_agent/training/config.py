@@ -19,8 +19,8 @@ class LossWeights:
         sigreg: against collapse, in their place.
         temporal_similarity: consecutive latents are close.
         inverse_dynamics: actions can be read off consecutive latents.
-        value: the learned length of the way.
-        context: windows of one context (layout) are told from those of the others.
+        distance: the learned path length.
+        contrast: windows of one layout (layout) are told from those of the others.
     """
 
     prediction: float = 1.0
@@ -29,8 +29,8 @@ class LossWeights:
     sigreg: float = 0.0
     temporal_similarity: float = 0.1
     inverse_dynamics: float = 10.0
-    value: float = 0.2
-    context: float = 0.0
+    distance: float = 0.2
+    contrast: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -39,20 +39,20 @@ class RefinementConfig:
 
     Args:
         steps: optimiser steps; 0 leaves it out.
-        groups: contexts (layouts) per batch.
-        windows: trajectory windows per context.
+        layouts_per_batch: layouts (layouts) per batch.
+        windows_per_layout: trajectory windows per layout.
         horizon: chunks per window.
         learning_rate: peak of AdamW's cosine schedule.
     """
 
     steps: int = 0
-    groups: int = 32
-    windows: int = 32
+    layouts_per_batch: int = 32
+    windows_per_layout: int = 32
     horizon: int = 4
     learning_rate: float = 3e-3
 
     def __post_init__(self) -> None:
-        least = {"steps": 0, "groups": 1, "windows": 1, "horizon": 1}
+        least = {"steps": 0, "layouts_per_batch": 1, "windows_per_layout": 1, "horizon": 1}
         for name, bound in least.items():
             value = getattr(self, name)
             if value < bound:
@@ -71,19 +71,20 @@ class TrainingConfig:
 
     Args:
         steps: optimiser steps.
-        groups: contexts (layouts) per batch.
-        windows: trajectory windows per context.
+        layouts_per_batch: layouts (layouts) per batch.
+        windows_per_layout: trajectory windows per layout.
         horizon: chunks per window, predicted autoregressively from its first frame.
-        unroll: chunks of them that are predicted; 0 for all.
-        alike: contexts of a batch come in clusters of so many that look most alike to the head
-            that tells them apart, so that it learns the small differences; 1 draws them at random.
+        prediction_horizon: chunks of them that are predicted; 0 for all.
+        hard_negative_cluster: size of the clusters in which a batch's layouts are drawn; those of a
+            cluster look most alike to the contrast head, so that it learns small differences; 1
+            draws all of them at random.
         learning_rate: peak of AdamW's cosine schedule.
         weight_decay: of AdamW.
         warmup: share of the steps that the learning rate rises.
-        clip: largest gradient norm of encoder, predictor and value, each.
-        penalty: of chunks that the value makes longer than 1.
-        within_context: variance and covariance look at what differs within a context alone, so
-            that the latent cannot satisfy them by a random code for every context.
+        max_grad_norm: largest gradient norm of encoder, predictor and value, each.
+        constraint_weight: of chunks that the value makes longer than 1.
+        center_per_layout: variance and covariance look at what differs within a layout alone, so
+            that the latent cannot satisfy them by a random code for every layout.
         weights: coefficients of the loss terms.
         refinement: what follows joint training.
         diagnose_every: steps between diagnostics, where there are held-out data.
@@ -94,17 +95,17 @@ class TrainingConfig:
     """
 
     steps: int = 1000
-    groups: int = 4
-    windows: int = 64
+    layouts_per_batch: int = 4
+    windows_per_layout: int = 64
     horizon: int = 4
-    unroll: int = 0
-    alike: int = 1
+    prediction_horizon: int = 0
+    hard_negative_cluster: int = 1
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     warmup: float = 0.05
-    clip: float = 2.0
-    penalty: float = 100.0
-    within_context: bool = False
+    max_grad_norm: float = 2.0
+    constraint_weight: float = 100.0
+    center_per_layout: bool = False
     weights: LossWeights = field(default_factory=LossWeights)
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
     diagnose_every: int = 500
@@ -114,37 +115,48 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "groups", "windows", "horizon", "diagnose_every"):
+        for name in (
+            "steps",
+            "layouts_per_batch",
+            "windows_per_layout",
+            "horizon",
+            "diagnose_every",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}; raise it")
-        if self.groups * self.windows < 16:
+        if self.layouts_per_batch * self.windows_per_layout < 16:
             raise ValueError(
-                "groups * windows must be at least 16 for the batch statistics, got "
-                f"{self.groups} * {self.windows}; raise one of them"
+                "layouts_per_batch * windows_per_layout must be at least 16 for the batch "
+                f"statistics, got {self.layouts_per_batch} * {self.windows_per_layout}; raise one"
             )
-        if not (self.learning_rate > 0 and self.weight_decay >= 0 and self.clip > 0):
+        if not (self.learning_rate > 0 and self.weight_decay >= 0 and self.max_grad_norm > 0):
             raise ValueError(
-                "learning_rate and clip must be > 0 and weight_decay >= 0, got "
-                f"{self.learning_rate}, {self.clip} and {self.weight_decay}; change them"
+                "learning_rate and max_grad_norm must be > 0 and weight_decay >= 0, got "
+                f"{self.learning_rate}, {self.max_grad_norm} and {self.weight_decay}; change them"
             )
-        if not (0 <= self.warmup <= 1 and self.penalty > 0):
+        if not (0 <= self.warmup <= 1 and self.constraint_weight > 0):
             raise ValueError(
-                f"warmup must be in [0, 1] and penalty > 0, got {self.warmup} and {self.penalty}; "
-                "change them"
+                "warmup must be in [0, 1] and constraint_weight > 0, got "
+                f"{self.warmup} and {self.constraint_weight}"
             )
-        if (self.weights.value or self.weights.context) and self.windows < 2:
+        if (self.weights.distance or self.weights.contrast) and self.windows_per_layout < 2:
             raise ValueError(
-                "value and context compare windows of a group and need at least 2 of them, got "
-                f"windows {self.windows}; raise it or set weights.value and weights.context to 0"
+                "distance and contrast compare windows of a layout and need at least 2 of them, "
+                f"got windows_per_layout {self.windows_per_layout}; raise it or set weights.distance "
+                "and weights.contrast to 0"
             )
-        if not 1 <= self.alike <= self.groups or (self.alike > 1 and not self.weights.context):
+        if not 1 <= self.hard_negative_cluster <= self.layouts_per_batch or (
+            self.hard_negative_cluster > 1 and not self.weights.contrast
+        ):
             raise ValueError(
-                "alike must be in [1, groups], and 1 without weights.context, got "
-                f"{self.alike} of {self.groups} groups; change it"
+                "hard_negative_cluster must be in [1, layouts_per_batch], and 1 without "
+                f"weights.contrast, got {self.hard_negative_cluster} of {self.layouts_per_batch} "
+                f"layouts and weights.contrast {self.weights.contrast}"
             )
-        if not 0 <= self.unroll <= self.horizon:
+        if not 0 <= self.prediction_horizon <= self.horizon:
             raise ValueError(
-                f"unroll must be in [0, horizon], got {self.unroll} of {self.horizon}; change it"
+                "prediction_horizon must be in [0, horizon], got "
+                f"{self.prediction_horizon} of {self.horizon}"
             )
 
 

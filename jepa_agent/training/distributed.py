@@ -2,7 +2,7 @@
 
 Every process draws the same batch and keeps its share of it. What is a mean over samples
 is computed on the share, since the mean of equal shares' means is the mean; statistics that
-need the whole batch (variance, covariance, SIGReg, batch norms, telling contexts apart) first
+need the whole batch (variance, covariance, SIGReg, batch norms, telling layouts apart) first
 gather it.
 Without `torch.distributed` all of this changes nothing.
 """
@@ -43,12 +43,12 @@ def processes() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this process is the one that writes and speaks."""
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-def own_share(tensor: Tensor) -> Tensor:
+def shard(tensor: Tensor) -> Tensor:
     """This process's part of the first dimension of a batch's tensor.
 
     Raises:
@@ -58,13 +58,13 @@ def own_share(tensor: Tensor) -> Tensor:
     if total % count:
         raise ValueError(
             "a batch must be a multiple of the processes, got "
-            f"{total} for {count} processes; change its size (training.groups, refinement.groups "
-            "or batch) or --nproc-per-node"
+            f"{total} for {count} processes; change its size (training.layouts_per_batch, "
+            "refinement.layouts_per_batch or batch) or --nproc-per-node"
         )
     return tensor if count == 1 else tensor.chunk(count)[dist.get_rank()]
 
 
-def gathered(tensor: Tensor) -> Tensor:
+def all_gather(tensor: Tensor) -> Tensor:
     """The whole batch, of which each process has a share (n, ...), with gradients to all shares.
 
     Every process goes on to compute the same loss of the whole, so a share's gradient arrives as
@@ -104,9 +104,9 @@ class WholeBatchNorm(nn.modules.batchnorm._BatchNorm):
         others = [each for each in range(input.ndim) if each != 1]
         count = processes() * input.numel() // input.shape[1]
         shape = [-1 if each == 1 else 1 for each in range(input.ndim)]
-        mean = gathered(input.mean(dim=others)[None]).mean(dim=0)
+        mean = all_gather(input.mean(dim=others)[None]).mean(dim=0)
         centred = input - mean.view(shape)
-        variance = gathered(centred.square().mean(dim=others)[None]).mean(dim=0)
+        variance = all_gather(centred.square().mean(dim=others)[None]).mean(dim=0)
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
@@ -152,7 +152,7 @@ def averaged(means: dict[str, float]) -> dict[str, float]:
     return dict(zip(means, (values / processes()).tolist(), strict=True))
 
 
-def from_first(value: Any) -> Any:
+def broadcast_object(value: Any) -> Any:
     """What the first process passes, in all of them."""
     if processes() == 1:
         return value

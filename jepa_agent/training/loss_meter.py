@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from . import distributed
-from .optim import part
+from .optim import strip_prefix
 
 
-class Tally:
+class LossMeter:
     """Loss terms since the last line, and the time that all steps took.
 
     The terms are part of a run's state, so that it may end between two lines and lose neither.
@@ -84,10 +84,10 @@ class Tally:
 
     def state(self) -> dict[str, Tensor]:
         """The terms, for `load_state`."""
-        return {f"tally.{name}": torch.stack(terms) for name, terms in self._terms.items()}
+        return {f"meter.{name}": torch.stack(terms) for name, terms in self._terms.items()}
 
     def load_state(self, tensors: dict[str, Tensor], seconds: float) -> None:
         """Go on from the terms of a run's state."""
         self.clear()
         self.seconds = seconds
-        self._terms = {name: list(terms) for name, terms in part(tensors, "tally.").items()}
+        self._terms = {name: list(terms) for name, terms in strip_prefix(tensors, "meter.").items()}

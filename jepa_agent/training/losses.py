@@ -2,7 +2,7 @@
 
 Prediction, variance, covariance, temporal similarity and inverse dynamics are those of EB-JEPA
 (arXiv 2602.03604), after VICReg (2105.04906) and PLDM (2502.14819); the distance that knows the
-walls is learned as in quasimetric reinforcement learning (2304.01203); a context is told from the
+walls is learned as in quasimetric reinforcement learning (2304.01203); a layout is told from the
 others by its prototype (1703.05175).
 """
 
@@ -68,28 +68,28 @@ def inverse_dynamics(predicted: Tensor, actions: Tensor) -> Tensor:
     return F.mse_loss(predicted, actions)
 
 
-def context(embedding: Tensor, remembered: Tensor, which: Tensor) -> Tensor:
-    """Every frame must find its own context among all of the data.
+def contrast(embedding: Tensor, prototypes: Tensor, which: Tensor) -> Tensor:
+    """Every frame must find its own layout among all of the data.
 
-    A softmax over squared distances to the contexts' prototypes (prototypical networks,
-    1703.05175). The prototype of a context is the mean of its frames, and for its own frames the
-    mean of the other windows. Of contexts that are not in the batch it is what is remembered (a
+    A softmax over squared distances to the layouts' prototypes (prototypical networks,
+    1703.05175). The prototype of a layout is the mean of its frames, and for its own frames the
+    mean of the other windows. Of layouts that are not in the batch it is what is prototypes (a
     memory bank, 1805.01978), so that the nearest of them, the hardest to tell apart, are always
     there; of those that are, gradients move both sides.
 
     Args:
-        embedding: (G, R, T, E) of T frames in R >= 2 windows of G contexts.
-        remembered: prototypes (C, E) of all contexts.
-        which: (G,), the contexts' numbers.
+        embedding: (G, R, T, E) of T frames in R >= 2 windows of G layouts.
+        prototypes: prototypes (C, E) of all layouts.
+        which: (G,), the layouts' numbers.
     """
     groups, windows, frames, _ = embedding.shape
     window = embedding.mean(dim=2)  # (G, R, E)
     everything = window.sum(dim=1)
     others = (everything[:, None] - window) / (windows - 1)
-    prototypes = remembered.index_copy(0, which, everything / windows)
+    prototypes = prototypes.index_copy(0, which, everything / windows)
 
     def closeness(prototype: Tensor, product: Tensor) -> Tensor:
-        # minus half the squared distance, less what all contexts of a frame have in common
+        # minus half the squared distance, less what all layouts of a frame have in common
         return product - 0.5 * prototype.square().sum(dim=-1)
 
     flat = embedding.flatten(0, 2)  # (N, E)
@@ -100,7 +100,7 @@ def context(embedding: Tensor, remembered: Tensor, which: Tensor) -> Tensor:
     return F.cross_entropy(logits, label[:, 0])
 
 
-def shortest_way(steps: Tensor, apart: Tensor, penalty: float) -> Tensor:
+def shortest_path_lengths(steps: Tensor, apart: Tensor, constraint_weight: float) -> Tensor:
     """The largest distance under which no chunk goes further than 1 (QRL, 2304.01203).
 
     Of all metrics in which one chunk of actions covers at most 1, the pointwise largest is the
@@ -109,7 +109,7 @@ def shortest_way(steps: Tensor, apart: Tensor, penalty: float) -> Tensor:
 
     Args:
         steps: learned distances between states one chunk apart.
-        apart: learned distances between states of one context, near and far.
-        penalty: of the constraint.
+        apart: learned distances between states of one layout, near and far.
+        constraint_weight: of the constraint.
     """
-    return penalty * F.relu(steps - 1.0).square().mean() - apart.mean()
+    return constraint_weight * F.relu(steps - 1.0).square().mean() - apart.mean()

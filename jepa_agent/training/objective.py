@@ -10,10 +10,10 @@ from ..models.predictors import mlp
 from ..models.world_model import WorldModel
 from . import losses
 from .config import TrainingConfig
-from .distributed import gathered
+from .distributed import all_gather
 
-CONTEXT_DIM = 32
-"""Size of the embedding that identifies a context."""
+CONTRAST_DIM = 32
+"""Size of the embedding that identifies a layout."""
 PAIRINGS = 4
 """Other windows of its group that a window is compared with by the value."""
 
@@ -24,15 +24,15 @@ class Objective(nn.Module):
     With several processes the batch is a share of it; see `distributed`.
     """
 
-    contexts: Tensor
+    prototypes: Tensor
 
-    def __init__(self, model: WorldModel, config: TrainingConfig, num_contexts: int) -> None:
+    def __init__(self, model: WorldModel, config: TrainingConfig, num_layouts: int) -> None:
         super().__init__()
         shape = model.config
         self.config = config
         self.inverse_dynamics = mlp(2 * shape.latent_dim, 256, 2, shape.chunk * shape.action_dim)
-        self.context = mlp(shape.latent_dim, 256, 1, CONTEXT_DIM)
-        self.register_buffer("contexts", torch.zeros(num_contexts, CONTEXT_DIM))
+        self.contrast_head = mlp(shape.latent_dim, 256, 1, CONTRAST_DIM)
+        self.register_buffer("prototypes", torch.zeros(num_layouts, CONTRAST_DIM))
 
     def forward(
         self, model: WorldModel, images: Tensor, batch: Windows, directions: Tensor
@@ -48,13 +48,13 @@ class Objective(nn.Module):
         latents = model.encode(images)  # (G, R, H + 1, D)
         wide = latents.float()
         varying = wide
-        if self.config.within_context:
+        if self.config.center_per_layout:
             varying = wide - wide.mean(dim=(1, 2), keepdim=True)
         weights, terms = self.config.weights, {}
         if weights.variance or weights.covariance or weights.sigreg:
-            flat = gathered(varying.flatten(0, -2))
+            flat = all_gather(varying.flatten(0, -2))
         if weights.prediction:
-            chunks = self.config.unroll or batch.actions.shape[2]
+            chunks = self.config.prediction_horizon or batch.actions.shape[2]
             imagined = model.rollout(latents[:, :, 0], batch.actions[:, :, :chunks])
             terms["prediction"] = losses.prediction(imagined.float(), wide[:, :, 1 : chunks + 1])
         if weights.variance:
@@ -69,13 +69,13 @@ class Objective(nn.Module):
             pairs = torch.cat([latents[:, :, :-1], latents[:, :, 1:]], dim=-1)
             guess = self.inverse_dynamics(pairs).float()
             terms["inverse_dynamics"] = losses.inverse_dynamics(guess, batch.actions)
-        if weights.value:
-            terms["value"] = self._value(model, latents)
-        if weights.context:
-            embedding = gathered(self.context(latents).float())  # (G, R, H + 1, E)
-            which = gathered(batch.which)
-            terms["context"] = losses.context(embedding, self.contexts, which)
-            self.remember(embedding.detach().mean(dim=(1, 2)), which)
+        if weights.distance:
+            terms["distance"] = self._distance(model, latents)
+        if weights.contrast:
+            embedding = all_gather(self.contrast_head(latents).float())  # (G, R, H + 1, E)
+            which = all_gather(batch.layout_ids)
+            terms["contrast"] = losses.contrast(embedding, self.prototypes, which)
+            self.update_prototypes(embedding.detach().mean(dim=(1, 2)), which)
         return terms | self._probe(model, latents, batch.states)
 
     def refine(
@@ -101,28 +101,28 @@ class Objective(nn.Module):
         return {"probe": losses.prediction(model.probe(latents.detach()).float(), truth)}
 
     @torch.no_grad()
-    def remember(self, embedding: Tensor, which: Tensor) -> None:
-        """Move what is remembered of some contexts halfway to their new embedding (G, E)."""
-        moved = 0.5 * (self.contexts[which] + embedding)
+    def update_prototypes(self, embedding: Tensor, which: Tensor) -> None:
+        """Move what is remembered of some layouts halfway to their new embedding (G, E)."""
+        moved = 0.5 * (self.prototypes[which] + embedding)
         # a new tensor: the old one is still needed for the gradient
-        self.contexts = self.contexts.index_copy(0, which, moved)
+        self.prototypes = self.prototypes.index_copy(0, which, moved)
 
     @torch.no_grad()
-    def draw_alike(self, groups: int, alike: int, generator: torch.Generator) -> Tensor:
-        """Numbers (groups,) of distinct contexts: some at random, and those most like them.
+    def draw_hard_negatives(self, groups: int, alike: int, generator: torch.Generator) -> Tensor:
+        """Numbers (groups,) of distinct layouts: some at random, and those most like them.
 
-        In a random batch hardly any two contexts differ by a little, and remembered prototypes
-        are told from fresh ones by their age alone; the nearest contexts must meet in one batch
+        In a random batch hardly any two layouts differ by a little, and remembered prototypes
+        are told from fresh ones by their age alone; the nearest layouts must meet in one batch
         (hard negatives, 2010.04592).
 
         Args:
             groups: how many.
-            alike: contexts per cluster, its centre included.
-            generator: on the device of the contexts.
+            alike: layouts per cluster, its centre included.
+            generator: on the device of the layouts.
         """
-        count, device = len(self.contexts), self.contexts.device
+        count, device = len(self.prototypes), self.prototypes.device
         centres = torch.randperm(count, generator=generator, device=device)[: -(-groups // alike)]
-        apart = torch.cdist(self.contexts[centres], self.contexts)
+        apart = torch.cdist(self.prototypes[centres], self.prototypes)
         # at first all are remembered as the same: then chance decides
         ties = torch.rand(count, generator=generator, device=device)
         order = torch.argsort(apart + 1e-6 * ties, dim=1)
@@ -137,12 +137,17 @@ class Objective(nn.Module):
             start=torch.zeros((), device=next(iter(terms.values())).device),
         )
 
-    def _value(self, model: WorldModel, latents: Tensor) -> Tensor:
+    def _distance(self, model: WorldModel, latents: Tensor) -> Tensor:
         """One chunk is at most 1; windows of a group are apart."""
-        phi = model.embed(latents).float()  # (G, R, H + 1, E)
-        others = range(1, min(phi.shape[1], 1 + PAIRINGS))
-        return losses.shortest_way(
-            steps=model.way(phi[:, :, :-1], phi[:, :, 1:]),
-            apart=torch.stack([model.way(phi, phi.roll(shift, dims=1)) for shift in others]),
-            penalty=self.config.penalty,
+        embedding = model.distance_embedding(latents).float()  # (G, R, H + 1, E)
+        others = range(1, min(embedding.shape[1], 1 + PAIRINGS))
+        return losses.shortest_path_lengths(
+            steps=model.embedding_distance(embedding[:, :, :-1], embedding[:, :, 1:]),
+            apart=torch.stack(
+                [
+                    model.embedding_distance(embedding, embedding.roll(shift, dims=1))
+                    for shift in others
+                ]
+            ),
+            constraint_weight=self.config.constraint_weight,
         )

@@ -59,13 +59,13 @@ def pack(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 def unpack(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Give a fresh optimiser the moments that `pack` found in one like it."""
     moments: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in part(tensors, "optimizer.").items():
+    for name, tensor in strip_prefix(tensors, "optimizer.").items():
         index, moment = name.split(".")
         moments.setdefault(int(index), {})[moment] = tensor
     optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
 
 
-def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def strip_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names begin with a prefix, without it."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 

@@ -1,6 +1,6 @@
 """Training a world model from trajectories, without rewards and without reconstructing pixels.
 
-Joint training shows every module windows of a few contexts at a time. Refinement then freezes the
+Joint training shows every module windows of a few layouts at a time. Refinement then freezes the
 encoder and the value and goes on with the predictor on cached latents, many more at a time.
 """
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ..agent.agent import JEPAAgent
 from ..data.source import env_of, world_shape
 from ..data.trajectories import Trajectories
-from ..data.windows import Renderer, Views, Windows, WindowSampler, encode_trajectories
+from ..data.windows import ObservationSource, Renderer, Windows, WindowSampler, encode_trajectories
 from ..evaluation.diagnostics import Diagnostics, diagnose
 from ..io import checkpoint
 from ..io.serialisation import to_dict
@@ -30,9 +30,9 @@ from ..planners import ActionBounds, planner_of
 from ..worlds.reference import EnvRef
 from . import distributed
 from .config import Preset, RefinementConfig, TrainingConfig
-from .loss_meter import Tally
+from .loss_meter import LossMeter
 from .objective import Objective
-from .optim import check_finite, cosine, pack, part, unpack
+from .optim import check_finite, cosine, pack, strip_prefix, unpack
 from .run_folder import Run
 
 FLOOR = 0.05
@@ -85,19 +85,19 @@ class Trainer:
             raise ValueError("states must be finite, got NaN or infinite ones; collect again")
         self.config, self.device = config, device
         self._trajectories = trajectories
-        self._view = Views(trajectories, render, device)
+        self._view = ObservationSource(trajectories, render, device)
         self.sampler = WindowSampler(trajectories, model_config.chunk, config.horizon, device)
-        if config.weights.context and self.sampler.num_contexts < 2:
+        if config.weights.contrast and self.sampler.num_layouts < 2:
             raise ValueError(
-                "the context's loss needs data of several contexts (layouts), got 1; collect more "
-                "layouts or set training.weights.context to 0"
+                "the layout's loss needs data of several layouts (layouts), got 1; collect more "
+                "layouts or set training.weights.contrast to 0"
             )
-        self._latents: tuple[WindowSampler, Views] | None = None
+        self._latents: tuple[WindowSampler, ObservationSource] | None = None
         self.generator = torch.Generator(device).manual_seed(config.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.model = WorldModel(model_config)
-            self.objective = Objective(self.model, config, self.sampler.num_contexts)
+            self.objective = Objective(self.model, config, self.sampler.num_layouts)
         if backbone is not None:
             self._adopt(backbone)
         self.model.to(device)
@@ -111,7 +111,7 @@ class Trainer:
             self._refine = torch.compile(self._refine)
         self._standardise()
         self.step = 0
-        self.tally = Tally()
+        self.meter = LossMeter()
         self.optimizer = self._new_optimizer()
 
     @property
@@ -129,7 +129,7 @@ class Trainer:
         if self.refining:
             modules = [self.model.predictor, self.model.probe]
         else:
-            modules = [self.model, self.objective.inverse_dynamics, self.objective.context]
+            modules = [self.model, self.objective.inverse_dynamics, self.objective.contrast_head]
         parameters = [p for module in modules if module for p in module.parameters()]
         return torch.optim.AdamW(parameters, weight_decay=self.config.weight_decay)
 
@@ -145,12 +145,14 @@ class Trainer:
     @torch.no_grad()
     def _standardise(self) -> None:
         """Set the model's input and probe statistics from a first batch."""
-        batch = self.sampler.draw(self.config.groups, self.config.windows, self.generator)
+        batch = self.sampler.draw(
+            self.config.layouts_per_batch, self.config.windows_per_layout, self.generator
+        )
         seen = self._images(batch)
         least = 1.0 if seen.dtype == torch.uint8 else 1e-6
         seen = seen.flatten(0, -2).float()
-        self.model.pixel_mean.copy_(seen.mean(0))
-        self.model.pixel_std.copy_(seen.std(0).clamp_min(least))
+        self.model.observation_mean.copy_(seen.mean(0))
+        self.model.observation_std.copy_(seen.std(0).clamp_min(least))
         if self.model.probe is None:
             return
         states = batch.states.flatten(0, -2)
@@ -158,7 +160,7 @@ class Trainer:
         self.model.state_std.copy_(states.std(0).clamp_min(1e-6))
 
     def _images(self, batch: Windows) -> Tensor:
-        return self._view(batch.rows, batch.states, batch.context)
+        return self._view(batch.frame_index, batch.states, batch.layout)
 
     def _learning_rate(self) -> float:
         stage: TrainingConfig | RefinementConfig = self.config
@@ -169,11 +171,15 @@ class Trainer:
         return stage.learning_rate * cosine(step, stage.steps, warmup, floor)
 
     def _joint_terms(self) -> dict[str, Tensor]:
-        groups, alike, contexts = self.config.groups, self.config.alike, None
-        if alike > 1 and self.sampler.num_contexts >= groups:
-            contexts = self.objective.draw_alike(groups, alike, self.generator)
-        batch = self.sampler.draw(groups, self.config.windows, self.generator, contexts)
-        batch = Windows(*map(distributed.own_share, batch))
+        groups, alike, layouts = (
+            self.config.layouts_per_batch,
+            self.config.hard_negative_cluster,
+            None,
+        )
+        if alike > 1 and self.sampler.num_layouts >= groups:
+            layouts = self.objective.draw_hard_negatives(groups, alike, self.generator)
+        batch = self.sampler.draw(groups, self.config.windows_per_layout, self.generator, layouts)
+        batch = Windows(*map(distributed.shard, batch))
         images = self._images(batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             return self._joint(self.model, images, batch, self._directions())
@@ -188,13 +194,13 @@ class Trainer:
         if self._latents is None:
             self._latents = self._encode_all()
         sampler, view = self._latents
-        batch = sampler.draw(config.groups, config.windows, self.generator)
-        batch = Windows(*map(distributed.own_share, batch))
-        truth = view(batch.rows, batch.states, batch.context)
+        batch = sampler.draw(config.layouts_per_batch, config.windows_per_layout, self.generator)
+        batch = Windows(*map(distributed.shard, batch))
+        truth = view(batch.frame_index, batch.states, batch.layout)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             return self._refine(self.model, batch.states.float(), batch.actions, truth)
 
-    def _encode_all(self) -> tuple[WindowSampler, Views]:
+    def _encode_all(self) -> tuple[WindowSampler, ObservationSource]:
         """The data in latent space, and their true states."""
         encoded = encode_trajectories(
             self._trajectories,
@@ -204,7 +210,7 @@ class Trainer:
             self.config.seed,
         )
         sampler = WindowSampler(encoded, 1, self.config.refinement.horizon, self.device)
-        return sampler, Views(encoded, None, self.device)
+        return sampler, ObservationSource(encoded, None, self.device)
 
     def update(self) -> dict[str, Tensor]:
         """One step of the optimiser; the loss terms, unweighted."""
@@ -216,8 +222,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         self.objective.total(terms).backward()
         distributed.average_gradients(p for g in self.optimizer.param_groups for p in g["params"])
-        for module in (self.model.encoder, self.model.predictor, self.model.value):
-            nn.utils.clip_grad_norm_(module.parameters(), self.config.clip)
+        for module in (self.model.encoder, self.model.predictor, self.model.distance_head):
+            nn.utils.clip_grad_norm_(module.parameters(), self.config.max_grad_norm)
         self.optimizer.step()
         self.step += 1
         return {name: term.detach() for name, term in terms.items()}
@@ -234,9 +240,13 @@ class Trainer:
         Raises:
             FloatingPointError: when a loss term or a parameter is not finite; names the term.
         """
-        joint = self.config.groups * self.config.windows * (self.config.horizon + 1)
+        joint = (
+            self.config.layouts_per_batch
+            * self.config.windows_per_layout
+            * (self.config.horizon + 1)
+        )
         stage = self.config.refinement
-        latents = stage.groups * stage.windows * (stage.horizon + 1)
+        latents = stage.layouts_per_batch * stage.windows_per_layout * (stage.horizon + 1)
 
         def work() -> tuple[dict[str, Tensor], int]:
             frames = latents if self.refining else joint
@@ -248,7 +258,7 @@ class Trainer:
         def check(means: dict[str, float]) -> None:
             check_finite(means, self.model.parameters(), self.step, self.config.seed)
 
-        lines = self.tally.lines(work, due, check, pause)
+        lines = self.meter.lines(work, due, check, pause)
         while self.step < self.steps:
             means = next(lines)
             yield None if means is None else self._line(means)
@@ -258,8 +268,8 @@ class Trainer:
         return Progress(
             step=self.step,
             steps=self.steps,
-            seconds=self.tally.seconds,
-            frames_per_second=self.tally.rate,
+            seconds=self.meter.seconds,
+            frames_per_second=self.meter.rate,
             losses=means,
             probe_error=means["probe"] ** 0.5 * spread if "probe" in means else None,
         )
@@ -268,16 +278,16 @@ class Trainer:
         """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         tensors |= {f"objective.{name}": t for name, t in self.objective.state_dict().items()}
-        tensors |= pack(self.optimizer) | self.tally.state()
+        tensors |= pack(self.optimizer) | self.meter.state()
         tensors["generator"] = self.generator.get_state()
-        return tensors, {"step": self.step, "seconds": self.tally.seconds}
+        return tensors, {"step": self.step, "seconds": self.meter.seconds}
 
     def load_state(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
         """Go on from a state of a trainer with the same config and data."""
         self.step = progress["step"]
-        self.tally.load_state(tensors, progress["seconds"])
-        self.model.load_state_dict(part(tensors, "model."))
-        self.objective.load_state_dict(part(tensors, "objective."))
+        self.meter.load_state(tensors, progress["seconds"])
+        self.model.load_state_dict(strip_prefix(tensors, "model."))
+        self.objective.load_state_dict(strip_prefix(tensors, "objective."))
         self.generator.set_state(tensors["generator"])
         self.optimizer = self._new_optimizer()
         unpack(self.optimizer, tensors)
@@ -302,7 +312,7 @@ def train(
         on_progress: called about every 50 steps, with the agent as it is then.
         folder: where the run keeps its state, its log `metrics.jsonl` and its agent; a run that
             was interrupted goes on from there.
-        held_out: data of other contexts, for the diagnostics.
+        held_out: data of other layouts, for the diagnostics.
         backbone: pretrained weights for a model whose encoder is a `BackboneEncoder`.
         keep: of the agents at diagnostics, keep the last so many in folders of their own, `step-N`.
 
@@ -312,7 +322,7 @@ def train(
             fit its observations and actions, or the folder's run had another config.
         FloatingPointError: if a loss term is not finite; the folder keeps the last good state.
     """
-    env, render, bounds = world_for(preset.model, trajectories)
+    env, render, bounds = resolve_env(preset.model, trajectories)
     trainer = Trainer(
         trajectories, render, preset.model, preset.training, torch.device(device), backbone
     )
@@ -325,15 +335,15 @@ def train(
     planner = planner_of(preset.planner)
     agent = JEPAAgent(trainer.model, bounds, env, planner, preset.cost, notes=notes)
     trainer.model.requires_grad_(True).train()
-    first = distributed.is_first()
+    first = distributed.is_main_process()
     config = {"preset": to_dict(preset), **notes}
     run = Run(folder, config) if first and folder is not None else None
     try:
-        restored = distributed.from_first(run.restore() if run else None)
+        restored = distributed.broadcast_object(run.restore() if run else None)
         if restored:
             trainer.load_state(*restored)
         for progress in trainer.run(pause=lambda: run is not None and run.overdue):
-            agent.notes["seconds"] = trainer.tally.seconds
+            agent.notes["seconds"] = trainer.meter.seconds
             if first and progress:
                 due = _due(progress, preset.training)
                 if held_out and due:
@@ -372,7 +382,7 @@ def _due(progress: Progress, config: TrainingConfig) -> bool:
     )
 
 
-def world_for(
+def resolve_env(
     model: WorldModelConfig, trajectories: Trajectories
 ) -> tuple[EnvRef, Renderer | None, ActionBounds]:
     """The environment that made the data, its renderer and its actions' bounds.

@@ -9,7 +9,7 @@ import torch
 
 from ..agent.agent import JEPAAgent
 from ..agent.costs import imagine
-from ..agent.error_memory import Experience
+from ..agent.error_memory import ErrorMemory
 from ..planners import Plan
 
 SHOWN_CANDIDATES = 24
@@ -17,7 +17,7 @@ SHOWN_CANDIDATES = 24
 
 @torch.no_grad()
 def imagined_paths(
-    agent: JEPAAgent, image: np.ndarray, plan: Plan, experience: Experience | None = None
+    agent: JEPAAgent, image: np.ndarray, plan: Plan, error_memory: ErrorMemory | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """States that the probe reads off an imagined plan and off the best of its last candidates.
 
@@ -25,7 +25,7 @@ def imagined_paths(
         agent: whose model imagines; it must have a probe.
         image: uint8 (H, W, C), the current observation.
         plan: of one problem.
-        experience: that it was found with.
+        error_memory: that it was found with.
 
     Returns:
         The plan's states (horizon + 1, S), and those of up to 24 candidates
@@ -37,33 +37,33 @@ def imagined_paths(
     costs, candidates = (several or rounds)[-1]
     order = costs[0].argsort()[:SHOWN_CANDIDATES]
     actions = torch.cat([plan.actions[:, None], candidates[:, order]], dim=1)
-    imagined = imagine(agent.model, latents, actions, experience)[0][0]  # (N, H, D)
+    imagined = imagine(agent.model, latents, actions, error_memory)[0][0]  # (N, H, D)
     start = latents[:, None].expand(imagined.shape[0], -1, -1)
     states = agent.model.locate(torch.cat([start, imagined], dim=1)).cpu().numpy()
     return states[0], states[1:]
 
 
 class Landscape:
-    """How far any goal is held to be from many states of one context, which are encoded once.
+    """How far any goal is held to be from many states of one layout, which are encoded once.
 
     Args:
         agent: whose model measures.
         states: (..., S).
-        context: (C,).
+        layout: (C,).
     """
 
-    def __init__(self, agent: JEPAAgent, states: np.ndarray, context: np.ndarray) -> None:
-        self._agent, self._context = agent, context
+    def __init__(self, agent: JEPAAgent, states: np.ndarray, layout: np.ndarray) -> None:
+        self._agent, self._layout = agent, layout
         self._shape = states.shape[:-1]
         self._latents = self._encode(states)
         with torch.no_grad():
-            self._embedded = agent.model.embed(self._latents)
+            self._embedded = agent.model.distance_embedding(self._latents)
 
-    def distances(self, goal: np.ndarray, distance: str = "value") -> np.ndarray:
+    def distances(self, goal: np.ndarray, distance: str = "learned") -> np.ndarray:
         """From every state to a goal (S,).
 
         Args:
-            goal: in the same context.
+            goal: in the same layout.
             distance: "value" or "latent", as in `CostConfig`.
 
         Returns:
@@ -72,7 +72,7 @@ class Landscape:
         model, wanted = self._agent.model, self._encode(goal)
         with torch.no_grad():
             if distance == "value":
-                field = model.way(self._embedded, model.embed(wanted))
+                field = model.embedding_distance(self._embedded, model.distance_embedding(wanted))
             else:
                 field = (self._latents - wanted).square().mean(dim=-1)
         return field.cpu().numpy().reshape(self._shape)
@@ -80,8 +80,8 @@ class Landscape:
     @torch.no_grad()
     def _encode(self, states: np.ndarray) -> torch.Tensor:
         agent = self._agent
-        world: Any = agent.env.make().unwrapped
+        world: Any = agent.env_ref.make().unwrapped
         flat = torch.as_tensor(states, device=agent.device).float().reshape(-1, states.shape[-1])
-        where = torch.as_tensor(self._context, device=agent.device).float()
+        where = torch.as_tensor(self._layout, device=agent.device).float()
         images = (world.render_states(part, where) for part in flat.split(1024))
         return torch.cat([agent.model.encode(each) for each in images])

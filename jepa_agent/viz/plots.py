@@ -55,7 +55,7 @@ def training_curves(lines: Sequence[dict[str, Any]]) -> Figure:
         for name, value in line["losses"].items():
             losses.setdefault(name, []).append((line["step"], value))
         found = dict(line["diagnostics"] or {})
-        found |= found.pop("health", {})
+        found |= found.pop("collapse", {})
         for name, value in found.items():
             if isinstance(value, int | float):
                 measured.setdefault(name, []).append((line["step"], value))

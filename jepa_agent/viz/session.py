@@ -81,7 +81,7 @@ class Session:
 
     def __init__(self, agent: JEPAAgent, layout: str, seed: int = 0) -> None:
         self.agent = agent
-        self.env: Any = agent.env.make(
+        self.env: Any = agent.env_ref.make(
             layout=layout, terminate_on_success=False, max_episode_steps=10**9
         )
         self.world = self.env.unwrapped
@@ -230,17 +230,17 @@ class Session:
             key: self.info[key] for key in ("wall_x", "door_y", "position", "goal")
         }
         task |= changes
-        context = np.array(
+        layout = np.array(
             [task["wall_x"], task["door_y"], self.info["door_halfwidth"]], dtype=np.float32
         )
         for name in ("position", "goal"):
-            task[name] = nearest_free(task[name], context, self.world.is_free)
+            task[name] = nearest_free(task[name], layout, self.world.is_free)
         self._observation, self.info = self.env.reset(options=task)
         self._state = None  # a chunk that was broken off teaches nothing
         self.replan()
 
     def _free(self, point: np.ndarray, name: str) -> np.ndarray:
-        found = nearest_free(point, self.world.context, self.world.is_free)
+        found = nearest_free(point, self.world.layout, self.world.is_free)
         if np.abs(found - point).max() > 0.01:
             self.say(f"walls have no room for {name}: put at the nearest free point")
         return found
@@ -288,7 +288,7 @@ class Session:
                 walked.append(model.locate(ghost).cpu().numpy())
         plan = candidates = None
         if model.probe is not None:
-            plan, candidates = imagined_paths(agent, images[0], agent.last_plan, state.experience)
+            plan, candidates = imagined_paths(agent, images[0], agent.last_plan, state.error_memory)
         energy = model.distance(seen, wanted).item()
         return Decision(
             version, action, state, plan, candidates, energy, milliseconds, ghost, walked
@@ -308,7 +308,7 @@ class Session:
 
     def _fields(self, wait: bool) -> Fields:
         """The newest pictures of energy; those of the world as it is are drawn beside the game."""
-        task = (tuple(self.world.context), tuple(self.info["goal"]))
+        task = (tuple(self.world.layout), tuple(self.info["goal"]))
         if self._drawn.task != task and self._drawing is None:
             self._drawing = self._easel.submit(self._draw_fields, *task)
         if self._drawing is not None and (wait or self._drawing.done()):
@@ -317,15 +317,15 @@ class Session:
                 return self._fields(wait)
         return self._drawn
 
-    def _draw_fields(self, context: tuple[float, ...], goal: tuple[float, ...]) -> Fields:
-        place, wanted = np.float32(context), np.float32(goal)
-        if self._landscape_of != context:
+    def _draw_fields(self, layout: tuple[float, ...], goal: tuple[float, ...]) -> Fields:
+        place, wanted = np.float32(layout), np.float32(goal)
+        if self._landscape_of != layout:
             self._landscape = Landscape(self.agent, grid(place), place)
-            self._landscape_of = context
+            self._landscape_of = layout
         chunk = self.world.config.step_length * self.agent.model.config.chunk
         true = self.world.shortest_path(grid(place), wanted, place) / chunk
         pictures = (field_picture(each) for each in (self._landscape.distances(wanted), true))
-        return Fields((context, goal), *pictures)
+        return Fields((layout, goal), *pictures)
 
 
 def load(checkpoint: str) -> JEPAAgent:
@@ -339,22 +339,22 @@ def load(checkpoint: str) -> JEPAAgent:
         return desk.submit(JEPAAgent.load, checkpoint).result()
 
 
-def grid(context: np.ndarray) -> np.ndarray:
+def grid(layout: np.ndarray) -> np.ndarray:
     """Places (GRID, GRID, 2) that cover the space evenly; those in the wall are moved beside it."""
     line = LOW + (np.arange(GRID, dtype=np.float32) + 0.5) * (HIGH - LOW) / GRID
     places = np.stack(np.meshgrid(line, line), axis=-1)
     across, side = places[..., 0], WALL_HALF_THICKNESS + 0.5
-    beside = context[0] + np.where(across < context[0], -side, side)
-    places[..., 0] = np.where(TwoRoomsEnv.is_free(places, context), across, beside)
+    beside = layout[0] + np.where(across < layout[0], -side, side)
+    places[..., 0] = np.where(TwoRoomsEnv.is_free(places, layout), across, beside)
     return places
 
 
-def nearest_free(point: np.ndarray, context: np.ndarray, is_free: Any) -> np.ndarray:
+def nearest_free(point: np.ndarray, layout: np.ndarray, is_free: Any) -> np.ndarray:
     """A point (2,), or the free one nearest to it, half a pixel from walls."""
     point = np.asarray(point, dtype=np.float32)
-    if is_free(point, context):
+    if is_free(point, layout):
         return point
     line = np.arange(LOW + 0.5, HIGH, 0.5, dtype=np.float32)
     places = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
-    places = places[is_free(places, context)]
+    places = places[is_free(places, layout)]
     return places[np.square(places - point).sum(axis=-1).argmin()]

@@ -39,7 +39,7 @@ class Board:
         if progress.probe_error is not None:
             numbers |= {"probe/error, pixels": progress.probe_error}
         found = asdict(progress.diagnostics) if progress.diagnostics else {}
-        for name, value in (found | found.pop("health", {})).items():
+        for name, value in (found | found.pop("collapse", {})).items():
             several = value if isinstance(value, list) else [value]
             for index, each in enumerate(several):
                 if each is not None:

@@ -35,20 +35,20 @@ class Args:
 
 def main(args: Args) -> None:
     agent = JEPAAgent.load(args.checkpoint)
-    context = np.array([args.wall_x, args.door_y, physics.DOOR_HALFWIDTH], dtype=np.float32)
+    layout = np.array([args.wall_x, args.door_y, physics.DOOR_HALFWIDTH], dtype=np.float32)
     args.out.mkdir(parents=True, exist_ok=True)
-    energy(agent, context, np.array(args.goal, dtype=np.float32), args.out / "energy.png")
-    imagination(agent, context, args.out / "imagination.png")
+    energy(agent, layout, np.array(args.goal, dtype=np.float32), args.out / "energy.png")
+    imagination(agent, layout, args.out / "imagination.png")
     print(f"wrote energy.png and imagination.png into {args.out}")
 
 
-def energy(agent: JEPAAgent, context: np.ndarray, goal: np.ndarray, path: Path) -> None:
+def energy(agent: JEPAAgent, layout: np.ndarray, goal: np.ndarray, path: Path) -> None:
     """The true way to a goal, the learned distance and the plain latent distance."""
     line = np.arange(LOW + 1, HIGH, 0.5, dtype=np.float32)
     states = np.stack(np.meshgrid(line, line), axis=-1)
-    layout = Layout.from_array(context)
+    layout = Layout.from_array(layout)
     free = physics.is_free(states, layout)
-    landscape = Landscape(agent, states, context)
+    landscape = Landscape(agent, states, layout)
     fields = {
         "shortest path, pixels": physics.shortest_path(states, goal, layout),
         "learned distance, chunks": landscape.distances(goal),
@@ -67,10 +67,10 @@ def energy(agent: JEPAAgent, context: np.ndarray, goal: np.ndarray, path: Path) 
 
 
 @torch.no_grad()
-def imagination(agent: JEPAAgent, context: np.ndarray, path: Path, chunks: int = 6) -> None:
+def imagination(agent: JEPAAgent, layout: np.ndarray, path: Path, chunks: int = 6) -> None:
     """Pushes against the wall beside the door and through it: imagined and true."""
-    layout = Layout.from_array(context)
-    wall, door = context[0], context[1]
+    layout = Layout.from_array(layout)
+    wall, door = layout[0], layout[1]
     starts = np.array(
         [[wall - 14, door + offset] for offset in (-16, -8, 0, 8, 16)], dtype=np.float32
     )
@@ -82,15 +82,15 @@ def imagination(agent: JEPAAgent, context: np.ndarray, path: Path, chunks: int =
             physics.step(true[-1], STEP_LENGTH * np.tile(action, (len(starts), 1)), layout,
                          np.zeros_like(starts))
         )  # fmt: skip
-    render = agent.env.make().unwrapped.render_states
-    latents = agent.model.encode(render(torch.as_tensor(starts), torch.as_tensor(context)))
+    render = agent.env_ref.make().unwrapped.render_states
+    latents = agent.model.encode(render(torch.as_tensor(starts), torch.as_tensor(layout)))
     held = torch.as_tensor(np.tile(action, agent.model.config.chunk))
     plans = held.expand(len(starts), chunks, -1)
     imagined = agent.model.locate(agent.model.rollout(latents, plans)).numpy()
     figure = Figure(figsize=(5, 4.6), layout="constrained")
     axes = figure.subplots()
     image = np.zeros((65, 65, 3), dtype=np.uint8) + 255
-    walls = render(starts[:1], context[None])[0][..., 1] > 0
+    walls = render(starts[:1], layout[None])[0][..., 1] > 0
     image[walls] = 60
     axes.imshow(image, extent=(-0.5, 64.5, 64.5, -0.5))
     for row in range(len(starts)):

@@ -52,7 +52,7 @@ def main(args: Args) -> None:
             preset,
             model=replace(preset.model, chunk=3),
             training=training,
-            planner=replace(preset.planner, horizon=6, candidates=128),
+            planner=replace(preset.planner, horizon=6, num_samples=128),
             data=data,
             out=args.out,
         )

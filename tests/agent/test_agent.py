@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jepa_agent import EnvRef, JEPAAgent
 from jepa_agent.agent.costs import PlanningCost
-from jepa_agent.planners import CEM, ActionBounds, Cost, Noise, Plan, Search
+from jepa_agent.planners import CEM, ActionBounds, CandidateTracker, Cost, Noise, Plan
 from jepa_agent.worlds.actions import action_bounds
 
 Observation = dict[str, np.ndarray]
@@ -21,7 +21,7 @@ CHUNK = 3
 
 def observations(agent: JEPAAgent, count: int) -> Observation:
     """The first observations of seeds 0, 1, ..."""
-    env = agent.env.make()
+    env = agent.env_ref.make()
     each = [env.reset(seed=seed)[0] for seed in range(count)]
     return {key: np.stack([observation[key] for observation in each]) for key in each[0]}
 
@@ -36,7 +36,7 @@ def test_the_shipped_agent_reaches_ten_goals_of_ten(default_agent: JEPAAgent) ->
     from stable_baselines3.common.monitor import Monitor
     from stable_baselines3.common.vec_env import DummyVecEnv
 
-    envs = DummyVecEnv([lambda: Monitor(default_agent.env.make())] * 10)
+    envs = DummyVecEnv([lambda: Monitor(default_agent.env_ref.make())] * 10)
     envs.seed(0)
     returns, lengths = evaluate_policy(
         default_agent,  # type: ignore[arg-type]
@@ -69,7 +69,7 @@ def test_permuting_the_batch_permutes_the_actions(tiny_agent: JEPAAgent) -> None
 
 def test_actions_are_allowed(tiny_agent: JEPAAgent) -> None:
     actions, _ = tiny_agent.predict(observations(tiny_agent, 20))
-    space = tiny_agent.env.make().action_space
+    space = tiny_agent.env_ref.make().action_space
     assert actions.dtype == np.float32
     assert all(space.contains(action) for action in actions)
     assert np.linalg.norm(actions, axis=-1).max() <= 1.0 + 1e-6
@@ -213,12 +213,12 @@ def test_a_wrong_image_is_rejected(
     tiny_agent: JEPAAgent, key: str, value: np.ndarray, message: str
 ) -> None:
     observation = {**row(observations(tiny_agent, 1), 0), key: value}
-    with pytest.raises(ValueError, match=rf"{key} must be uint8.*{message}.*agent\.env\.make"):
+    with pytest.raises(ValueError, match=rf"{key} must be uint8.*{message}.*agent\.env_ref\.make"):
         tiny_agent.predict(observation)
 
 
 def test_state_observations_are_rejected(tiny_agent: JEPAAgent) -> None:
-    observation, _ = tiny_agent.env.make(obs_type="state").reset(seed=0)
+    observation, _ = tiny_agent.env_ref.make(obs_type="state").reset(seed=0)
     with pytest.raises(ValueError, match=r"must be uint8 images \(65, 65, 3\).*got float32 \(4,\)"):
         tiny_agent.predict(observation)
 
@@ -246,7 +246,7 @@ def test_a_state_of_other_environments_is_rejected(tiny_agent: JEPAAgent) -> Non
 
 def test_bounds_must_be_of_the_models_actions(tiny_agent: JEPAAgent) -> None:
     with pytest.raises(ValueError, match="action"):
-        JEPAAgent(tiny_agent.model, ActionBounds((-1.0,), (1.0,)), tiny_agent.env)
+        JEPAAgent(tiny_agent.model, ActionBounds((-1.0,), (1.0,)), tiny_agent.env_ref)
 
 
 def test_a_loaded_agent_plays_like_the_saved_one(tiny_agent: JEPAAgent, tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_a_planner_that_a_checkpoint_cannot_record_is_not_saved(
         horizon = 2
 
         def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
-            search = Search(cost)
+            search = CandidateTracker(cost)
             search.evaluate(warm_start[:, None])
             return search.plan()
 
@@ -315,7 +315,7 @@ def test_a_checkpoint_in_half_precision_takes_half_the_space(
 def test_a_compiled_search_finds_the_same_plans(default_agent: JEPAAgent) -> None:
     compiled = JEPAAgent.load("default")
     compiled.compile()
-    observation, _ = default_agent.env.make().reset(seed=3)
+    observation, _ = default_agent.env_ref.make().reset(seed=3)
     plain, _ = default_agent.predict(observation)
     same, _ = compiled.predict(observation)
     np.testing.assert_allclose(same, plain, atol=1e-3)

@@ -9,25 +9,27 @@ from jepa_agent import JEPAAgent
 from jepa_agent.agent.costs import CostConfig, PlanningCost, imagine
 
 
-@pytest.mark.parametrize("distance", ["value", "latent"])
-@pytest.mark.parametrize("over", ["sum", "last", "discounted"])
-@pytest.mark.parametrize("effort", [0.0, 0.3])
+@pytest.mark.parametrize("distance", ["learned", "latent"])
+@pytest.mark.parametrize("reduction", ["sum", "last", "discounted"])
+@pytest.mark.parametrize("action_cost", [0.0, 0.3])
 def test_cost_is_what_its_config_says(
-    tiny_agent: JEPAAgent, distance: str, over: str, effort: float
+    tiny_agent: JEPAAgent, distance: str, reduction: str, action_cost: float
 ) -> None:
     model = tiny_agent.model
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(2, 8, generator=generator, dtype=torch.float64)
     goals = torch.randn(2, 8, generator=generator, dtype=torch.float64)
     actions = torch.randn(2, 3, 4, 2, generator=generator, dtype=torch.float64)
-    config = CostConfig(distance=distance, over=over, discount=0.7, effort=effort)
+    config = CostConfig(
+        distance=distance, reduction=reduction, discount=0.7, action_cost=action_cost
+    )
     costs = PlanningCost(model, latents, goals, config)(actions)
     for problem in range(2):
         for candidate in range(3):
             latent, ways = latents[problem], []
             for action in actions[problem, candidate]:
                 latent = model.predict(latent, action.repeat(model.config.chunk))
-                if distance == "value":
+                if distance == "learned":
                     ways.append(model.distance(latent, goals[problem]))
                 else:
                     ways.append(((latent - goals[problem]) ** 2).mean())
@@ -35,9 +37,9 @@ def test_cost_is_what_its_config_says(
                 "sum": sum(ways),
                 "last": ways[-1],
                 "discounted": sum(0.7**i * way for i, way in enumerate(ways)),
-            }[over]
+            }[reduction]
             norms = [action.norm() ** 2 for action in actions[problem, candidate]]
-            expected = expected + effort * sum(norms) / len(norms)
+            expected = expected + action_cost * sum(norms) / len(norms)
             torch.testing.assert_close(costs[problem, candidate], expected)
 
 
@@ -54,9 +56,9 @@ def test_imagination_holds_an_action_for_a_chunk(tiny_agent: JEPAAgent) -> None:
     ("fields", "message"),
     [
         ({"distance": "energy"}, "distance must be one of .*'energy'"),
-        ({"over": "mean"}, "over must be one of .*'mean'"),
+        ({"reduction": "mean"}, "reduction must be one of .*'mean'"),
         ({"discount": 0.0}, "discount must be in"),
-        ({"effort": -1.0}, "effort and memory >= 0.*-1.0"),
+        ({"action_cost": -1.0}, "action_cost and error_memory >= 0.*-1.0"),
     ],
 )
 def test_bad_configs(fields: dict, message: str) -> None:

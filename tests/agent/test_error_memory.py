@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jepa_agent import JEPAAgent
 from jepa_agent.agent.costs import CostConfig, imagine
-from jepa_agent.agent.error_memory import NEAR_ACTION, NEAR_WAY, Experience
+from jepa_agent.agent.error_memory import NEAR_ACTION, NEAR_WAY, ErrorMemory
 from jepa_agent.evaluation.episodes import play
 
 SIZE = 2
@@ -23,28 +23,28 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def lived(agent: JEPAAgent, chunks: int, count: int = 3) -> tuple[Experience, list[list[Tensor]]]:
-    """Chunks of `count` episodes: the experience, and (start, action, error) of each."""
+def lived(agent: JEPAAgent, chunks: int, count: int = 3) -> tuple[ErrorMemory, list[list[Tensor]]]:
+    """Chunks of `count` episodes: the error_memory, and (start, action, error) of each."""
     model, story = agent.model, []
     here, action = random(count, 8), torch.zeros(count, 2, dtype=torch.float64)
     fresh = torch.ones(count, dtype=torch.bool)
-    experience = Experience.none(model, count, SIZE).arrived(model, here, action, fresh)
+    error_memory = ErrorMemory.none(model, count, SIZE).observe_outcome(model, here, action, fresh)
     for chunk in range(chunks):
         action, there = random(count, 2, seed=chunk + 1), random(count, 8, seed=chunk + 50)
-        experience = experience.leaving(model, action)
+        error_memory = error_memory.expect(model, action)
         expected = model.predict(here, action.repeat(1, model.config.chunk))
         story.append([here, action, there - expected])
-        experience = experience.arrived(model, there, action, ~fresh)
+        error_memory = error_memory.observe_outcome(model, there, action, ~fresh)
         here = there
-    return experience, story
+    return error_memory, story
 
 
 def test_the_correction_equals_a_plain_loop(tiny_agent: JEPAAgent) -> None:
     """Of four chunks the last two are remembered."""
     model = tiny_agent.model
-    experience, story = lived(tiny_agent, 4)
+    error_memory, story = lived(tiny_agent, 4)
     latents, actions = random(3, 5, 8, seed=7), random(3, 5, 2, seed=8)
-    found = experience.correction(model, model.embed(latents), actions)
+    found = error_memory.correction(model, model.distance_embedding(latents), actions)
     for episode in range(3):
         for n in range(5):
             total, sum_of_weights = torch.zeros(8, dtype=torch.float64), 0.0
@@ -58,34 +58,34 @@ def test_the_correction_equals_a_plain_loop(tiny_agent: JEPAAgent) -> None:
 
 def test_what_happened_once_is_imagined_when_it_is_tried_again(tiny_agent: JEPAAgent) -> None:
     model = tiny_agent.model
-    experience, ((start, action, _),) = lived(tiny_agent, 1)
-    imagined, phi = imagine(model, start, action[:, None, None], experience)
-    torch.testing.assert_close(imagined[:, 0, 0], experience.latent)
-    torch.testing.assert_close(phi, model.embed(imagined))
-    elsewhere, _ = imagine(model, start, action[:, None, None] + 20.0, experience)
+    error_memory, ((start, action, _),) = lived(tiny_agent, 1)
+    imagined, embedding = imagine(model, start, action[:, None, None], error_memory)
+    torch.testing.assert_close(imagined[:, 0, 0], error_memory.latent)
+    torch.testing.assert_close(embedding, model.distance_embedding(imagined))
+    elsewhere, _ = imagine(model, start, action[:, None, None] + 20.0, error_memory)
     alone, _ = imagine(model, start, action[:, None, None] + 20.0)
     torch.testing.assert_close(elsewhere, alone)
 
 
 def test_an_episode_begins_without_experience(tiny_agent: JEPAAgent) -> None:
     model = tiny_agent.model
-    experience, ((_, action, _), _) = lived(tiny_agent, 2)
+    error_memory, ((_, action, _), _) = lived(tiny_agent, 2)
     fresh = torch.tensor([False, True, False])
-    experience = experience.arrived(model, random(3, 8, seed=3), action, fresh)
-    assert experience.known.tolist() == [[1, 1], [0, 0], [1, 1]]
-    phi = model.embed(random(3, 1, 8, seed=4))
-    found = experience.correction(model, phi, action[:, None])
+    error_memory = error_memory.observe_outcome(model, random(3, 8, seed=3), action, fresh)
+    assert error_memory.known.tolist() == [[1, 1], [0, 0], [1, 1]]
+    embedding = model.distance_embedding(random(3, 1, 8, seed=4))
+    found = error_memory.correction(model, embedding, action[:, None])
     assert (found[1] == 0).all()
     assert (found[0] != 0).any()
 
 
 def test_episodes_can_be_chosen_and_put_back(tiny_agent: JEPAAgent) -> None:
-    experience, _ = lived(tiny_agent, 2)
+    error_memory, _ = lived(tiny_agent, 2)
     rows = torch.tensor([2, 0])
-    chosen = experience.select(rows)
-    changed = Experience(*(each + 1 for each in chosen))
-    back = experience.replaced(rows, changed)
-    for old, part, new in zip(experience, chosen, back, strict=True):
+    chosen = error_memory.select(rows)
+    changed = ErrorMemory(*(each + 1 for each in chosen))
+    back = error_memory.replaced(rows, changed)
+    for old, part, new in zip(error_memory, chosen, back, strict=True):
         assert torch.equal(part, old[[2, 0]])
         assert torch.equal(new[1], old[1])
         assert torch.equal(new[[0, 2]], old[[0, 2]] + 1)
@@ -99,7 +99,7 @@ def remembering(tiny_agent: JEPAAgent) -> Remembering:
     """The tiny agent with a memory of some chunks."""
 
     def make(size: int) -> JEPAAgent:
-        tiny_agent.cost = dataclasses.replace(tiny_agent.cost, memory=size)
+        tiny_agent.cost = dataclasses.replace(tiny_agent.cost, error_memory=size)
         return tiny_agent
 
     return make
@@ -108,7 +108,7 @@ def remembering(tiny_agent: JEPAAgent) -> Remembering:
 def test_the_agent_remembers_what_came_of_its_chunks(remembering: Remembering) -> None:
     """Alone and beside another episode that begins anew, it plans the same."""
     agent = remembering(SIZE)
-    env, other = agent.env.make(), agent.env.make()
+    env, other = agent.env_ref.make(), agent.env_ref.make()
     observation, _ = env.reset(seed=0)
     beside, _ = other.reset(seed=1)
     state = together = None
@@ -119,7 +119,7 @@ def test_the_agent_remembers_what_came_of_its_chunks(remembering: Remembering) -
         both, together = agent.predict(batch, together, start)
         action, state = agent.predict(observation, state, start[:1])
         np.testing.assert_allclose(both[0], action, atol=1e-6)
-        known.append(together.experience.known.sum(dim=1).tolist())
+        known.append(together.error_memory.known.sum(dim=1).tolist())
         observation, *_ = env.step(action)
         beside, *_ = other.step(both[1])
     assert known[::chunk] == [[0, 0], [1, 1], [2, 0], [2, 1]]
@@ -128,7 +128,7 @@ def test_the_agent_remembers_what_came_of_its_chunks(remembering: Remembering) -
 def test_memory_changes_plans_from_the_second_chunk_on(remembering: Remembering) -> None:
     def actions(size: int) -> list[list[float]]:
         agent = remembering(size)
-        env, state, played = agent.env.make(), None, []
+        env, state, played = agent.env_ref.make(), None, []
         observation, _ = env.reset(seed=0)
         for _ in range(2 * agent.model.config.chunk):
             action, state = agent.predict(observation, state)
@@ -146,7 +146,7 @@ def test_episodes_played_together_are_those_played_alone(remembering: Rememberin
     agent = remembering(SIZE)
 
     def make() -> object:
-        return agent.env.make(terminate_on_success=False, obs_type="pixels")
+        return agent.env_ref.make(terminate_on_success=False, obs_type="pixels")
 
     together = play(agent, make, range(3), parallel=3)  # type: ignore[arg-type]
     alone = play(agent, make, range(3), parallel=1)  # type: ignore[arg-type]
@@ -154,5 +154,5 @@ def test_episodes_played_together_are_those_played_alone(remembering: Rememberin
 
 
 def test_a_memory_is_not_negative() -> None:
-    with pytest.raises(ValueError, match=r"effort and memory >= 0, got .* and -1"):
-        CostConfig(memory=-1)
+    with pytest.raises(ValueError, match=r"action_cost and error_memory >= 0, got .* and -1"):
+        CostConfig(error_memory=-1)

@@ -24,7 +24,8 @@ from jepa_agent.viz.plan_view import SIZE
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TINY_TRAINING = [
     "quick", "--collect.episodes", "32", "--collect.steps", "30", "--training.steps", "2",
-    "--training.windows", "8", "--training.horizon", "2", "--training.diagnose-episodes", "0",
+    "--training.windows-per-layout", "8", "--training.horizon", "2",
+    "--training.diagnose-episodes", "0",
     "--device", "cpu", "--report", "0",
 ]  # fmt: skip
 
@@ -111,8 +112,8 @@ def test_train_explains_its_presets(exit_of: Exit) -> None:
         ("train quick --data none.h5", "none.h5"),
         ("train quick --data-on-disk", "--data"),
         ("train quick --training.steps 0", "steps"),
-        ("train quick --training.penalty 0", "penalty"),
-        ("train quick --planner.elites 100", "elites"),
+        ("train quick --training.constraint-weight 0", "constraint_weight"),
+        ("train quick --planner.num-samples 1", "num_samples must be at least 3"),
         ("train quick --collect.policy clever", "clever"),
         ("train quick --collect.episodes 8 --device toaster", "toaster"),
         ("train quick --collect.episodes 8 --collect.steps 4", "longer episodes"),
@@ -157,7 +158,7 @@ def test_collect_writes_the_same_data_for_the_same_seed(tmp_path: Path) -> None:
         assert "40 episodes" in said
         assert f"{name}.h5" in said
     first, again, other = (Trajectories.load(tmp_path / f"{name}.h5") for name in "abc")
-    for part in ("states", "actions", "context", "offsets"):
+    for part in ("states", "actions", "layout", "offsets"):
         np.testing.assert_array_equal(getattr(first, part), getattr(again, part))
     assert (first.states != other.states).any()
     assert len(first) == 40
@@ -244,7 +245,7 @@ def test_train_writes_a_checkpoint_and_its_metrics(tmp_path: Path) -> None:
     assert "state" in os.listdir(tmp_path / "run")
     agent = JEPAAgent.load(tmp_path / "run")
     assert agent.notes["training"]["steps"] == 2
-    assert agent.env.kwargs == {"layout": "fixed"}
+    assert agent.env_ref.kwargs == {"layout": "fixed"}
 
 
 @pytest.mark.slow
@@ -380,7 +381,7 @@ def test_a_world_model_is_trained_on_a_backbone_from_its_own_videos(tmp_path: Pa
     assert load_backbone(tmp_path / "frames").config.image_shape == (65, 65, 3)
     run(
         "train", "quick", "--data", "data.h5", "--encoder.backbone", "frames",
-        "--encoder.freeze", "--training.steps", "2", "--training.windows", "4",
+        "--encoder.freeze", "--training.steps", "2", "--training.windows_per_layout", "4",
         "--training.diagnose-every", "100", "--training.diagnose-episodes", "2",
         "--report", "0", "--out", "agent", cwd=tmp_path,
     )  # fmt: skip

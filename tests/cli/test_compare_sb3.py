@@ -171,8 +171,8 @@ def test_inverse_dynamics_learns_where_to_go_and_leaves_the_encoder_alone(
         walks, TwoRoomsEnv.render_states, steps=100, reach=8, model=default_agent.model
     )
     assert seconds > 0
-    states, context = torch.as_tensor(walks.states[:41]), torch.as_tensor(walks.context[:1])
-    frames = TwoRoomsEnv.render_states(states, context.expand(41, -1)).numpy()
+    states, layout = torch.as_tensor(walks.states[:41]), torch.as_tensor(walks.layout[:1])
+    frames = TwoRoomsEnv.render_states(states, layout.expand(41, -1)).numpy()
     seen = {"observation": frames[:-8], "desired_goal": frames[8:]}
     actions, _ = policy.predict(seen)
     moved = (states[8:] - states[:-8]).numpy()

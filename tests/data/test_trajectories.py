@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from jepa_agent import Trajectories
-from jepa_agent.data.windows import Views
+from jepa_agent.data.windows import ObservationSource
 from jepa_agent.data.trajectories import OnDisk, TrajectoryFileError, TrajectoryWriter, partial_path
 
 
 def equal(first: Trajectories, second: Trajectories) -> bool:
-    names = ("states", "actions", "context", "offsets", "observations")
+    names = ("states", "actions", "layout", "offsets", "observations")
     pairs = [(getattr(first, name), getattr(second, name)) for name in names]
     return first.metadata == second.metadata and all(
         (a is None and b is None) or (a.dtype == b.dtype and np.array_equal(a, b)) for a, b in pairs
@@ -29,7 +29,7 @@ def equal(first: Trajectories, second: Trajectories) -> bool:
 
 
 def with_images(trajectories: Trajectories) -> Trajectories:
-    """Random images and no context, as of an environment without a batched renderer."""
+    """Random images and no layout, as of an environment without a batched renderer."""
     images = np.random.default_rng(0).integers(0, 256, (len(trajectories.states), 9, 7, 3))
     return Trajectories(
         trajectories.states,
@@ -60,7 +60,7 @@ def test_images_may_stay_on_the_disk(tiny_trajectories: Trajectories, tmp_path: 
     np.testing.assert_array_equal(loaded.observations[rows], stored.observations[rows])
     for kept, read in zip(stored.episodes(), loaded.episodes(), strict=True):
         assert equal(kept, read)
-    views = (Views(each, None, torch.device("cpu")) for each in (stored, loaded))
+    views = (ObservationSource(each, None, torch.device("cpu")) for each in (stored, loaded))
     seen = [view(torch.as_tensor(rows), torch.empty(0), torch.empty(0)) for view in views]
     assert torch.equal(*seen)
     loaded.save(tmp_path / "copy.h5")
@@ -156,7 +156,7 @@ source = Trajectories.load(sys.argv[1])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 big = Trajectories(
-    np.repeat(source.states, 500, axis=1), source.actions, source.context, source.offsets, {}
+    np.repeat(source.states, 500, axis=1), source.actions, source.layout, source.offsets, {}
 )
 try:
     big.save(sys.argv[2])

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from jepa_agent import Trajectories
-from jepa_agent.data.windows import Views, Windows, WindowSampler, encode_trajectories
+from jepa_agent.data.windows import ObservationSource, Windows, WindowSampler, encode_trajectories
 from jepa_agent.data.trajectories import TrajectoryFileError, TrajectoryWriter, partial_path, seal
 
 LENGTHS = (9, 4, 12, 7, 10)
@@ -25,18 +25,18 @@ def uneven() -> Trajectories:
     offsets = np.concatenate([[0], np.cumsum(LENGTHS)]).astype(np.int64)
     states = [(e, t) for e, length in enumerate(LENGTHS) for t in range(length)]
     actions = [(e, t) for e, length in enumerate(LENGTHS) for t in range(length - 1)]
-    context = [[1.0, 0.0], [2.0, 0.0], [1.0, 0.0], [3.0, 0.0], [2.0, 0.0]]
+    layout = [[1.0, 0.0], [2.0, 0.0], [1.0, 0.0], [3.0, 0.0], [2.0, 0.0]]
     return Trajectories(
         np.array(states, dtype=np.float32),
         np.array(actions, dtype=np.float32),
-        np.array(context, dtype=np.float32),
+        np.array(layout, dtype=np.float32),
         offsets,
         {"env_id": "Line-v0", "env_kwargs": {"layout": [[1, 2]]}, "π": 0.1},
     )
 
 
 def assert_equal(first: Trajectories, second: Trajectories) -> None:
-    for field in ("states", "actions", "context", "offsets"):
+    for field in ("states", "actions", "layout", "offsets"):
         one, other = getattr(first, field), getattr(second, field)
         assert one.dtype == other.dtype
         np.testing.assert_array_equal(one, other)
@@ -172,14 +172,14 @@ def test_another_version_is_rejected(path: Path, version: Any) -> None:
     assert_rejected(path, f"must have version 2, got {version}")
 
 
-@pytest.mark.parametrize("name", ["states", "actions", "context", "offsets"])
+@pytest.mark.parametrize("name", ["states", "actions", "layout", "offsets"])
 def test_a_missing_array_is_rejected(path: Path, name: str) -> None:
     with edited(path) as file:
         del file[name]
     assert_rejected(path, name)
 
 
-@pytest.mark.parametrize("name", ["states", "actions", "context", "offsets"])
+@pytest.mark.parametrize("name", ["states", "actions", "layout", "offsets"])
 def test_arrays_that_do_not_fit_together_are_rejected(path: Path, name: str) -> None:
     with edited(path) as file:
         shortened = file[name][:-1]
@@ -205,7 +205,7 @@ def test_windows_are_true_pieces_of_episodes() -> None:
     windows = draw(sampler(chunk, horizon), groups=2, windows=50)
     assert windows.states.shape == (2, 50, horizon + 1, 2)
     assert windows.actions.shape == (2, 50, horizon, chunk * 2)
-    assert windows.context.shape == (2, 1, 1, 2)
+    assert windows.layout.shape == (2, 1, 1, 2)
     for group in range(2):
         for row in range(50):
             episode, start = windows.states[group, row, 0].int().tolist()
@@ -214,7 +214,7 @@ def test_windows_are_true_pieces_of_episodes() -> None:
             assert windows.states[group, row].tolist() == ends
             assert windows.actions[group, row].reshape(-1, 2).tolist() == steps
             assert start + chunk * horizon < LENGTHS[episode]
-            assert windows.context[group, 0, 0].tolist() == data.context[episode].tolist()
+            assert windows.layout[group, 0, 0].tolist() == data.layout[episode].tolist()
 
 
 def test_every_window_is_drawn() -> None:
@@ -230,15 +230,15 @@ def test_windows_may_fill_their_episode() -> None:
 
 def test_contexts_are_distinct_while_there_are_enough() -> None:
     source = sampler()
-    assert source.num_contexts == 3
+    assert source.num_layouts == 3
     for seed in range(20):
-        assert len(draw(source, 3, 1, seed).context.unique(dim=0)) == 3
+        assert len(draw(source, 3, 1, seed).layout.unique(dim=0)) == 3
     assert draw(source, 5, 4).states.shape[:2] == (5, 4)
 
 
 def test_contexts_are_drawn_about_equally_often() -> None:
-    first = [draw(sampler(), 1, 1, seed).context[0, 0, 0, 0].item() for seed in range(300)]
-    assert all(first.count(context) > 60 for context in (1.0, 2.0, 3.0))
+    first = [draw(sampler(), 1, 1, seed).layout[0, 0, 0, 0].item() for seed in range(300)]
+    assert all(first.count(layout) > 60 for layout in (1.0, 2.0, 3.0))
 
 
 def test_same_seed_same_windows_and_other_seeds_differ() -> None:
@@ -257,7 +257,7 @@ def test_encoded_trajectories_are_every_kth_state_and_the_actions_between() -> N
     data, seen = uneven(), set()
     for seed in range(20):
         encoded = encode_trajectories(
-            data, lambda rows, states, context: torch.cat([states, context], dim=-1),
+            data, lambda rows, states, layout: torch.cat([states, layout], dim=-1),
             chunk=4, device=torch.device("cpu"), seed=seed,
         )  # fmt: skip
         assert len(encoded) == 4
@@ -268,10 +268,10 @@ def test_encoded_trajectories_are_every_kth_state_and_the_actions_between() -> N
             np.testing.assert_array_equal(piece.states[:, 1], times)
             np.testing.assert_array_equal(piece.states[:, 0], episode)
             np.testing.assert_array_equal(
-                piece.states[:, 2:], np.tile(data.context[episode], (len(times), 1))
+                piece.states[:, 2:], np.tile(data.layout[episode], (len(times), 1))
             )
             np.testing.assert_array_equal(piece.observations, piece.states[:, :2])
-            np.testing.assert_array_equal(piece.context[0], data.context[episode])
+            np.testing.assert_array_equal(piece.layout[0], data.layout[episode])
             actions = piece.actions.reshape(-1, 4, 2)
             np.testing.assert_array_equal(actions[..., 0], episode)
             np.testing.assert_array_equal(actions[..., 1], times[:-1, None] + np.arange(4))
@@ -282,12 +282,12 @@ def test_encoded_trajectories_are_every_kth_state_and_the_actions_between() -> N
 
 def test_views_are_rendered_stored_or_the_states() -> None:
     data, rows = uneven(), torch.tensor([[3, 0], [1, 41]])
-    states, context = torch.as_tensor(data.states)[rows], torch.zeros(2, 1, 2)
+    states, layout = torch.as_tensor(data.states)[rows], torch.zeros(2, 1, 2)
     device = torch.device("cpu")
-    assert torch.equal(Views(data, None, device)(rows, states, context), states)
+    assert torch.equal(ObservationSource(data, None, device)(rows, states, layout), states)
     stored = np.arange(42 * 6, dtype=np.uint8).reshape(42, 2, 3)
     kept = dataclasses.replace(data, observations=stored)
-    seen = Views(kept, None, device)(rows, states, context)
+    seen = ObservationSource(kept, None, device)(rows, states, layout)
     np.testing.assert_array_equal(seen, stored[rows.numpy()])
-    rendered = Views(kept, lambda s, c: s + c + 1, device)(rows, states, context)
+    rendered = ObservationSource(kept, lambda s, c: s + c + 1, device)(rows, states, layout)
     assert torch.equal(rendered, states + 1)

@@ -20,7 +20,7 @@ def same_bytes(a: Rollouts, b: Rollouts) -> bool:
 
 def layout_of(rollouts: Rollouts) -> Layout:
     """The layout of every episode, to broadcast over time."""
-    return Layout.from_array(rollouts.context[:, None])
+    return Layout.from_array(rollouts.layout[:, None])
 
 
 def test_same_seed_same_bytes_also_across_blocks() -> None:
@@ -100,15 +100,15 @@ def test_other_policies_do_what_they_are_called() -> None:
         return collect(CollectConfig(policy=policy, episodes=500, seed=2))
 
     def crossing_share(rollouts: Rollouts) -> float:
-        is_left = rollouts.states[..., 0] < rollouts.context[:, None, 0]
+        is_left = rollouts.states[..., 0] < rollouts.layout[:, None, 0]
         return (is_left != is_left[:, :1]).any(axis=1).mean()
 
     bump, door, uniform, mixed = (roll(name) for name in ("bump", "door", "uniform", "mixed"))
     assert crossing_share(door) > 0.9
     assert crossing_share(uniform) < 0.2
-    to_wall = abs(bump.states[:, 0, 0] - bump.context[:, 0])
+    to_wall = abs(bump.states[:, 0, 0] - bump.layout[:, 0])
     assert to_wall.max() <= 9 + 1e-3
-    at_wall = abs(bump.states[:, :30, 0] - bump.context[:, None, 0]) < 2.5
+    at_wall = abs(bump.states[:, :30, 0] - bump.layout[:, None, 0]) < 2.5
     assert at_wall.mean() > 0.3
     length = np.linalg.norm(mixed.actions, axis=-1)
     assert length.max() > 0.999
@@ -119,13 +119,13 @@ def test_other_policies_do_what_they_are_called() -> None:
 @pytest.mark.parametrize(("episodes", "per_layout"), [(64, 16), (50, 16), (7, 1), (5, 9)])
 def test_consecutive_episodes_share_a_layout(episodes: int, per_layout: int) -> None:
     config = CollectConfig(episodes=episodes, episodes_per_layout=per_layout, steps=1)
-    context = collect(config).context
+    context = collect(config).layout
     shares = [tuple(context[row]) == tuple(context[row - 1]) for row in range(1, episodes)]
     assert shares == [row % per_layout != 0 for row in range(1, episodes)]
 
 
 def test_layouts_are_drawn_evenly() -> None:
-    context = collect(CollectConfig(episodes=2 * 1125, episodes_per_layout=1, steps=1)).context
+    context = collect(CollectConfig(episodes=2 * 1125, episodes_per_layout=1, steps=1)).layout
     _, counts = np.unique(context, axis=0, return_counts=True)
     assert counts.tolist() == [2] * 1125
 

@@ -36,10 +36,10 @@ def test_dot_follows_the_formula() -> None:
     assert_equal_but_for_rounding(images[..., 0], formula(position))
 
 
-@pytest.mark.parametrize("context", [(32, 18, 4), (20, 10, 4), (44, 54, 3), (11, 8, 4)])
-def test_walls_pixel_by_pixel(context: tuple[int, int, int]) -> None:
-    wall_x, door_y, halfwidth = context
-    image = render(np.float32([50, 30]), Layout.from_array(np.float32(context)))
+@pytest.mark.parametrize("layout", [(32, 18, 4), (20, 10, 4), (44, 54, 3), (11, 8, 4)])
+def test_walls_pixel_by_pixel(layout: tuple[int, int, int]) -> None:
+    wall_x, door_y, halfwidth = layout
+    image = render(np.float32([50, 30]), Layout.from_array(np.float32(layout)))
     for row in range(65):
         for column in range(65):
             in_square = 4 <= row <= 60 and 4 <= column <= 60
@@ -56,19 +56,19 @@ def test_blue_is_empty_and_the_dot_is_red_alone() -> None:
 
 def test_batches_broadcast_and_match_single_images() -> None:
     position = random_positions(24).reshape(6, 4, 2)
-    context = ALL_LAYOUTS[:6]
-    images = render(position, Layout.from_array(context[:, None]))
+    layout = ALL_LAYOUTS[:6]
+    images = render(position, Layout.from_array(layout[:, None]))
     assert images.shape == (6, 4, 65, 65, 3)
     for row in range(6):
         for time in range(4):
-            alone = render(position[row, time], Layout.from_array(context[row]))
+            alone = render(position[row, time], Layout.from_array(layout[row]))
             np.testing.assert_array_equal(images[row, time], alone)
 
 
 def test_torch_renders_the_same() -> None:
-    position, context = random_positions(500), ALL_LAYOUTS[:500]
-    in_numpy = render(position, Layout.from_array(context))
-    in_torch = render(torch.from_numpy(position), Layout.from_array(torch.from_numpy(context)))
+    position, layout = random_positions(500), ALL_LAYOUTS[:500]
+    in_numpy = render(position, Layout.from_array(layout))
+    in_torch = render(torch.from_numpy(position), Layout.from_array(torch.from_numpy(layout)))
     assert in_torch.dtype == torch.uint8
     assert_equal_but_for_rounding(in_torch.numpy(), in_numpy)
 

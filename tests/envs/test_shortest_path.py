@@ -10,9 +10,9 @@ CONTEXTS = [(32, 18, 4), (11, 8, 4), (53, 56, 4), (44, 10, 3)]
 GRID_STEP = 0.02
 
 
-def free_points(rng: np.random.Generator, context: tuple[int, int, int], n: int) -> np.ndarray:
+def free_points(rng: np.random.Generator, layout: tuple[int, int, int], n: int) -> np.ndarray:
     """Points (n, 2): a third near the wall and its door, a third in the gap, a third anywhere."""
-    wall_x, door_y, halfwidth = context
+    wall_x, door_y, halfwidth = layout
     points = np.concatenate(
         [
             rng.uniform(4, 60, (9 * n, 2)),
@@ -20,16 +20,16 @@ def free_points(rng: np.random.Generator, context: tuple[int, int, int], n: int)
             rng.uniform([wall_x - 1, door_y - halfwidth], [wall_x + 1, door_y + halfwidth], (n, 2)),
         ]
     ).astype(np.float32)
-    return rng.permutation(points[is_free(points, layout_of(context))])[:n]
+    return rng.permutation(points[is_free(points, layout_of(layout))])[:n]
 
 
-def layout_of(context: tuple[int, int, int]) -> Layout:
-    return Layout.from_array(np.float32(context))
+def layout_of(layout: tuple[int, int, int]) -> Layout:
+    return Layout.from_array(np.float32(layout))
 
 
-def grid_path(start: np.ndarray, goal: np.ndarray, context: tuple[int, int, int]) -> float:
+def grid_path(start: np.ndarray, goal: np.ndarray, layout: tuple[int, int, int]) -> float:
     """The shortest path whose crossings of the wall's faces lie on a dense grid, in float64."""
-    wall_x, door_y, halfwidth = context
+    wall_x, door_y, halfwidth = layout
     heights = door_y + np.linspace(-halfwidth, halfwidth, round(2 * halfwidth / GRID_STEP) + 1)
     faces = [x for x in (wall_x - 1, wall_x + 1) if min(start[0], goal[0]) < x]
     faces = [x for x in faces if x < max(start[0], goal[0])]
@@ -41,22 +41,22 @@ def grid_path(start: np.ndarray, goal: np.ndarray, context: tuple[int, int, int]
     return (np.linalg.norm(goal - points, axis=-1) + cost).min()
 
 
-@pytest.mark.parametrize("context", CONTEXTS)
-def test_matches_a_dense_grid(context: tuple[int, int, int]) -> None:
-    rng = np.random.default_rng(sum(context))
-    start, goal = free_points(rng, context, 150), free_points(rng, context, 150)
-    grid = np.array([grid_path(a, b, context) for a, b in zip(start, goal, strict=True)])
-    exact = shortest_path(start, goal, layout_of(context))
+@pytest.mark.parametrize("layout", CONTEXTS)
+def test_matches_a_dense_grid(layout: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(sum(layout))
+    start, goal = free_points(rng, layout, 150), free_points(rng, layout, 150)
+    grid = np.array([grid_path(a, b, layout) for a, b in zip(start, goal, strict=True)])
+    exact = shortest_path(start, goal, layout_of(layout))
     assert (exact <= grid + 1e-4).all()
     assert (exact >= grid - GRID_STEP).all()
     assert (exact > np.linalg.norm(goal - start, axis=-1) + 1).sum() > 10
 
 
-@pytest.mark.parametrize("context", CONTEXTS)
-def test_is_a_metric_at_least_euclidean(context: tuple[int, int, int]) -> None:
-    rng = np.random.default_rng(sum(context))
-    layout = layout_of(context)
-    a, b, c = (free_points(rng, context, 20_000) for _ in range(3))
+@pytest.mark.parametrize("layout", CONTEXTS)
+def test_is_a_metric_at_least_euclidean(layout: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(sum(layout))
+    layout = layout_of(layout)
+    a, b, c = (free_points(rng, layout, 20_000) for _ in range(3))
     ab = shortest_path(a, b, layout)
     euclidean = np.linalg.norm(b - a, axis=-1)
 
@@ -65,7 +65,7 @@ def test_is_a_metric_at_least_euclidean(context: tuple[int, int, int]) -> None:
     assert (ab >= euclidean - 1e-4).all()
     assert (ab <= shortest_path(a, c, layout) + shortest_path(c, b, layout) + 1e-4).all()
 
-    wall_x, door_y, halfwidth = context
+    wall_x, door_y, halfwidth = layout
     same_room = (abs(np.sign(a - wall_x) + np.sign(b - wall_x))[:, 0] == 2) & (
         np.minimum(abs(a - wall_x), abs(b - wall_x))[:, 0] > 1
     )
@@ -97,9 +97,9 @@ def test_known_lengths(
 @pytest.mark.parametrize("margin", [0.0, 1.0])
 def test_bends_lie_on_the_path_and_keep_the_margin(margin: float) -> None:
     rng = np.random.default_rng(0)
-    context = (32, 18, 4)
-    layout = layout_of(context)
-    start, goal = free_points(rng, context, 20_000), free_points(rng, context, 20_000)
+    layout = (32, 18, 4)
+    layout = layout_of(layout)
+    start, goal = free_points(rng, layout, 20_000), free_points(rng, layout, 20_000)
     bends, length = path_through_door(start, goal, layout, margin)
     legs = np.diff(np.stack([start, bends[:, 0], bends[:, 1], goal], axis=1), axis=1)
     np.testing.assert_allclose(np.linalg.norm(legs, axis=-1).sum(axis=-1), length, atol=1e-4)
@@ -123,11 +123,11 @@ def test_shapes_broadcast_and_torch_agrees() -> None:
 
 def test_the_gradient_is_finite_everywhere_and_points_away_from_the_goal() -> None:
     """Also at the goal, in the gap and on the line of a face, where a path has zero legs."""
-    context = torch.tensor([32.0, 18.0, 4.0])
+    layout = torch.tensor([32.0, 18.0, 4.0])
     points = [(10.0, 40.0), (31.0, 18.0), (32.0, 18.0), (33.0, 20.0), (50.0, 40.0), (50.0, 18.0)]
     start = torch.tensor(points, requires_grad=True)
     goal = torch.tensor([50.0, 40.0])
-    shortest_path(start, goal.expand_as(start), Layout.from_array(context)).sum().backward()
+    shortest_path(start, goal.expand_as(start), Layout.from_array(layout)).sum().backward()
     assert start.grad is not None
     assert start.grad.isfinite().all()
     norms = start.grad.norm(dim=-1)

@@ -8,7 +8,7 @@ import pytest
 
 import jepa_agent  # noqa: F401  registers the environments
 from jepa_agent.envs.physics import HIGH, LOW
-from jepa_agent.envs.tasks import TwoRoomsConfig, novelty, sample_tasks
+from jepa_agent.envs.tasks import TwoRoomsConfig, sample_tasks, unseen_factors
 
 MARGIN = 2.6
 
@@ -49,8 +49,8 @@ def test_every_door_that_a_config_accepts_is_open_and_between_the_borders(name: 
 @pytest.mark.parametrize("name", ["random", "ood"])
 def test_sampled_tasks_lie_in_opposite_rooms_and_keep_the_margin(name: str) -> None:
     groups = TwoRoomsConfig(layout=name).layout_groups()
-    context, start, goal = sample_tasks(np.random.default_rng(0).random((50_000, 6)), groups)
-    wall_x = context[:, 0]
+    layout, start, goal = sample_tasks(np.random.default_rng(0).random((50_000, 6)), groups)
+    wall_x = layout[:, 0]
     for point in (start, goal):
         assert (abs(point[:, 0] - wall_x) >= 1 + MARGIN - 1e-5).all()
         assert (point >= LOW + MARGIN - 1e-5).all()
@@ -58,13 +58,13 @@ def test_sampled_tasks_lie_in_opposite_rooms_and_keep_the_margin(name: str) -> N
     starts_left = start[:, 0] < wall_x
     np.testing.assert_array_equal(goal[:, 0] > wall_x, starts_left)
     assert starts_left.mean() == pytest.approx(0.5, abs=0.02)
-    drawn, counts = np.unique(context, axis=0, return_counts=True)
+    drawn, counts = np.unique(layout, axis=0, return_counts=True)
     assert len(drawn) == sum(map(len, groups))
     if name == "random":  # uniform: about 44 each
         assert counts.min() > 10
         assert counts.max() < 100
     else:  # a third each for new walls, new doors and narrow doors
-        is_narrow, is_new_wall = context[:, 2] == 3, abs(wall_x - 32) > 12
+        is_narrow, is_new_wall = layout[:, 2] == 3, abs(wall_x - 32) > 12
         assert is_narrow.mean() == pytest.approx(1 / 3, abs=0.02)
         assert is_new_wall.mean() == pytest.approx(1 / 3, abs=0.02)
 
@@ -119,8 +119,8 @@ def test_bad_config(config: dict[str, object], message: str) -> None:
 def test_novelty_is_what_the_training_layouts_lack() -> None:
     (train,) = TwoRoomsConfig(layout="train").layout_groups()
     (test,) = TwoRoomsConfig(layout="test").layout_groups()
-    assert {novelty((int(wall), int(door))) for wall, door, _ in train} == {"nothing"}
-    counts = Counter(novelty((int(wall), int(door))) for wall, door, _ in test)
+    assert {unseen_factors((int(wall), int(door))) for wall, door, _ in train} == {"nothing"}
+    counts = Counter(unseen_factors((int(wall), int(door))) for wall, door, _ in test)
     assert counts == {"new wall": 2 * 42, "new door": 23 * 3, "new wall and door": 2 * 3}
 
 

@@ -146,7 +146,7 @@ def test_observations_and_infos_describe_the_task(obs_type: str) -> None:
 def test_given_out_arrays_are_not_the_environments_own(env: TwoRoomsEnv) -> None:
     observation, *_, info = env.step(np.float32([1, 0]))
     expected = env.state
-    for array in (*observation.values(), info["position"], info["goal"], env.state, env.context):
+    for array in (*observation.values(), info["position"], info["goal"], env.state, env.layout):
         array[...] = 0
     _, *_, info = env.step(np.zeros(2, np.float32))
     np.testing.assert_array_equal(info["position"], expected)
@@ -157,7 +157,7 @@ def test_context_and_state_render_to_the_observation() -> None:
     env = TwoRoomsEnv()
     observation, _ = env.reset(seed=0)
     np.testing.assert_array_equal(
-        TwoRoomsEnv.render_states(env.state, env.context), observation["observation"]
+        TwoRoomsEnv.render_states(env.state, env.layout), observation["observation"]
     )
 
 
@@ -194,7 +194,7 @@ def test_rewards_and_termination() -> None:
             reached,
         )
         _, reward, terminated, _, info = outcome["dense"]
-        layout = Layout.from_array(dense.context)
+        layout = Layout.from_array(dense.layout)
         path = float(shortest_path(info["position"], info["goal"], layout))
         assert reward == pytest.approx(-path / (56 * 2**0.5))
         assert not terminated

@@ -50,7 +50,7 @@ def test_reset_sets_any_subset_exactly(options: dict[str, Any] | None) -> None:
         _, info = env.reset(seed=seed, options=options)
         for key, value in (options or {}).items():
             np.testing.assert_array_equal(info[key], np.float32(value))
-        layout = Layout.from_array(env.context)
+        layout = Layout.from_array(env.layout)
         for point in (info["position"], info["goal"]):
             assert is_free(point, layout)
         if not {"position", "goal"} <= set(options or {}):
@@ -86,7 +86,7 @@ def test_bad_reset_options_change_nothing(options: Any, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         env.reset(seed=9, options=options)
     np.testing.assert_array_equal(env.state, untouched.state)
-    np.testing.assert_array_equal(env.context, untouched.context)
+    np.testing.assert_array_equal(env.layout, untouched.layout)
     action = np.float32([1, 0])
     for a, b in zip(env.step(action)[0].values(), untouched.step(action)[0].values(), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -55,7 +55,7 @@ def test_the_shipped_checkpoint_knows_its_layout(
 ) -> None:
     found = diagnose(default_agent, fixed, fixed, episodes=4)
     assert found.position_error < 2.0
-    assert found.context_error == []  # nothing varies
+    assert found.layout_error == []  # nothing varies
     assert found.rank_correlation is not None
     assert found.rank_correlation > 0.95
     assert found.rank_correlation_same_room is not None
@@ -64,7 +64,7 @@ def test_the_shipped_checkpoint_knows_its_layout(
     assert near <= far < 5.0
     assert found.violations is not None
     assert found.violations < 0.2
-    assert found.health.rank_me > 3.0
+    assert found.collapse.rank_me > 3.0
     assert found.success == 1.0
 
 
@@ -74,6 +74,6 @@ def test_an_untrained_model_knows_nothing(
     tiny_agent.model.float()
     found = diagnose(tiny_agent, tiny_trajectories, tiny_trajectories)
     assert found.position_error > 3.0
-    assert len(found.context_error) == 2  # the wall and the door vary, the door's width does not
+    assert len(found.layout_error) == 2  # the wall and the door vary, the door's width does not
     assert found.success is None
     assert all(np.isfinite(value) for value in dataclasses.astuple(found)[2:5])

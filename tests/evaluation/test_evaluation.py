@@ -105,7 +105,7 @@ def test_the_number_of_environments_changes_nothing(parallel: int) -> None:
 
 def test_the_number_of_environments_changes_nothing_for_an_agent(tiny_agent: JEPAAgent) -> None:
     def make() -> gym.Env:
-        return tiny_agent.env.make(terminate_on_success=False, max_episode_steps=12)
+        return tiny_agent.env_ref.make(terminate_on_success=False, max_episode_steps=12)
 
     alone = play(tiny_agent, make, range(5), 1)
     assert play(tiny_agent, make, range(5), 3) == alone
@@ -336,7 +336,7 @@ def test_latency_counts_decisions_and_not_the_steps_between(tiny_agent: JEPAAgen
         return action, state
 
     policy = SimpleNamespace(predict=predict)
-    p50, p95 = measure_latency(policy, tiny_agent.env.make, decisions=3)
+    p50, p95 = measure_latency(policy, tiny_agent.env_ref.make, decisions=3)
     assert sum(calls) == 3 + 2
     assert len(calls) > sum(calls)
     assert 0.0 < p50 <= p95 < math.inf

@@ -21,7 +21,7 @@ class Straight:
     def __init__(self, speed: float = 1.0) -> None:
         self.speed = speed
         self.config = WorldModelConfig(chunk=CHUNK, latent_dim=2)
-        self.pixel_mean = torch.zeros(3)
+        self.observation_mean = torch.zeros(3)
 
     def encode(self, images: Tensor) -> Tensor:
         return images
@@ -47,7 +47,7 @@ def walks() -> Trajectories:
 
 
 def measure(model: Any, walks: Trajectories, **options: Any) -> list:
-    return open_loop(model, lambda states, context: states, walks, chunks=4, **options)
+    return open_loop(model, lambda states, layout: states, walks, chunks=4, **options)
 
 
 def test_a_true_model_makes_no_error_and_the_controls_do(walks: Trajectories) -> None:
@@ -66,10 +66,10 @@ def test_the_error_of_a_model_that_is_too_slow_grows_with_the_way(walks: Traject
 
 
 def test_violations_are_the_share_of_states_that_are_not_free(walks: Trajectories) -> None:
-    within_12 = lambda states, context: states.norm(dim=-1) < 12.0  # noqa: E731
+    within_12 = lambda states, layout: states.norm(dim=-1) < 12.0  # noqa: E731
     starts_at_zero = Trajectories.from_rollouts(
         walks.states.reshape(20, 31, 2)[:, :21], walks.actions.reshape(20, 30, 2)[:, :20],
-        walks.context, {},
+        walks.layout, {},
     )  # fmt: skip
     steps = measure(Straight(), starts_at_zero, is_free=within_12)
     assert [each.violations for each in steps] == [0.0, 0.0, 1.0, 1.0]

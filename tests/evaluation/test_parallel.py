@@ -66,7 +66,9 @@ def test_what_a_dying_worker_did_is_done_again(tmp_path: Path) -> None:
 
 def test_workers_change_nothing(tmp_path: Path, tiny_agent: JEPAAgent) -> None:
     def outcomes(workers: int) -> Any:
-        play_few = partial(tiny_agent.env.make, terminate_on_success=False, max_episode_steps=12)
+        play_few = partial(
+            tiny_agent.env_ref.make, terminate_on_success=False, max_episode_steps=12
+        )
         return play(tiny_agent, play_few, range(5), 2, workers=workers)
 
     assert outcomes(2) == outcomes(1)

@@ -142,10 +142,10 @@ def test_a_config_that_is_not_text_is_rejected(directory: Path) -> None:
     assert_rejected(directory, "must be JSON")
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 3, "1", None])
 def test_another_version_is_rejected(directory: Path, version: Any) -> None:
     edit(directory, lambda data: data.update(version=version))
-    assert_rejected(directory, f"must have version 1, got {version!r}")
+    assert_rejected(directory, f"must have version 1 or 2, got {version!r}")
 
 
 @pytest.mark.parametrize("named", [None, "model.safetensors", {}, {"file": 3}])
@@ -211,7 +211,7 @@ def test_an_agent_survives_a_checkpoint(tiny_agent: JEPAAgent, tmp_path: Path) -
     tiny_agent.notes["answer"] = 42
     tiny_agent.save(tmp_path / "run")
     loaded = JEPAAgent.load(tmp_path / "run")
-    assert loaded.env == tiny_agent.env
+    assert loaded.env_ref == tiny_agent.env_ref
     assert loaded.bounds == tiny_agent.bounds
     assert loaded.planner.config == tiny_agent.planner.config
     assert loaded.model.config == tiny_agent.model.config
@@ -231,7 +231,9 @@ def test_an_agent_in_float32_gives_equal_outputs(tiny_agent: JEPAAgent, tmp_path
     latents = tiny_agent.model.encode(frames)
     assert torch.equal(loaded.encode(frames), latents)
     assert torch.equal(loaded.locate(latents), tiny_agent.model.locate(latents))
-    assert torch.equal(loaded.embed(latents), tiny_agent.model.embed(latents))
+    assert torch.equal(
+        loaded.distance_embedding(latents), tiny_agent.model.distance_embedding(latents)
+    )
 
 
 @pytest.mark.parametrize(
@@ -239,15 +241,21 @@ def test_an_agent_in_float32_gives_equal_outputs(tiny_agent: JEPAAgent, tmp_path
     [
         (lambda data: data["model"].update(widht=3), r"model must have .*unknown \['widht'\]"),
         (lambda data: data["model"].pop("chunk"), r"model must have .*missing \['chunk'\]"),
-        (lambda data: data["model"]["value"].update(dim="4"), r"model\.value\.dim must be int"),
+        (
+            lambda data: data["model"]["distance_head"].update(dim="4"),
+            r"model\.distance_head\.dim must be int",
+        ),
         (lambda data: data["model"].update(latent_dim=9), "size mismatch"),
         (lambda data: data["model"].update(observation_shape=[65, 65]), "encodes images"),
-        (lambda data: data["planner"]["config"].update(elites=99), "elites must be <= candidates"),
+        (
+            lambda data: data["planner"]["config"].update(num_elites=99),
+            "num_elites must be <= num_samples",
+        ),
         (lambda data: data["planner"]["config"].update(std=float("nan")), "std must be > 0"),
         (lambda data: data["planner"].update(name="magic"), r"planner\.name must be .*'magic'"),
         (lambda data: data["bounds"].update(low=[1, 1]), "low must be < high"),
         (lambda data: data["bounds"].update(low=[-1], high=[1]), "action"),
-        (lambda data: data["env"].pop("id"), "env must have the fields"),
+        (lambda data: data["env_ref"].pop("id"), "env_ref must have the fields"),
         (lambda data: data.pop("planner"), "planner"),
         (lambda data: data.update(model=None), "model must be an object"),
     ],
@@ -265,6 +273,8 @@ def test_a_config_that_does_not_fit_is_rejected(
 def test_weights_of_another_model_are_rejected(tiny_agent: JEPAAgent, tmp_path: Path) -> None:
     tiny_agent.save(tmp_path)
     _, config = checkpoint.load(tmp_path)
-    checkpoint.save(tmp_path, tensors(), {key: config[key] for key in ("env", "bounds", "model")})
+    checkpoint.save(
+        tmp_path, tensors(), {key: config[key] for key in ("env_ref", "bounds", "model")}
+    )
     with pytest.raises(CheckpointError, match="must fit this version"):
         JEPAAgent.load(tmp_path)

@@ -39,8 +39,8 @@ class Whole:
         Whole("y", 4, 0.2, True, Part((), (1.5, "b"), 2.0), {"any": [1, None]}),
         Preset(
             WorldModelConfig(encoder=PatchCNNConfig(channels=(1, 2, 3))),
-            TrainingConfig(weights=LossWeights(value=0.7)),
-            CEMConfig(elites=3),
+            TrainingConfig(weights=LossWeights(distance=0.7)),
+            CEMConfig(num_elites=3),
         ),
         ActionBounds((-1.0,), (1.0,)),
         ActionBounds((-1.0,), (1.0,), 0.5),
@@ -132,8 +132,8 @@ def test_a_whole_number_may_stand_for_a_float() -> None:
 
 def test_the_rules_of_a_config_hold_for_data_too() -> None:
     data = to_dict(CEMConfig())
-    with pytest.raises(ValueError, match="elites must be <= candidates"):
-        from_dict(CEMConfig, {**data, "elites": 100})
+    with pytest.raises(ValueError, match="num_elites must be <= num_samples"):
+        from_dict(CEMConfig, {**data, "num_elites": 100})
 
 
 def test_configs_are_frozen() -> None:

@@ -17,7 +17,7 @@ from jepa_agent.models.encoders import (
     make_encoder,
 )
 from jepa_agent.models.predictors import GRUConfig, ResidualMLPConfig, StepwiseMLPConfig
-from jepa_agent.models.world_model import ValueConfig
+from jepa_agent.models.world_model import DistanceHeadConfig
 
 SHAPES = [(), (4,), (2, 3), (2, 1, 3)]
 LATENT, CHUNK, HORIZON = 8, 3 * 2, 4
@@ -34,8 +34,8 @@ def make(config: WorldModelConfig) -> WorldModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = WorldModel(config).double()
-    model.pixel_mean.fill_(100.0)
-    model.pixel_std.fill_(70.0)
+    model.observation_mean.fill_(100.0)
+    model.observation_std.fill_(70.0)
     return model
 
 
@@ -83,7 +83,7 @@ def test_encode_sees_every_patch_and_crops_the_rest(model: WorldModel) -> None:
 
 def test_encode_equals_a_convolution_over_patches(model: WorldModel) -> None:
     encoder, size = model.encoder, 16
-    pixels = (images(2).double() - model.pixel_mean) / model.pixel_std
+    pixels = (images(2).double() - model.observation_mean) / model.observation_std
     kernel = encoder.embedding.weight.reshape(-1, size, size, 3).permute(0, 3, 1, 2)
     channels_first = pixels.permute(0, 3, 1, 2)
     tokens = F.conv2d(channels_first, kernel, encoder.embedding.bias, stride=size).relu()
@@ -116,7 +116,9 @@ def test_distance_is_a_pseudometric(model: WorldModel) -> None:
 
 def test_distance_is_the_sum_of_the_distances_of_the_embeddings_blocks(model: WorldModel) -> None:
     a, b = random(4, LATENT), random(4, LATENT, seed=1)
-    first, second = (model.embed(a) - model.embed(b)).square().chunk(2, dim=-1)
+    first, second = (
+        (model.distance_embedding(a) - model.distance_embedding(b)).square().chunk(2, dim=-1)
+    )
     expected = first.sum(dim=-1).sqrt() + second.sum(dim=-1).sqrt()
     torch.testing.assert_close(model.distance(a, b), expected)
 
@@ -155,7 +157,7 @@ def test_chunks_of_any_length(tiny_model_config: WorldModelConfig, chunk: int) -
         ("", {"chunk": 5, "latent_dim": 9}),
         ("encoder", {"patch": 8, "channels": (4, 5), "hidden": 17}),
         ("predictor", {"width": 17, "depth": 2}),
-        ("value", {"width": 17, "depth": 2, "dim": 6}),
+        ("distance_head", {"width": 17, "depth": 2, "dim": 6}),
     ],
 )
 def test_every_setting_changes_the_model(
@@ -200,10 +202,10 @@ def test_a_model_without_a_probe_does_all_but_locate(tiny_model_config: WorldMod
         (ResidualMLPConfig, {"depth": 0}),
         (StepwiseMLPConfig, {"width": 0}),
         (StepwiseMLPConfig, {"state": 0}),
-        (ValueConfig, {"width": 0}),
-        (ValueConfig, {"dim": 0}),
-        (ValueConfig, {"depth": -1}),
-        (ValueConfig, {"blocks": 0}),
+        (DistanceHeadConfig, {"width": 0}),
+        (DistanceHeadConfig, {"dim": 0}),
+        (DistanceHeadConfig, {"depth": -1}),
+        (DistanceHeadConfig, {"blocks": 0}),
     ],
 )
 def test_sizes_of_parts_must_be_positive(config: Any, settings: dict[str, Any]) -> None:
@@ -213,7 +215,7 @@ def test_sizes_of_parts_must_be_positive(config: Any, settings: dict[str, Any]) 
 
 def test_blocks_must_divide_the_embedding() -> None:
     with pytest.raises(ValueError, match="dim must be a multiple of blocks, got 10 and 4"):
-        ValueConfig(dim=10, blocks=4)
+        DistanceHeadConfig(dim=10, blocks=4)
 
 
 def test_a_patch_larger_than_the_image_is_rejected(tiny_model_config: WorldModelConfig) -> None:

@@ -131,18 +131,18 @@ def variants() -> list[Any]:
     """Every field of every config, with another value."""
     changed = {
         "icem": {
-            "candidates": 60, "decay": 1.5, "iterations": 3, "elites": 5, "kept": 0.9,
-            "momentum": 0.5, "colour": 3.0, "std": 0.5, "min_std": 0.3,
+            "num_samples": 60, "sample_decay": 0.5, "iterations": 3, "num_elites": 5,
+            "elite_fraction_kept": 0.9, "momentum": 0.5, "colour": 3.0, "std": 0.5, "min_std": 0.3,
         },
         "mppi": {
-            "candidates": 32, "iterations": 2, "temperature": 5.0, "std": 0.5, "decay": 0.9,
+            "num_samples": 32, "iterations": 2, "temperature": 5.0, "std": 0.5, "std_decay": 0.9,
             "deterministic": False,
         },
         "gradient": {
             "starts": 5, "iterations": 12, "learning_rate": 0.01, "std": 0.1, "noise": 0.5,
             "restart_every": 3,
         },
-        "random": {"candidates": 32, "std": 0.2},
+        "random": {"num_samples": 32, "std": 0.2},
     }  # fmt: skip
     return [
         pytest.param(name, field, value, id=f"{name}-{field}")
@@ -214,11 +214,14 @@ def test_gradient_planning_needs_a_gradient() -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: ICEMConfig(elites=80), "elites must be <= the last iteration's candidates.*80"),
+        (
+            lambda: ICEMConfig(num_elites=80),
+            "num_elites must be <= the last iteration's samples.*80",
+        ),
         (lambda: ICEMConfig(horizon=0), "horizon must be at least 1, got 0"),
         (lambda: ICEMConfig(momentum=1.0), "momentum in"),
         (lambda: MPPIConfig(temperature=0.0), "temperature.* must be > 0.*0.0"),
-        (lambda: MPPIConfig(candidates=1), "candidates must be at least 3, got 1"),
+        (lambda: MPPIConfig(num_samples=1), "num_samples must be at least 3, got 1"),
         (lambda: GradientConfig(learning_rate=-1.0), "learning_rate must be > 0.*-1.0"),
         (lambda: GradientConfig(starts=0), "starts must be at least 1, got 0"),
         (lambda: CEMGradientConfig(cem=CEMConfig(horizon=3)), "one horizon.*3 and 4"),

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from jepa_agent.planners import ActionBounds, Noise, Search
+from jepa_agent.planners import ActionBounds, CandidateTracker, Noise
 
 DISC = ActionBounds((-1.0, -1.0), (1.0, 1.0), 1.0)
 
@@ -97,18 +97,18 @@ def test_noise_is_standard_normal() -> None:
 
 @pytest.mark.parametrize("shape", [(2,), (2, 3, 1), (3, 2), ()])
 def test_costs_of_a_wrong_shape_are_rejected(shape: tuple[int, ...]) -> None:
-    search = Search(lambda candidates: torch.zeros(shape))
+    tracker = CandidateTracker(lambda candidates: torch.zeros(shape))
     with pytest.raises(ValueError, match=r"must have shape \(2, 3\), got .*; return one number"):
-        search.evaluate(torch.zeros(2, 3, 4, 1))
+        tracker.evaluate(torch.zeros(2, 3, 4, 1))
 
 
 def test_a_search_remembers_all_and_returns_the_best() -> None:
-    search = Search(lambda candidates: candidates.sum(dim=(-1, -2)))
+    tracker = CandidateTracker(lambda candidates: candidates.sum(dim=(-1, -2)))
     first = torch.tensor([[3.0, 1.0], [2.0, 5.0]])[..., None, None]  # (B, N, H, A) = (2, 2, 1, 1)
     second = torch.tensor([[4.0], [0.0]])[..., None, None]
-    assert search.evaluate(first).tolist() == [[3.0, 1.0], [2.0, 5.0]]
-    search.evaluate(second)
-    plan = search.plan()
+    assert tracker.evaluate(first).tolist() == [[3.0, 1.0], [2.0, 5.0]]
+    tracker.evaluate(second)
+    plan = tracker.plan()
     assert plan.cost.tolist() == [1.0, 0.0]
     assert plan.actions.flatten().tolist() == [1.0, 0.0]
     assert [costs.shape for costs in plan.trace.costs] == [(2, 2), (2, 1)]
@@ -116,15 +116,15 @@ def test_a_search_remembers_all_and_returns_the_best() -> None:
 
 
 def test_candidates_changed_later_do_not_change_the_plan() -> None:
-    search = Search(lambda candidates: candidates.sum(dim=(-1, -2)))
+    tracker = CandidateTracker(lambda candidates: candidates.sum(dim=(-1, -2)))
     candidates = torch.ones(1, 2, 1, 1)
-    search.evaluate(candidates)
+    tracker.evaluate(candidates)
     candidates.fill_(9.0)
-    assert search.plan().actions.item() == 1.0
+    assert tracker.plan().actions.item() == 1.0
 
 
 def test_undefined_costs_are_an_error() -> None:
-    search = Search(lambda candidates: torch.tensor([[1.0, math.nan, math.nan]]))
-    search.evaluate(torch.zeros(1, 3, 1, 1))
+    tracker = CandidateTracker(lambda candidates: torch.tensor([[1.0, math.nan, math.nan]]))
+    tracker.evaluate(torch.zeros(1, 3, 1, 1))
     with pytest.raises(ValueError, match="got NaN for 2 candidates; check the model"):
-        search.plan()
+        tracker.plan()

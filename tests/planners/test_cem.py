@@ -11,8 +11,8 @@ from torch import Tensor
 from jepa_agent.planners import CEM, ActionBounds, CEMConfig, Cost, Noise, Plan
 
 DISC = ActionBounds((-1.0, -1.0), (1.0, 1.0), 1.0)
-THOROUGH = CEMConfig(horizon=3, candidates=256, iterations=12, elites=16)
-QUICK = CEMConfig(horizon=3, candidates=16, iterations=3, elites=4)
+THOROUGH = CEMConfig(horizon=3, num_samples=256, iterations=12, num_elites=16)
+QUICK = CEMConfig(horizon=3, num_samples=16, iterations=3, num_elites=4)
 
 
 def quadratic(targets: Tensor, plateau: float = 0.0) -> Cost:
@@ -143,7 +143,7 @@ def test_the_trace_is_all_that_was_evaluated() -> None:
     trace = search(QUICK, cost, [0, 1]).trace
     assert len(trace.costs) == len(trace.candidates) == QUICK.iterations
     for kept, seen in zip(trace.candidates, cost.candidates, strict=True):
-        assert seen.shape == (2, QUICK.candidates, 3, 2)
+        assert seen.shape == (2, QUICK.num_samples, 3, 2)
         assert torch.equal(kept, seen)
     for kept, seen in zip(trace.costs, cost.costs, strict=True):
         assert torch.equal(kept, seen)
@@ -156,7 +156,7 @@ def test_the_best_so_far_and_the_mean_are_candidates() -> None:
     for before, costs, after in zip(
         trace.candidates, trace.costs, trace.candidates[1:], strict=False
     ):
-        ranking = costs.argsort(dim=1)[:, : QUICK.elites]
+        ranking = costs.argsort(dim=1)[:, : QUICK.num_elites]
         for row in range(4):
             elites = before[row, ranking[row]]
             for expected in (elites[0], elites.mean(dim=0)):
@@ -165,7 +165,7 @@ def test_the_best_so_far_and_the_mean_are_candidates() -> None:
 
 def test_a_warm_start_helps_and_is_never_worsened() -> None:
     goals = targets(8)
-    tight = CEMConfig(horizon=3, candidates=8, iterations=1, elites=2)
+    tight = CEMConfig(horizon=3, num_samples=8, iterations=1, num_elites=2)
     cold = search(tight, quadratic(goals), list(range(8)))
     warm = search(tight, quadratic(goals), list(range(8)), warm_start=goals + 0.05)
     assert (warm.cost < cold.cost).all()
@@ -200,8 +200,8 @@ def test_candidates_of_infinite_cost_are_not_chosen() -> None:
 
 
 def test_every_setting_changes_the_plan() -> None:
-    base = CEMConfig(horizon=3, candidates=32, iterations=4, elites=4)
-    changes = {"horizon": 2, "candidates": 40, "iterations": 5, "elites": 5}
+    base = CEMConfig(horizon=3, num_samples=32, iterations=4, num_elites=4)
+    changes = {"horizon": 2, "num_samples": 40, "iterations": 5, "num_elites": 5}
     changes |= {"std": 0.5, "min_std": 0.2}
     assert set(changes) == {field.name for field in dataclasses.fields(CEMConfig)}
     plan = search(base, quadratic(targets(1)), [0])
@@ -228,11 +228,11 @@ def test_a_warm_start_of_the_wrong_shape_is_rejected(shape: tuple[int, ...]) -> 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"elites": 80}, "elites must be <= candidates, got 80 > 64; lower elites"),
-        ({"elites": 0}, "elites must be at least 1, got 0"),
+        ({"num_elites": 80}, "num_elites must be <= num_samples, got 80 > 64; lower num_elites"),
+        ({"num_elites": 0}, "num_elites must be at least 1, got 0"),
         ({"horizon": 0}, "horizon must be at least 1, got 0; raise it"),
         ({"iterations": 0}, "iterations must be at least 1, got 0"),
-        ({"candidates": 1}, "candidates must be at least .*, got 1"),
+        ({"num_samples": 1}, "num_samples must be at least .*, got 1"),
         ({"std": 0.0}, "std must be > 0.*got 0.0"),
         ({"std": -1.0}, "std must be > 0.*got -1.0"),
         ({"std": math.nan}, "std must be .*got nan"),
@@ -254,7 +254,7 @@ def test_the_fewest_candidates_allowed_still_explore() -> None:
 
 def is_accepted(candidates: int) -> bool:
     try:
-        CEMConfig(candidates=candidates, elites=1)
+        CEMConfig(num_samples=candidates, num_elites=1)
     except ValueError:
         return False
     return True

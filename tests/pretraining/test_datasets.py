@@ -148,6 +148,6 @@ def test_frames_of_trajectories_are_what_the_environment_shows() -> None:
     assert data.train.images.shape == (10, *TwoRoomsEnv().observation_space["observation"].shape)
     row = np.random.default_rng(0).permutation(len(trajectories.states))[0]
     episode = np.searchsorted(trajectories.offsets, row, side="right") - 1
-    state, context = trajectories.states[row], trajectories.context[episode]
-    expected = np.asarray(TwoRoomsEnv.render_states(state[None], context[None]))[0]
+    state, layout = trajectories.states[row], trajectories.layout[episode]
+    expected = np.asarray(TwoRoomsEnv.render_states(state[None], layout[None]))[0]
     np.testing.assert_array_equal(data.train.images[0], expected)

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from jepa_agent import JEPAAgent, load_backbone
-from jepa_agent.evaluation.collapse import health
+from jepa_agent.evaluation.collapse import collapse_stats
 from jepa_agent.io.checkpoint import CheckpointError, load
 from jepa_agent.models.backbones import RESNET18, Backbone, BackboneConfig, ResNetConfig, ViTConfig
 from jepa_agent.pretraining.augment import Augment, AugmentConfig
 from jepa_agent.pretraining.datasets import ImageData, Split
 from jepa_agent.pretraining.image import ImageConfig, ImagePretrainer, ImageWeights, pretrain
-from jepa_agent.pretraining.pretrainer import Look, Progress
+from jepa_agent.pretraining.pretrainer import Progress, StepOutput
 from jepa_agent.pretraining.probes import features_of, linear_probe, nearest_neighbours
 
 CPU = torch.device("cpu")
@@ -176,7 +176,7 @@ def test_ctrl_c_keeps_the_step_in_progress(tmp_path: Path, monkeypatch: pytest.M
     update = ImagePretrainer.update
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
 
-    def press(trainer: ImagePretrainer) -> Look:
+    def press(trainer: ImagePretrainer) -> StepOutput:
         if trainer.step == 4:
             signal.raise_signal(signal.SIGINT)
         return update(trainer)
@@ -250,11 +250,11 @@ def test_a_backbone_is_no_agent(tmp_path: Path) -> None:
 def test_collapse_is_said_in_words() -> None:
     generator = torch.Generator().manual_seed(0)
     full = torch.randn(256, 32, generator=generator)
-    assert health(full).collapsed == ""
+    assert collapse_stats(full).collapsed == ""
     point = torch.ones(256, 32) + 1e-3 * full
-    assert "nearly the same features" in health(point).collapsed
+    assert "nearly the same features" in collapse_stats(point).collapsed
     line = torch.randn(256, 1, generator=generator) * torch.ones(32) + 1e-4 * full
-    assert "of 32 dimensions" in health(line).collapsed
+    assert "of 32 dimensions" in collapse_stats(line).collapsed
 
 
 def test_probes_read_what_is_there_and_nothing_else() -> None:

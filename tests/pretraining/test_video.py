@@ -129,7 +129,7 @@ def test_where_a_place_lies_is_no_variance_within_places(
     trainer = VideoPretrainer(VIDEOS, replace(TINY, within_place=within_place), CPU)
     code = 3.0 * torch.randn(4, 8, 8)  # of places alone, the same in every frame
     trainer._look = lambda clips: (code.expand(16, 4, 4, 8, 8), code.expand(16, 2, 4, 8, 8))
-    terms = trainer.look().terms
+    terms = trainer.compute_losses().terms
     assert float(terms["prediction"]) == 0.0
     assert float(terms["variance"]) == pytest.approx(lacking, abs=0.02)
 

@@ -125,9 +125,9 @@ def test_trajectories_become_videos_without_their_actions() -> None:
     assert clips.shape == (5, 4, *videos.image_shape)
     states = torch.as_tensor(trajectories.states)
     begin = torch.as_tensor(trajectories.offsets[:-1])
-    context = torch.as_tensor(trajectories.context)
+    layout = torch.as_tensor(trajectories.layout)
     possible = {
-        TwoRoomsEnv.render_states(states[b + s], context[e]).numpy().tobytes()
+        TwoRoomsEnv.render_states(states[b + s], layout[e]).numpy().tobytes()
         for e, b in enumerate(begin.tolist())
         for s in range(13)
     }

@@ -25,17 +25,19 @@ from jepa_agent.models.encoders import PatchCNNConfig
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
 from jepa_agent.training.config import LossWeights, RefinementConfig
 from jepa_agent.training.trainer import Trainer
-from jepa_agent.models.world_model import ValueConfig
+from jepa_agent.models.world_model import DistanceHeadConfig
 
 device = distributed.join(torch.device("cpu"))
 data = Trajectories.from_rollouts(
     *collect(CollectConfig("mixed", episodes=64, steps=20, episodes_per_layout=4))
 )
 model = WorldModelConfig(latent_dim=8, encoder=PatchCNNConfig(patch=16, channels=(4, 4), hidden=16),
-                         value=ValueConfig(width=16, depth=1, dim=4, blocks=2))
-weights = LossWeights(sigreg=0.1, context=1.0)
-config = TrainingConfig(steps=12, groups=8, windows=4, horizon=2, alike=4, within_context=True,
-                        weights=weights, refinement=RefinementConfig(steps=8, groups=4, windows=8))
+                         distance_head=DistanceHeadConfig(width=16, depth=1, dim=4, blocks=2))
+weights = LossWeights(sigreg=0.1, contrast=1.0)
+refinement = RefinementConfig(steps=8, layouts_per_batch=4, windows_per_layout=8)
+config = TrainingConfig(steps=12, layouts_per_batch=8, windows_per_layout=4, horizon=2,
+                        hard_negative_cluster=4, center_per_layout=True,
+                        weights=weights, refinement=refinement)
 trainer = Trainer(data, TwoRoomsEnv.render_states, model, config, device)
 terms = distributed.averaged({name: term.item() for name, term in trainer.update().items()})
 gradients = {name: p.grad for name, p in trainer.model.named_parameters() if p.grad is not None}
@@ -49,10 +51,10 @@ save_file(gradients, f"gradients-{rank}.safetensors")
 # difference) take whole steps of Adam by the sign of rounding errors.
 batch = trainer.sampler.draw(8, 4, torch.Generator().manual_seed(1))
 with torch.no_grad():
-    latents = trainer.model.eval().encode(TwoRoomsEnv.render_states(batch.states, batch.context))
+    latents = trainer.model.eval().encode(TwoRoomsEnv.render_states(batch.states, batch.layout))
     said = {"latents": latents, "imagined": trainer.model.rollout(latents[:, :, 0], batch.actions),
             "way": trainer.model.distance(latents, latents.flip(2)),
-            "states": trainer.model.locate(latents), "contexts": trainer.objective.contexts}
+            "states": trainer.model.locate(latents), "layouts": trainer.objective.prototypes}
 save_file({name: tensor.contiguous() for name, tensor in said.items()}, f"said-{rank}.safetensors")
 if rank == 0:
     open("terms.json", "w").write(json.dumps(terms))
@@ -120,7 +122,7 @@ def launch(folder: Path, processes: int, *arguments: str) -> None:
     ("script", "terms"),
     [
         (SHARED, {"prediction", "variance", "covariance", "sigreg", "temporal_similarity",
-                  "inverse_dynamics", "value", "context", "probe"}),
+                  "inverse_dynamics", "distance", "contrast", "probe"}),
         (PRETRAINED, {"image.invariance", "image.variance", "image.covariance", "image.sigreg",
                       "video.prediction", "video.variance", "video.covariance", "video.sigreg"}),
     ],
@@ -153,7 +155,7 @@ def test_torchrun_trains_and_one_process_writes(tmp_path: Path) -> None:
     script = Path(__file__).parents[2] / "scripts" / "train.py"
     launch(
         tmp_path, 2, str(script), "quick", "--collect.episodes", "32", "--collect.steps", "30",
-        "--training.steps", "2", "--training.windows", "8", "--training.horizon", "2",
+        "--training.steps", "2", "--training.windows_per_layout", "8", "--training.horizon", "2",
         "--training.diagnose-episodes", "0", "--device", "cpu", "--report", "0", "--out", "run",
     )  # fmt: skip
     (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
@@ -163,14 +165,16 @@ def test_torchrun_trains_and_one_process_writes(tmp_path: Path) -> None:
 
 def test_alone_nothing_is_shared() -> None:
     batch = torch.arange(6.0).reshape(3, 2)
-    assert distributed.own_share(batch) is batch
-    assert distributed.gathered(batch) is batch
+    assert distributed.shard(batch) is batch
+    assert distributed.all_gather(batch) is batch
     assert distributed.averaged({"a": 1.0}) == {"a": 1.0}
-    assert distributed.from_first("x") == "x"
-    assert distributed.is_first()
+    assert distributed.broadcast_object("x") == "x"
+    assert distributed.is_main_process()
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "processes", lambda: 2)
-    with pytest.raises(ValueError, match=r"got 3 for 2 processes; change .*training.groups"):
-        distributed.own_share(torch.arange(6.0).reshape(3, 2))
+    with pytest.raises(
+        ValueError, match=r"got 3 for 2 processes; change .*training.layouts_per_batch"
+    ):
+        distributed.shard(torch.arange(6.0).reshape(3, 2))

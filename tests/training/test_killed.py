@@ -27,7 +27,7 @@ from jepa_agent.planners import CEMConfig
 from jepa_agent.models.predictors import ResidualMLPConfig
 from jepa_agent.training.config import RefinementConfig
 from jepa_agent.training.trainer import Trainer
-from jepa_agent.models.world_model import ValueConfig
+from jepa_agent.models.world_model import DistanceHeadConfig
 
 data = Trajectories.from_rollouts(
     *collect(CollectConfig("mixed", episodes=32, steps=12, episodes_per_layout=4))
@@ -35,10 +35,11 @@ data = Trajectories.from_rollouts(
 model = WorldModelConfig(
     chunk=3, latent_dim=8, encoder=PatchCNNConfig(patch=16, channels=(4, 4), hidden=16),
     predictor=ResidualMLPConfig(width=16, depth=1),
-    value=ValueConfig(width=16, depth=1, dim=4, blocks=2),
+    distance_head=DistanceHeadConfig(width=16, depth=1, dim=4, blocks=2),
 )
-settings = TrainingConfig(steps=12, groups=2, windows=8, horizon=2,
-                          refinement=RefinementConfig(steps=12, groups=2, windows=8, horizon=2))
+stage = RefinementConfig(steps=12, layouts_per_batch=2, windows_per_layout=8, horizon=2)
+settings = TrainingConfig(steps=12, layouts_per_batch=2, windows_per_layout=8, horizon=2,
+                          refinement=stage)
 Trainer.run = partialmethod(Trainer.run, log_every=2)
 train(data, Preset(model, settings, CEMConfig(horizon=2)), folder=folder)
 """
@@ -104,12 +105,12 @@ zipfile.ZipFile.writestr = dying(zipfile.ZipFile.writestr)
 
 def start(folder: Path, code: str, dies_at: int) -> multiprocessing.Process:
     """A process that runs the code, and dies at a call that writes; 0 for none."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "jepa_agent"])
+    layout = multiprocessing.get_context("forkserver")
+    layout.set_forkserver_preload(["torch", "jepa_agent"])
     script = folder.parent / "script.py"
     script.write_text(DYING + code)
     known = {"folder": str(folder), "dies_at": dies_at, "scripts": str(SCRIPTS)}
-    process = context.Process(target=runpy.run_path, args=(str(script), known))
+    process = layout.Process(target=runpy.run_path, args=(str(script), known))
     process.start()
     return process
 

@@ -103,7 +103,7 @@ def test_shortest_way_equals_a_plain_loop() -> None:
     steps, apart = random(3, 4).abs() * 2, random(5, 6).abs()
     expected = sum(max(0.0, step.item() - 1.0) ** 2 for step in steps.flatten()) / 12 * 7.0
     expected -= sum(way.item() for way in apart.flatten()) / 30
-    assert losses.shortest_way(steps, apart, 7.0).item() == pytest.approx(expected)
+    assert losses.shortest_path_lengths(steps, apart, 7.0).item() == pytest.approx(expected)
 
 
 def test_shortest_way_learns_the_length_of_a_row_of_chunks() -> None:
@@ -115,7 +115,7 @@ def test_shortest_way_learns_the_length_of_a_row_of_chunks() -> None:
         steps = (places[1:] - places[:-1]).norm(dim=-1)
         apart = (places[:, None] - places)[others].norm(dim=-1)
         optimizer.zero_grad()
-        losses.shortest_way(steps, apart, 1000.0).backward()
+        losses.shortest_path_lengths(steps, apart, 1000.0).backward()
         optimizer.step()
     assert (places[0] - places[-1]).norm().item() == pytest.approx(8.0, rel=0.02)
 
@@ -131,16 +131,16 @@ def test_the_context_loss_equals_a_plain_loop() -> None:
         prototypes[which[g]] = embedding[g, 1 - r].mean(dim=0)  # the window's own frames left out
         match = [math.exp(-0.5 * (frame - p).square().sum().item()) for p in prototypes]
         terms.append(math.log(sum(match) / match[which[g]]))
-    loss = losses.context(embedding, remembered, which)
+    loss = losses.contrast(embedding, remembered, which)
     assert loss.item() == pytest.approx(sum(terms) / len(terms))
 
 
 def test_the_context_loss_wants_frames_at_their_own_context_and_far_from_others() -> None:
     remembered, which = 10.0 * torch.eye(4, dtype=torch.float64), torch.arange(4)
     apart = remembered[:, None, None].expand(4, 2, 3, 4)
-    assert losses.context(apart, remembered, which).item() < 1e-3
+    assert losses.contrast(apart, remembered, which).item() < 1e-3
     same = apart[:1].expand(4, 2, 3, 4)
-    assert losses.context(same, same[:, 0, 0], which).item() == pytest.approx(math.log(4))
+    assert losses.contrast(same, same[:, 0, 0], which).item() == pytest.approx(math.log(4))
 
 
 def test_contexts_of_a_batch_push_each_other_apart() -> None:
@@ -149,7 +149,7 @@ def test_contexts_of_a_batch_push_each_other_apart() -> None:
     remembered.requires_grad_(True)
 
     def loss(points: Tensor) -> Tensor:
-        return losses.context(points, remembered, torch.arange(2))
+        return losses.contrast(points, remembered, torch.arange(2))
 
     moved = descend(loss, embedding, 0.5)
     between = [(x.mean(dim=(1, 2))[0] - x.mean(dim=(1, 2))[1]).norm() for x in (embedding, moved)]

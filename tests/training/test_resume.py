@@ -37,7 +37,7 @@ def test_an_interrupted_training_goes_on_with_the_same_bits(
     stop_at: int, tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
 ) -> None:
     """In joint training, at its end, and in refinement."""
-    refinement = RefinementConfig(steps=70, groups=2, windows=2, horizon=2)
+    refinement = RefinementConfig(steps=70, layouts_per_batch=2, windows_per_layout=2, horizon=2)
     training = dataclasses.replace(tiny_preset.training, steps=60, refinement=refinement)
     preset = dataclasses.replace(tiny_preset, training=training)
 
@@ -69,7 +69,7 @@ def test_ctrl_c_keeps_the_step_in_progress(
     monkeypatch: pytest.MonkeyPatch, ctrl_c: Callable[[], None],
 ) -> None:  # fmt: skip
     """Twice between two lines of the log, at a line, in refinement, and in the last step."""
-    refinement = RefinementConfig(steps=40, groups=2, windows=2, horizon=2)
+    refinement = RefinementConfig(steps=40, layouts_per_batch=2, windows_per_layout=2, horizon=2)
     training = dataclasses.replace(tiny_preset.training, steps=60, refinement=refinement)
     preset = dataclasses.replace(tiny_preset, training=training)
     whole = train(tiny_trajectories, preset, folder=tmp_path / "whole")

@@ -26,7 +26,7 @@ from jepa_agent.training.config import LossWeights, RefinementConfig
 from jepa_agent.training.trainer import Progress, Trainer
 
 TERMS = {
-    "prediction", "variance", "covariance", "temporal_similarity", "inverse_dynamics", "value",
+    "prediction", "variance", "covariance", "temporal_similarity", "inverse_dynamics", "distance",
 }  # fmt: skip
 Run = Callable[..., dict[str, Tensor]]
 
@@ -60,13 +60,13 @@ def test_a_short_training_gives_a_working_agent(
     assert all(math.isfinite(value) for value in last.losses.values())
     assert last.probe_error > 0.0
     assert last.frames_per_second > 0.0
-    assert agent.env.kwargs == tiny_trajectories.metadata["env_kwargs"]
+    assert agent.env_ref.kwargs == tiny_trajectories.metadata["env_kwargs"]
     assert agent.planner.config == tiny_preset.planner
     assert agent.notes["training"]["steps"] == 3
     assert agent.notes["seconds"] > 0
     assert not agent.model.training
     assert not any(parameter.requires_grad for parameter in agent.model.parameters())
-    observation, _ = agent.env.make().reset(seed=0)
+    observation, _ = agent.env_ref.make().reset(seed=0)
     action, _ = agent.predict(observation)
     assert np.linalg.norm(action) <= 1.0 + 1e-6
 
@@ -79,7 +79,8 @@ def test_a_model_needs_no_probe(
         tiny_preset,
         model=dataclasses.replace(tiny_preset.model, state_dim=0),
         training=dataclasses.replace(
-            tiny_preset.training, refinement=RefinementConfig(steps=1, groups=2, windows=2)
+            tiny_preset.training,
+            refinement=RefinementConfig(steps=1, layouts_per_batch=2, windows_per_layout=2),
         ),
     )
     with TrainingDisplay() as display:
@@ -97,7 +98,7 @@ def test_a_model_needs_no_probe(
         assert line.diagnostics.rank_correlation is not None
     agent = JEPAAgent.load(tmp_path)
     assert agent.model.probe is None
-    action, _ = agent.predict(agent.env.make().reset(seed=0)[0])
+    action, _ = agent.predict(agent.env_ref.make().reset(seed=0)[0])
     assert np.linalg.norm(action) <= 1.0 + 1e-6
 
 
@@ -126,7 +127,7 @@ def test_the_agent_can_plan_in_the_middle_of_its_training(
     norms = []
 
     def on_progress(progress: Progress, agent: JEPAAgent) -> None:
-        observation, _ = agent.env.make().reset(seed=0)
+        observation, _ = agent.env_ref.make().reset(seed=0)
         action, _ = agent.predict(observation)
         norms.append(float(np.linalg.norm(action)))
 
@@ -149,21 +150,23 @@ def test_training_leaves_the_global_generator_alone(run: Run) -> None:
 
 CHANGES: dict[str, Any] = {
     "steps": 4,
-    "groups": 3,
-    "windows": 9,
+    "layouts_per_batch": 3,
+    "windows_per_layout": 9,
     "horizon": 3,
-    "unroll": 1,
-    "within_context": True,
+    "prediction_horizon": 1,
+    "center_per_layout": True,
     "learning_rate": 2e-3,
     "weight_decay": 0.5,
     "warmup": 1.0,
-    "clip": 0.01,
-    "weights": LossWeights(value=3.0),
-    "refinement": RefinementConfig(steps=1, groups=2, windows=2, horizon=2),
+    "max_grad_norm": 0.01,
+    "weights": LossWeights(distance=3.0),
+    "refinement": RefinementConfig(steps=1, layouts_per_batch=2, windows_per_layout=2, horizon=2),
     "bfloat16": True,
     "seed": 1,
 }
-UNSEEN = {"alike", "compiled", "diagnose_episodes", "diagnose_every", "penalty"}
+UNSEEN = {
+    "compiled", "constraint_weight", "diagnose_episodes", "diagnose_every", "hard_negative_cluster",
+}  # fmt: skip
 """Settings that change no bit of this training."""
 
 
@@ -177,11 +180,11 @@ def test_every_setting_changes_the_result(run: Run) -> None:
 
 def test_every_loss_weight_changes_the_result(run: Run) -> None:
     names = {field.name for field in dataclasses.fields(LossWeights)}
-    assert names == TERMS | {"context", "sigreg"}
+    assert names == TERMS | {"contrast", "sigreg"}
     base = run()
     for name in TERMS:
         assert differ(run(weights=LossWeights(**{name: 0.0})), base), name
-    assert differ(run(weights=LossWeights(context=1.0)), base)
+    assert differ(run(weights=LossWeights(contrast=1.0)), base)
     assert differ(run(weights=LossWeights(sigreg=1.0)), base)
 
 
@@ -211,7 +214,7 @@ def test_the_objective_sees_what_the_states_look_like(trainer: Trainer) -> None:
     list(trainer.run())
     ((model, images, batch, _),) = seen
     assert model is trainer.model
-    layouts = batch.context.expand(*batch.states.shape[:3], 3)
+    layouts = batch.layout.expand(*batch.states.shape[:3], 3)
     for index in np.ndindex(*batch.states.shape[:3]):
         expected = TwoRoomsEnv.render_states(batch.states[index], layouts[index])
         assert torch.equal(images[index], expected)
@@ -225,10 +228,10 @@ def evaluated(trainer: Trainer) -> Batch:
     """Windows, their loss terms and their latents (G, R, H + 1, D), in float64."""
     model, objective = trainer.model.double(), trainer.objective.double()
     with torch.no_grad():
-        model.value[-1].weight.mul_(100.0)  # so that some chunks are longer than 1
+        model.distance_head[-1].weight.mul_(100.0)  # so that some chunks are longer than 1
     batch = trainer.sampler.draw(2, 8, trainer.generator)
     batch = batch._replace(states=batch.states.double(), actions=batch.actions.double())
-    images = TwoRoomsEnv.render_states(batch.states, batch.context.double())
+    images = TwoRoomsEnv.render_states(batch.states, batch.layout.double())
     return batch, objective(model, images, batch, Tensor()), model.encode(images)
 
 
@@ -265,16 +268,16 @@ def test_the_value_term_equals_a_plain_loop(trainer: Trainer, evaluated: Batch) 
                 step = distance(latents[group, window, frame - 1], here)
                 long.append((step - 1.0).clamp_min(0.0).square())
     assert 0 < len(torch.stack(long).nonzero()) < len(long)
-    expected = config.penalty * torch.stack(long).mean() - torch.stack(apart).mean()
-    assert_mean(terms["value"], [expected])
+    expected = config.constraint_weight * torch.stack(long).mean() - torch.stack(apart).mean()
+    assert_mean(terms["distance"], [expected])
 
 
 def test_inputs_and_states_are_standardised(run: Run, tiny_trajectories: Trajectories) -> None:
-    parameters = run(groups=8, windows=200, steps=1)
+    parameters = run(layouts_per_batch=8, windows_per_layout=200, steps=1)
     states = torch.as_tensor(tiny_trajectories.states)
     torch.testing.assert_close(parameters["state_mean"], states.mean(dim=0), rtol=0, atol=2.0)
     torch.testing.assert_close(parameters["state_std"], states.std(dim=0), rtol=0.1, atol=0)
-    red, green, blue = parameters["pixel_mean"].tolist()
+    red, green, blue = parameters["observation_mean"].tolist()
     assert 0.0 < red < green < 255.0
     assert blue == 0.0
 
@@ -349,21 +352,24 @@ def test_data_that_do_not_name_their_environment_are_rejected(
     ("settings", "message"),
     [
         ({"steps": 0}, "steps must be positive, got 0; raise it"),
-        ({"groups": 0}, "groups must be positive"),
-        ({"windows": 0}, "windows must be positive"),
+        ({"layouts_per_batch": 0}, "layouts_per_batch must be positive"),
+        ({"windows_per_layout": 0}, "windows_per_layout must be positive"),
         ({"horizon": 0}, "horizon must be positive"),
-        ({"groups": 3, "windows": 5}, r"at least 16 .*got 3 \* 5"),
+        ({"layouts_per_batch": 3, "windows_per_layout": 5}, r"at least 16 .*got 3 \* 5"),
         ({"learning_rate": -1.0}, "learning_rate"),
         ({"learning_rate": math.nan}, "learning_rate"),
         ({"weight_decay": -1.0}, "weight_decay"),
         ({"warmup": -0.1}, "warmup"),
-        ({"clip": 0.0}, "clip"),
-        ({"penalty": 0.0}, "penalty"),
-        ({"groups": 16, "windows": 1}, "compare windows of a group .* got windows 1"),
-        ({"unroll": 5}, r"unroll must be in \[0, horizon\], got 5 of 4"),
-        ({"alike": 0}, r"alike must be in \[1, groups\]"),
-        ({"alike": 2}, "1 without weights.context, got 2 of 4 groups"),
-        ({"alike": 5, "weights": LossWeights(context=1.0)}, "got 5 of 4 groups"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm"),
+        ({"constraint_weight": 0.0}, "constraint_weight"),
+        (
+            {"layouts_per_batch": 16, "windows_per_layout": 1},
+            "compare windows of a layout .* got windows_per_layout 1",
+        ),
+        ({"prediction_horizon": 5}, r"prediction_horizon must be in \[0, horizon\], got 5 of 4"),
+        ({"hard_negative_cluster": 0}, r"hard_negative_cluster must be in"),
+        ({"hard_negative_cluster": 2}, "1 without weights.contrast, got 2 of 4 layouts"),
+        ({"hard_negative_cluster": 5, "weights": LossWeights(contrast=1.0)}, "got 5 of 4 layouts"),
     ],
     ids=str,
 )
@@ -376,13 +382,19 @@ def test_impossible_settings_are_rejected(settings: dict[str, Any], message: str
 
 
 def test_refinement_needs_windows() -> None:
-    with pytest.raises(ValueError, match=r"refinement\.windows must be at least 1, got 0"):
-        RefinementConfig(windows=0)
+    with pytest.raises(
+        ValueError, match=r"refinement\.windows_per_layout must be at least 1, got 0"
+    ):
+        RefinementConfig(windows_per_layout=0)
 
 
 def test_refinement_moves_the_predictor_alone(run: Run) -> None:
     short, long = (
-        run(refinement=RefinementConfig(steps=steps, groups=2, windows=2, horizon=2))
+        run(
+            refinement=RefinementConfig(
+                steps=steps, layouts_per_batch=2, windows_per_layout=2, horizon=2
+            )
+        )
         for steps in (1, 4)
     )
     moved = {name.split(".")[0] for name in short if not torch.equal(short[name], long[name])}
@@ -407,7 +419,7 @@ def test_joint_training_goes_on_learning_to_its_end_where_refinement_follows(
 def test_refinement_lowers_its_own_loss(
     tiny_trajectories: Trajectories, tiny_preset: Preset
 ) -> None:
-    refinement = RefinementConfig(steps=100, groups=4, windows=4, horizon=2)
+    refinement = RefinementConfig(steps=100, layouts_per_batch=4, windows_per_layout=4, horizon=2)
     training = dataclasses.replace(tiny_preset.training, steps=50, refinement=refinement)
     log: list[Progress] = []
     train(
@@ -422,29 +434,31 @@ def test_refinement_lowers_its_own_loss(
 
 def test_one_layout_is_too_few_for_the_context_loss(tiny_preset: Preset) -> None:
     data = Trajectories.from_rollouts(*collect(CollectConfig(layout="fixed", episodes=8, steps=12)))
-    training = dataclasses.replace(tiny_preset.training, weights=LossWeights(context=1.0))
-    with pytest.raises(ValueError, match="needs data of several contexts"):
+    training = dataclasses.replace(tiny_preset.training, weights=LossWeights(contrast=1.0))
+    with pytest.raises(ValueError, match="needs data of several layouts"):
         train(data, dataclasses.replace(tiny_preset, training=training))
 
 
 def test_what_is_remembered_of_a_context_moves_halfway(trainer: Trainer) -> None:
     objective, which = trainer.objective, torch.tensor([3, 0])
-    first = torch.eye(2, objective.contexts.shape[1])
-    objective.remember(4.0 * first, which)
-    torch.testing.assert_close(objective.contexts[which], 2.0 * first)
-    objective.remember(first.flip(0), which)
-    torch.testing.assert_close(objective.contexts[which], first + 0.5 * first.flip(0))
-    assert (objective.contexts.norm(dim=-1) > 0).sum() == 2  # the others are untouched
+    first = torch.eye(2, objective.prototypes.shape[1])
+    objective.update_prototypes(4.0 * first, which)
+    torch.testing.assert_close(objective.prototypes[which], 2.0 * first)
+    objective.update_prototypes(first.flip(0), which)
+    torch.testing.assert_close(objective.prototypes[which], first + 0.5 * first.flip(0))
+    assert (objective.prototypes.norm(dim=-1) > 0).sum() == 2  # the others are untouched
 
 
 def test_contexts_that_look_alike_meet_in_a_batch(trainer: Trainer) -> None:
     """On a line of ten, two clusters of three are neighbours."""
     objective, generator = trainer.objective, torch.Generator().manual_seed(0)
     place = torch.tensor([7, 2, 9, 0, 4, 5, 1, 8, 3, 6])
-    objective.contexts = torch.zeros(10, 4).index_fill_(1, torch.tensor([0]), 1.0) * place[:, None]
+    objective.prototypes = (
+        torch.zeros(10, 4).index_fill_(1, torch.tensor([0]), 1.0) * place[:, None]
+    )
     seen = set()
     for _ in range(100):
-        chosen = objective.draw_alike(6, 3, generator)
+        chosen = objective.draw_hard_negatives(6, 3, generator)
         assert len(chosen.unique()) == 6
         line = place[chosen].sort().values
         assert (line.diff() == 1).sum() >= 4  # at most one gap
@@ -454,16 +468,21 @@ def test_contexts_that_look_alike_meet_in_a_batch(trainer: Trainer) -> None:
 
 def test_contexts_that_nothing_is_known_of_are_drawn_at_random(trainer: Trainer) -> None:
     generator = torch.Generator().manual_seed(0)
-    trainer.objective.contexts = torch.zeros(10, 4)
-    seen = [frozenset(trainer.objective.draw_alike(4, 2, generator).tolist()) for _ in range(50)]
+    trainer.objective.prototypes = torch.zeros(10, 4)
+    seen = [
+        frozenset(trainer.objective.draw_hard_negatives(4, 2, generator).tolist())
+        for _ in range(50)
+    ]
     assert all(len(chosen) == 4 for chosen in seen)
     assert frozenset().union(*seen) == set(range(10))
     assert len(set(seen)) > 25
 
 
 def test_training_on_contexts_that_look_alike_differs(run: Run) -> None:
-    context = LossWeights(context=1.0)
-    assert differ(run(weights=context, steps=3, alike=2), run(weights=context, steps=3))
+    layout = LossWeights(contrast=1.0)
+    assert differ(
+        run(weights=layout, steps=3, hard_negative_cluster=2), run(weights=layout, steps=3)
+    )
 
 
 # Diagnostics
@@ -518,14 +537,16 @@ def test_a_world_without_a_renderer_is_learnt_from_its_own_observations(tmp_path
             encoder=VectorMLPConfig(features=16, layers=1),
         ),
         training=TrainingConfig(
-            steps=2, groups=1, windows=16, horizon=2,
-            refinement=RefinementConfig(steps=1, groups=1, windows=4, horizon=2),
+            steps=2, layouts_per_batch=1, windows_per_layout=16, horizon=2,
+            refinement=RefinementConfig(
+                steps=1, layouts_per_batch=1, windows_per_layout=4, horizon=2
+            ),
         ),
-        planner=CEMConfig(horizon=2, candidates=8, iterations=2, elites=2),
+        planner=CEMConfig(horizon=2, num_samples=8, iterations=2, num_elites=2),
     )  # fmt: skip
     agent = train(trajectories, preset, folder=tmp_path / "run")
     agent = JEPAAgent.load(tmp_path / "run")
-    env = agent.env.make()
+    env = agent.env_ref.make()
     observation, _ = env.reset(seed=0)
     assert observation.shape == (6,)
     with pytest.raises(ValueError, match=r"must be a dict with 'desired_goal'.*agent.set_goal"):
@@ -535,6 +556,6 @@ def test_a_world_without_a_renderer_is_learnt_from_its_own_observations(tmp_path
     assert env.action_space.contains(action)
     actions, _ = agent.predict(np.stack([observation, observation]))
     assert actions.shape == (2, 1)
-    upright = play(agent, agent.env.make, range(3), success=lambda seen, _: bool(seen[3] > 0.5))
+    upright = play(agent, agent.env_ref.make, range(3), success=lambda seen, _: bool(seen[3] > 0.5))
     assert [episode.seed for episode in upright] == [0, 1, 2]
     assert all(e.success_strict is None and e.optimal_steps is None for e in upright)

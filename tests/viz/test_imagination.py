@@ -12,7 +12,7 @@ from jepa_agent.viz.imagination import Landscape, imagined_paths
 def test_imagined_paths_start_at_the_agent(planner: Planner) -> None:
     agent = JEPAAgent.load("default")
     agent.planner = planner
-    observation, info = agent.env.make().reset(seed=0)
+    observation, info = agent.env_ref.make().reset(seed=0)
     agent.predict(observation)
     assert agent.last_plan is not None
     image = observation["observation"]
@@ -29,8 +29,8 @@ def test_imagined_paths_start_at_the_agent(planner: Planner) -> None:
 def test_the_energy_field_is_the_distance_from_every_state(default_agent: JEPAAgent) -> None:
     line = np.arange(8, 60, 8, dtype=np.float32)
     states, goal = np.stack(np.meshgrid(line, line), axis=-1), np.float32([48, 40])
-    context = np.float32([32, 18, 4])
-    landscape = Landscape(default_agent, states, context)
+    layout = np.float32([32, 18, 4])
+    landscape = Landscape(default_agent, states, layout)
     field = landscape.distances(goal)
     assert field.shape == (7, 7)
     assert np.unravel_index(field.argmin(), field.shape) == (4, 5)

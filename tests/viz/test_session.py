@@ -77,12 +77,12 @@ def test_a_plan_for_a_world_that_changed_is_dropped(session: Any) -> None:
 def test_what_is_dragged_into_walls_gives_way(session: Any) -> None:
     session.set_goal(np.float32([32, 50]))  # in the wall
     assert "nearest free point" in session.view().message
-    assert session.world.is_free(session.info["goal"], session.world.context)
+    assert session.world.is_free(session.info["goal"], session.world.layout)
     assert abs(session.info["goal"][1] - 50) < 1
     session.move_agent(np.float32([-20, 90]))
-    assert session.world.is_free(session.info["position"], session.world.context)
+    assert session.world.is_free(session.info["position"], session.world.layout)
     session.move_wall(session.info["position"][0])
-    assert session.world.is_free(session.info["position"], session.world.context)
+    assert session.world.is_free(session.info["position"], session.world.layout)
     session.move_wall(-9.0)
     session.move_door(999.0)
     assert session.info["wall_x"] == 11

@@ -16,7 +16,7 @@ def to_minari(trajectories: Trajectories, dataset_id: str) -> Any:
     """Store trajectories as a Minari dataset, images losslessly; needs the extra `minari`.
 
     Observations are the stored images where there are any, else the states; `infos` keep the
-    states and the contexts, the description keeps the metadata.
+    states and the layouts, the description keeps the metadata.
     """
     minari = _import_minari()
     from minari.data_collector import EpisodeBuffer
@@ -36,7 +36,7 @@ def to_minari(trajectories: Trajectories, dataset_id: str) -> Any:
                 truncations=last.tolist(),
                 infos={
                     "state": episode.states,
-                    "context": np.repeat(episode.context, steps + 1, axis=0),
+                    "layout": np.repeat(episode.layout, steps + 1, axis=0),
                 },
             )
         )
@@ -63,7 +63,7 @@ def from_minari(dataset_id: str) -> Trajectories:
     """Read a Minari dataset from the local disk.
 
     Vector observations become states, images become observations; of a dict observation, its
-    entry "observation" is taken. `infos["state"]` and `infos["context"]` are used where present.
+    entry "observation" is taken. `infos["state"]` and `infos["layout"]` are used where present.
 
     Raises:
         TrajectoryFileError: if the dataset is missing or damaged, or its actions are not vectors.
@@ -97,14 +97,14 @@ def _read_episode(episode: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     infos = episode.infos or {}
     is_image = seen.dtype == np.uint8 and seen.ndim == 4
     states = infos.get("state", np.zeros((len(seen), 0)) if is_image else seen)
-    context = infos.get("context", np.zeros((len(seen), 0)))[0]
+    layout = infos.get("layout", infos.get("context", np.zeros((len(seen), 0))))[0]
     actions = np.asarray(episode.actions, dtype=np.float32)
     if actions.ndim != 2:
         raise TrajectoryFileError(
             f"actions must be vectors, got shape {actions.shape[1:]}; convert the dataset"
         )
     states = np.asarray(states, dtype=np.float32).reshape(len(seen), -1)
-    return states, actions, np.asarray(context, dtype=np.float32), seen if is_image else None
+    return states, actions, np.asarray(layout, dtype=np.float32), seen if is_image else None
 
 
 def _metadata(dataset: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def assert_equal(first: Trajectories, second: Trajectories) -> None:
-    for name in ("states", "actions", "context", "offsets"):
+    for name in ("states", "actions", "layout", "offsets"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
     assert (first.observations is None) == (second.observations is None)
     if first.observations is not None:
