@@ -142,8 +142,8 @@ class TrainingConfig:
         if (self.weights.distance or self.weights.contrast) and self.windows_per_layout < 2:
             raise ValueError(
                 "distance and contrast compare windows of a layout and need at least 2 of them, "
-                f"got windows_per_layout {self.windows_per_layout}; raise it or set weights.distance "
-                "and weights.contrast to 0"
+                f"got windows_per_layout {self.windows_per_layout}; raise it or set "
+                "weights.distance and weights.contrast to 0"
             )
         if not 1 <= self.hard_negative_cluster <= self.layouts_per_batch or (
             self.hard_negative_cluster > 1 and not self.weights.contrast
