@@ -1,0 +1,141 @@
+"""Loss terms as the trainer computes them, and layouts that look alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from jepa_agent import Preset, Trajectories, train
+from jepa_agent.data.windows import Windows
+from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
+from jepa_agent.training.config import LossWeights
+from jepa_agent.training.trainer import Trainer
+
+Run = Callable[..., dict[str, Tensor]]
+
+
+def differ(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return any(not torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_objective_sees_what_the_states_look_like(trainer: Trainer) -> None:
+    seen: list[tuple[Any, ...]] = []
+    trainer.objective.register_forward_pre_hook(lambda _, arguments: seen.append(arguments))
+    list(trainer.run())
+    ((model, images, batch, _),) = seen
+    assert model is trainer.model
+    layouts = batch.layout.expand(*batch.states.shape[:3], 3)
+    for index in np.ndindex(*batch.states.shape[:3]):
+        expected = TwoRoomsEnv.render_states(batch.states[index], layouts[index])
+        assert torch.equal(images[index], expected)
+
+
+Batch = tuple[Windows, dict[str, Tensor], Tensor]
+
+
+@pytest.fixture
+def evaluated(trainer: Trainer) -> Batch:
+    """Windows, their loss terms and their latents (G, R, H + 1, D), in float64."""
+    model, objective = trainer.model.double(), trainer.objective.double()
+    with torch.no_grad():
+        model.distance_head[-1].weight.mul_(100.0)  # so that some chunks are longer than 1
+    batch = trainer.sampler.draw(2, 8, trainer.generator)
+    batch = batch._replace(states=batch.states.double(), actions=batch.actions.double())
+    images = TwoRoomsEnv.render_states(batch.states, batch.layout.double())
+    return batch, objective(model, images, batch, Tensor()), model.encode(images)
+
+
+def assert_mean(term: Tensor, values: list[Tensor]) -> None:
+    torch.testing.assert_close(term.double(), torch.stack(values).mean(), rtol=1e-4, atol=1e-5)
+
+
+def test_prediction_and_inverse_dynamics_equal_a_plain_loop(
+    trainer: Trainer, evaluated: Batch
+) -> None:
+    batch, terms, latents = evaluated
+    prediction, inverse = [], []
+    for group, window in np.ndindex(2, 8):
+        imagined = latents[group, window, 0]
+        for h, actions in enumerate(batch.actions[group, window]):
+            before, after = latents[group, window, h : h + 2]
+            imagined = trainer.model.predict(imagined, actions)
+            prediction.append((imagined - after).square().mean())
+            guess = trainer.objective.inverse_dynamics(torch.cat([before, after]))
+            inverse.append((guess - actions).square().mean())
+    assert_mean(terms["prediction"], prediction)
+    assert_mean(terms["inverse_dynamics"], inverse)
+
+
+def test_the_value_term_equals_a_plain_loop(trainer: Trainer, evaluated: Batch) -> None:
+    _, terms, latents = evaluated
+    config, distance = trainer.config, trainer.model.distance
+    long, apart = [], []
+    for group, window in np.ndindex(2, 8):
+        for frame in range(config.horizon + 1):
+            here = latents[group, window, frame]
+            apart += [distance(here, latents[group, window - k, frame]) for k in (1, 2, 3, 4)]
+            if frame:
+                step = distance(latents[group, window, frame - 1], here)
+                long.append((step - 1.0).clamp_min(0.0).square())
+    assert 0 < len(torch.stack(long).nonzero()) < len(long)
+    expected = config.constraint_weight * torch.stack(long).mean() - torch.stack(apart).mean()
+    assert_mean(terms["distance"], [expected])
+
+
+def test_one_layout_is_too_few_for_the_context_loss(tiny_preset: Preset) -> None:
+    data = Trajectories.from_rollouts(*collect(CollectConfig(layout="fixed", episodes=8, steps=12)))
+    training = dataclasses.replace(tiny_preset.training, weights=LossWeights(contrast=1.0))
+    with pytest.raises(ValueError, match="needs data of several layouts"):
+        train(data, dataclasses.replace(tiny_preset, training=training))
+
+
+def test_what_is_remembered_of_a_context_moves_halfway(trainer: Trainer) -> None:
+    objective, which = trainer.objective, torch.tensor([3, 0])
+    first = torch.eye(2, objective.prototypes.shape[1])
+    objective.update_prototypes(4.0 * first, which)
+    torch.testing.assert_close(objective.prototypes[which], 2.0 * first)
+    objective.update_prototypes(first.flip(0), which)
+    torch.testing.assert_close(objective.prototypes[which], first + 0.5 * first.flip(0))
+    assert (objective.prototypes.norm(dim=-1) > 0).sum() == 2  # the others are untouched
+
+
+def test_contexts_that_look_alike_meet_in_a_batch(trainer: Trainer) -> None:
+    """On a line of ten, two clusters of three are neighbours."""
+    objective, generator = trainer.objective, torch.Generator().manual_seed(0)
+    place = torch.tensor([7, 2, 9, 0, 4, 5, 1, 8, 3, 6])
+    objective.prototypes = (
+        torch.zeros(10, 4).index_fill_(1, torch.tensor([0]), 1.0) * place[:, None]
+    )
+    seen = set()
+    for _ in range(100):
+        chosen = objective.draw_hard_negatives(6, 3, generator)
+        assert len(chosen.unique()) == 6
+        line = place[chosen].sort().values
+        assert (line.diff() == 1).sum() >= 4  # at most one gap
+        seen |= set(chosen.tolist())
+    assert seen == set(range(10))
+
+
+def test_contexts_that_nothing_is_known_of_are_drawn_at_random(trainer: Trainer) -> None:
+    generator = torch.Generator().manual_seed(0)
+    trainer.objective.prototypes = torch.zeros(10, 4)
+    seen = [
+        frozenset(trainer.objective.draw_hard_negatives(4, 2, generator).tolist())
+        for _ in range(50)
+    ]
+    assert all(len(chosen) == 4 for chosen in seen)
+    assert frozenset().union(*seen) == set(range(10))
+    assert len(set(seen)) > 25
+
+
+def test_training_on_contexts_that_look_alike_differs(run: Run) -> None:
+    layout = LossWeights(contrast=1.0)
+    assert differ(
+        run(weights=layout, steps=3, hard_negative_cluster=2), run(weights=layout, steps=3)
+    )

@@ -1,0 +1,68 @@
+"""The second stage: the predictor alone, on latents."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from jepa_agent import Preset, Trajectories, train
+from jepa_agent.envs import TwoRoomsEnv
+from jepa_agent.training.config import RefinementConfig
+from jepa_agent.training.trainer import Progress, Trainer
+
+Run = Callable[..., dict[str, Tensor]]
+
+
+def test_refinement_needs_windows() -> None:
+    with pytest.raises(
+        ValueError, match=r"refinement\.windows_per_layout must be at least 1, got 0"
+    ):
+        RefinementConfig(windows_per_layout=0)
+
+
+def test_refinement_moves_the_predictor_alone(run: Run) -> None:
+    short, long = (
+        run(
+            refinement=RefinementConfig(
+                steps=steps, layouts_per_batch=2, windows_per_layout=2, horizon=2
+            )
+        )
+        for steps in (1, 4)
+    )
+    moved = {name.split(".")[0] for name in short if not torch.equal(short[name], long[name])}
+    assert moved == {"predictor", "probe"}
+
+
+def test_joint_training_goes_on_learning_to_its_end_where_refinement_follows(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    def last_rate(refinement: RefinementConfig) -> float:
+        training = dataclasses.replace(tiny_preset.training, steps=1000, refinement=refinement)
+        trainer = Trainer(tiny_trajectories, TwoRoomsEnv.render_states, tiny_preset.model,
+                          training, torch.device("cpu"))  # fmt: skip
+        trainer.step = 999
+        trainer.update()
+        return trainer.optimizer.param_groups[0]["lr"] / training.learning_rate
+
+    assert last_rate(RefinementConfig()) < 1e-4
+    assert last_rate(RefinementConfig(steps=1)) == pytest.approx(0.05, abs=1e-3)
+
+
+def test_refinement_lowers_its_own_loss(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    refinement = RefinementConfig(steps=100, layouts_per_batch=4, windows_per_layout=4, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, steps=50, refinement=refinement)
+    log: list[Progress] = []
+    train(
+        tiny_trajectories,
+        dataclasses.replace(tiny_preset, training=training),
+        on_progress=lambda progress, _: log.append(progress),
+    )
+    assert [(p.step, p.steps) for p in log] == [(50, 150), (100, 150), (150, 150)]
+    assert "variance" not in log[1].losses
+    assert log[2].losses["prediction"] < log[1].losses["prediction"]
