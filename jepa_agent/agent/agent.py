@@ -19,6 +19,7 @@ from ..planners import CEM, CONFIGS, PLANNERS, ActionBounds, Noise, Plan, Planne
 from ..worlds.reference import EnvRef
 from .costs import CostConfig, PlanningCost
 from .error_memory import ErrorMemory
+from .hub import HubMixin
 
 
 @dataclass
@@ -54,7 +55,7 @@ class AgentState:
         )
 
 
-class JEPAAgent:
+class JEPAAgent(HubMixin):
     """Plans in latent space to reach a goal, an observation of the state to be in.
 
     The goal is `observation["desired_goal"]`; where an environment has none, `set_goal` gives one.
