@@ -1,0 +1,1 @@
+"""Trajectories: files, windows, latents, recording."""

@@ -1,0 +1,1 @@
+"""Readers and writers of other libraries' data, one file each."""
