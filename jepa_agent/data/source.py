@@ -11,7 +11,6 @@ from .trajectories import Trajectories
 from .windows import Renderer
 
 
-
 def env_of(trajectories: Trajectories) -> EnvRef:
     """The environment that trajectories come from, by their metadata."""
     metadata = trajectories.metadata

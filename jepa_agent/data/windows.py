@@ -128,9 +128,7 @@ class WindowSampler:
         elif self.num_layouts >= groups:
             layout = torch.randperm(self.num_layouts, generator=generator, device=device)[:groups]
         else:
-            layout = torch.randint(
-                self.num_layouts, (groups,), generator=generator, device=device
-            )
+            layout = torch.randint(self.num_layouts, (groups,), generator=generator, device=device)
         uniforms = torch.rand(2, groups, windows, generator=generator, device=device)
         share = (uniforms[0] * self._episodes[layout, None]).long()
         episode = self._first_episode[layout, None] + share

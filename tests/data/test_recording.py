@@ -11,8 +11,8 @@ import pytest
 
 import jepa_agent  # noqa: F401  registers the environments
 from jepa_agent import Trajectories
-from jepa_agent.envs import OraclePolicy
 from jepa_agent.data.recording import load_object, record
+from jepa_agent.envs import OraclePolicy
 
 
 class PushRight:

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from jepa_agent import Trajectories
-from jepa_agent.data.windows import ObservationSource
 from jepa_agent.data.trajectories import OnDisk, TrajectoryFileError, TrajectoryWriter, partial_path
+from jepa_agent.data.windows import ObservationSource
 
 
 def equal(first: Trajectories, second: Trajectories) -> bool:

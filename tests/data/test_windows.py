@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from jepa_agent import Trajectories
-from jepa_agent.data.windows import ObservationSource, Windows, WindowSampler, encode_trajectories
 from jepa_agent.data.trajectories import TrajectoryFileError, TrajectoryWriter, partial_path, seal
+from jepa_agent.data.windows import ObservationSource, Windows, WindowSampler, encode_trajectories
 
 LENGTHS = (9, 4, 12, 7, 10)
 """States per episode."""
