@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands."""
+"""The Python of README and docs runs as it stands."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+ROOT = Path(__file__).parent.parent
 
 
-def block(marker: str) -> str:
-    (found,) = [code for code in BLOCKS if marker in code]
+def block(marker: str, page: str = "README.md") -> str:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+    (found,) = [code for code in blocks if marker in code]
     return found
 
 
@@ -33,7 +33,7 @@ def test_agent_block_reaches_the_goal_and_sb3_scores_it() -> None:
 def test_planner_block_plans() -> None:
     names: dict = {}
     exec(block('JEPAAgent.load("default")').split("state, start")[0], names)
-    exec(block("HillClimbing"), names)
+    exec(block("HillClimbing", "docs/choosing-a-planner.md"), names)
     names["agent"].planner = names["HillClimbing"]()
     observation, _ = names["env"].reset(seed=1)
     state = None
@@ -50,7 +50,7 @@ def test_training_block_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """With three steps instead of all of them."""
     monkeypatch.chdir(tmp_path)
     code = block("jepa_agent.train(")
-    assert "jepa_agent.Preset()" in code
+    assert "train(data, QUICK)" in code
     short = "jepa_agent.Preset(training=jepa_agent.TrainingConfig(steps=3))"
-    exec(code.replace("jepa_agent.Preset()", short), {})
+    exec(code.replace("train(data, QUICK)", f"train(data, {short})"), {})
     assert (tmp_path / "runs" / "mine" / "config.json").is_file()
