@@ -101,6 +101,17 @@ def test_the_readme_is_light_and_begins_with_its_commands() -> None:
     assert '\npip install -e ".[dev]" && pytest\n' in first
 
 
+def test_the_readme_states_the_measured_result() -> None:
+    rows = json.loads((ROOT / "docs/experiments/base.json").read_text())["tables"]["test"]["rows"]
+    by_policy = {row["policy"]: row for row in rows}
+    agent, rival = by_policy["agent, pooled"], by_policy["random"]
+    text = README.read_text().replace("\n", " ")
+    solved = round(agent["success"] / 100 * agent["episodes"])
+    assert f"{solved:,} of {agent['episodes']:,} goals" in text
+    assert f"{agent['steps_ratio']:.2f} times the fewest possible steps" in text
+    assert f"random actions reach {rival['success']} %" in text
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in OLD], ids=named)
 def test_files_that_are_named_exist(page: Path) -> None:
     text = page.read_text()
