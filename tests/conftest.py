@@ -1,8 +1,12 @@
-"""Shared by all tests: no window, no thread contention, and data and agents of milliseconds."""
+"""Shared by all tests: no window, no thread contention, no waiting for ever, and data and agents
+of milliseconds."""
 
 from __future__ import annotations
 
 import os
+import signal
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +18,37 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 # Tensors here are tiny: a second thread gains nothing, and beside other work it waits for ages.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def deadline(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that hangs fails: after 5 minutes, or an hour if it is marked slow."""
+    if not hasattr(signal, "SIGALRM"):  # Windows
+        yield
+        return
+    seconds = 3600 if request.node.get_closest_marker("slow") else 300
+
+    def late(*_: object) -> None:
+        pytest.fail(f"{request.node.name} must end within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., None]:
+    """Look again and again until a condition holds; fail if it never does."""
+
+    def wait(condition: Callable[[], object], seconds: float = 60.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"must hold within {seconds} s"
+            time.sleep(0.02)
+
+    return wait
 
 
 @pytest.fixture(scope="session")

@@ -135,7 +135,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(
     for folder in (tmp_path / "warm-up", whole):
         began = time.monotonic()
         process = start(folder, code, 0)
-        process.join()
+        process.join(600)
         seconds = time.monotonic() - began
         assert process.exitcode == 0
     expected, _ = checkpoint.load(whole)
@@ -149,10 +149,10 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(
         if not in_a_write:
             process.join(draw.uniform(0.05, 0.7) * seconds)
             process.kill()
-        process.join()
+        process.join(600)
         killed += process.exitcode == -9
         process = start(folder, code, 0)
-        process.join()
+        process.join(600)
         assert process.exitcode == 0
         found, _ = checkpoint.load(folder)
         for name, tensor in expected.items():

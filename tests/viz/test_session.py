@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,9 @@ def test_the_agent_walks_to_goals_that_are_set(session: Any) -> None:
     assert session.energy[-1] < max(session.energy)
 
 
-def test_planning_never_blocks_the_game(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planning_never_blocks_the_game(
+    session: Any, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., None]
+) -> None:
     predict = session.agent.predict
 
     def slow(*arguments: Any) -> Any:
@@ -60,8 +62,7 @@ def test_planning_never_blocks_the_game(session: Any, monkeypatch: pytest.Monkey
     assert not session.step()
     session.view()
     assert time.perf_counter() - began < 0.2
-    while not session.step():
-        time.sleep(0.01)
+    wait_until(session.step)
     assert session.steps == 1
 
 

@@ -55,28 +55,21 @@ def screenshot(folder: Path) -> np.ndarray:
     return pixels.reshape(height, stride // 4, 4)[:, :width, 2::-1]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def shows(folder: Path, *colours: tuple[int, int, int]) -> bool:
     """Whether every colour fills at least a hundred pixels of the display."""
     picture = screenshot(folder)
     return all((picture == colour).all(axis=-1).sum() > 100 for colour in colours)
 
 
-def test_plan_opens_a_window_and_escape_closes_it(display: dict[str, str], tmp_path: Path) -> None:
+def test_plan_opens_a_window_and_escape_closes_it(
+    display: dict[str, str], tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
     command = [sys.executable, str(SCRIPTS / "plan.py"), "--render", "--episodes", "50"]
     process = subprocess.Popen(
         command, env=display, cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
     try:
-        assert wait_until(lambda: shows(tmp_path, FLOOR, WALL, GOAL, PLAN))
+        wait_until(lambda: shows(tmp_path, FLOOR, WALL, GOAL, PLAN))
         subprocess.run(["xdotool", "key", "Escape"], env=display, check=True)
         output, _ = process.communicate(timeout=30)
     finally:
@@ -128,7 +121,7 @@ class Mouse:
 
 
 def test_mouse_and_keys_change_goal_wall_and_planner(
-    display: dict[str, str], tmp_path: Path
+    display: dict[str, str], tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
     """On the fixed layout: wall 32, door 18."""
     command = [sys.executable, str(SCRIPTS / "plan.py"), "--render", "--layout", "fixed"]
@@ -137,30 +130,30 @@ def test_mouse_and_keys_change_goal_wall_and_planner(
     )
     mouse = Mouse(display, tmp_path)
     try:
-        assert wait_until(lambda: shows(tmp_path, FLOOR, WALL, GOAL, PLAN))
+        wait_until(lambda: shows(tmp_path, FLOOR, WALL, GOAL, PLAN))
         mouse.find_window()
         mouse.do("key", "space")  # pause
         mouse.do("key", "t")  # no candidates over what is looked at
         mouse.move(54, 54)
         mouse.do("click", "1")
-        assert wait_until(lambda: mouse.colour(54, 54) == GOAL)
+        wait_until(lambda: mouse.colour(54, 54) == GOAL)
         assert (mouse.colour(32, 45), mouse.colour(24, 58)) == (WALL, FLOOR)
         mouse.move(32, 58)
         mouse.do("mousedown", "1")
         mouse.move(28, 58)
         mouse.move(24, 58)
         mouse.do("mouseup", "1")
-        assert wait_until(lambda: mouse.colour(24, 58) == WALL)
+        wait_until(lambda: mouse.colour(24, 58) == WALL)
         assert mouse.colour(32, 58) == FLOOR
         time.sleep(0.2)
         before = mouse.caption()
         mouse.do("key", "1")
-        assert wait_until(lambda: bool((mouse.caption() != before).any()))
+        wait_until(lambda: (mouse.caption() != before).any())
         mouse.do("key", "space")  # go on: the agent walks to the goal and stays
         near = [(54 + x, 54 + y) for x in range(-4, 5, 2) for y in range(-4, 5, 2)]
-        assert wait_until(lambda: any(mouse.colour(*place) == AGENT for place in near))
+        wait_until(lambda: any(mouse.colour(*place) == AGENT for place in near))
         mouse.do("key", "s")
-        assert wait_until((tmp_path / "plan-1.png").exists)
+        wait_until((tmp_path / "plan-1.png").exists)
         mouse.do("key", "Escape")
         output, _ = process.communicate(timeout=30)
     finally:
@@ -169,16 +162,18 @@ def test_mouse_and_keys_change_goal_wall_and_planner(
     assert "window closed" in output
 
 
-def test_play_moves_the_agent_with_the_keys(display: dict[str, str], tmp_path: Path) -> None:
+def test_play_moves_the_agent_with_the_keys(
+    display: dict[str, str], tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
     command = [sys.executable, str(SCRIPTS / "play.py"), "--layout", "fixed"]
     process = subprocess.Popen(
         command, env=display, cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
     try:
-        assert wait_until(lambda: shows(tmp_path, FLOOR, WALL, GOAL))
+        wait_until(lambda: shows(tmp_path, FLOOR, WALL, GOAL))
         before = screenshot(tmp_path)
         subprocess.run(["xdotool", "keydown", "Down"], env=display, check=True)
-        assert wait_until(lambda: bool((screenshot(tmp_path) != before).any()))
+        wait_until(lambda: (screenshot(tmp_path) != before).any())
         subprocess.run(["xdotool", "keyup", "Down", "key", "Escape"], env=display, check=True)
         output, _ = process.communicate(timeout=30)
     finally:
