@@ -1,0 +1,54 @@
+"""The shipped agent is as good as it was when it was trained, on layouts that it never saw.
+
+The tasks are fixed, so the bounds leave room for the last bits of other machines alone.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from jepa_agent import JEPAAgent, Trajectories
+from jepa_agent.envs import CollectConfig, collect
+from jepa_agent.evaluation.diagnostics import diagnose
+from jepa_agent.evaluation.episodes import play
+from jepa_agent.evaluation.metrics import summarise
+
+HELD_OUT = 50_000
+"""The first seed of the tasks."""
+
+
+def test_it_knows_places_distances_and_what_comes_next(default_agent: JEPAAgent) -> None:
+    """Measured: 0.18 px, 0.988 (0.991, 0.987), 1.4 and 2.3 px, 5.7 %, 48 directions."""
+    config = CollectConfig("mixed", "test", episodes=256, steps=60, seed=10_000)
+    data = Trajectories.from_rollouts(*collect(config))
+    found = diagnose(default_agent, data, data, episodes=0)
+    assert found.position_error < 0.25
+    assert found.rank_correlation > 0.98
+    assert found.rank_correlation_same_room > 0.98
+    assert found.rank_correlation_through_door > 0.975
+    near, far = found.open_loop_error
+    assert near < 1.8
+    assert far < 2.9
+    assert found.violations < 0.08
+    assert found.collapse.rank_me > 40
+
+
+def test_it_reaches_goals_by_short_ways(default_agent: JEPAAgent) -> None:
+    """Measured: 1.176 times the fewest steps."""
+    make = partial(default_agent.env_ref.make, layout="test")
+    played = summarise("agent", "test", play(default_agent, make, range(HELD_OUT, HELD_OUT + 12)))
+    assert played.success == 1.0
+    assert played.steps_ratio < 1.2
+
+
+@pytest.mark.slow
+def test_it_reaches_64_goals_of_64_and_stays(default_agent: JEPAAgent) -> None:
+    """Measured: 1.213 times the fewest steps."""
+    make = partial(
+        default_agent.env_ref.make, layout="test", terminate_on_success=False, max_episode_steps=64
+    )
+    played = summarise("agent", "test", play(default_agent, make, range(HELD_OUT, HELD_OUT + 64)))
+    assert played.success == played.success_end == played.success_strict == 1.0
+    assert played.steps_ratio < 1.24
