@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 CHECKPOINT = "jepa_agent/checkpoints/two_rooms/"
@@ -127,3 +129,21 @@ def test_the_bare_source_folder_says_how_to_install(tree: Path, tmp_path: Path) 
     message = done.stderr.strip().splitlines()[-1]
     assert message.startswith("ImportError: jepa_agent must be installed")
     assert "pip install -e ." in message
+
+
+def test_the_citation_names_this_version_and_licence() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for name in ("version", "license"):
+        assert citation[name] == project[name]
+
+
+def test_the_workflow_runs_everything_on_every_supported_python() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    job = workflow["jobs"]["ci"]
+    assert job["steps"][-1] == {"run": ".ci/run"}
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    low, high = job["strategy"]["matrix"]["python"][0], job["strategy"]["matrix"]["python"][-1]
+    minor = int(high.partition(".")[2]) + 1
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == f">={low},<3.{minor}"
