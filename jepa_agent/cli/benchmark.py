@@ -35,6 +35,7 @@ from .. import presets
 from ..agent.agent import JEPAAgent
 from ..data.trajectories import Trajectories
 from ..data.windows import WindowSampler
+from ..device import resolve_device
 from ..envs import CollectConfig, TwoRoomsEnv, collect
 from ..envs.drawing import Window
 from ..evaluation.episodes import measure_latency, play
@@ -146,7 +147,7 @@ def collection(runs: int) -> list[tuple[str, np.ndarray, str]]:
 def batches(runs: int, frames: int = 4096) -> list[tuple[str, np.ndarray, str]]:
     """Milliseconds to draw a training batch and render its frames."""
     trajectories = Trajectories.from_rollouts(*collect(CollectConfig(policy="mixed")))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = resolve_device()
     sampler = WindowSampler(trajectories, chunk=5, horizon=3, device=device)
     generator = torch.Generator(device).manual_seed(0)
 
@@ -176,7 +177,7 @@ def training(runs: int, frames: int = 1088) -> list[tuple[str, np.ndarray, str]]
 
     EB-JEPA's batch of 384 x 17 frames is cut to 64 x 17: it would not fit small memories.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = resolve_device()
     trainers = {}
     for name, batch in (("base", {}), ("eb_jepa", {"layouts_per_batch": frames // 17})):
         preset = presets.PRESETS[name]

@@ -19,7 +19,7 @@ import torch
 import tyro
 
 from ..data.trajectories import Trajectories
-from ..device import default_device
+from ..device import resolve_device
 from ..models.backbones import Backbone
 from ..pretraining.datasets import READERS, DataError, ImageData, trajectory_frames
 from ..pretraining.image import CIFAR10, SMALL, ImageConfig, pretrain
@@ -42,7 +42,8 @@ class Args:
     """Also probe an untrained backbone and the pixels themselves."""
     quarters: bool = False
     """Also probe the features of the images' quarters, which takes minutes."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
 
 
 PRESETS = {
@@ -71,8 +72,7 @@ def read(args: Args) -> ImageData:
 
 
 def main(args: Args) -> None:
-    device = default_device() if args.device == "auto" else torch.device(args.device)
-    device = distributed.join(device)
+    device = distributed.join(resolve_device(args.device))
     data = read(args)
     for reason in data.skipped:
         print(f"skipped {reason}")

@@ -19,7 +19,7 @@ import torch
 import tyro
 
 from ..data.trajectories import Trajectories
-from ..device import default_device
+from ..device import resolve_device
 from ..pretraining.datasets import DataError
 from ..pretraining.detection import DetectionConfig, detect
 from ..pretraining.video import VideoConfig, pretrain
@@ -43,7 +43,8 @@ class Args:
     """Of trajectories: environment steps per frame."""
     out: Path = Path("runs/video")
     """The run's folder: a backbone, metrics.jsonl and, of digits, detection.json and GIFs."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
 
 
 PRESETS = {
@@ -72,8 +73,7 @@ def sources(
 
 
 def main(args: Args) -> None:
-    device = default_device() if args.device == "auto" else torch.device(args.device)
-    device = distributed.join(device)
+    device = distributed.join(resolve_device(args.device))
     for name, precision in (run(args, device) or {}).items():
         steps = "  ".join(f"{value:.3f}" for value in precision)
         print(f"{name:6s} mAP {sum(precision) / len(precision):.3f}  AP_t {steps}")

@@ -20,7 +20,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import torch
 import tyro
 
 from .. import presets
@@ -28,7 +27,7 @@ from ..agent.agent import JEPAAgent
 from ..agent.costs import CostConfig
 from ..data.source import env_of, world_shape
 from ..data.trajectories import Trajectories
-from ..device import default_device
+from ..device import resolve_device
 from ..envs import CollectConfig, collect
 from ..evaluation.two_rooms import HELD_OUT_DATA, default_suites, evaluate
 from ..models.backbone_encoder import BackboneEncoderConfig
@@ -73,7 +72,8 @@ class Args:
     """Read observations that --data stores when they are needed, where memory cannot hold them."""
     out: Path = Path("runs/quick")
     """The run's folder: a checkpoint, and metrics.jsonl."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
     keep: int = 0
     """Of the agents at diagnostics, keep the last so many beside the newest, as step-N."""
     report: int = 32
@@ -107,8 +107,7 @@ PRESETS = {
 
 def main(args: Args) -> None:
     began = time.perf_counter()
-    device = default_device() if args.device == "auto" else torch.device(args.device)
-    device = distributed.join(device)
+    device = distributed.join(resolve_device(args.device))
     if args.data_on_disk and args.data is None:
         raise ValueError(
             "--data-on-disk needs the file whose observations stay there; name it with --data"

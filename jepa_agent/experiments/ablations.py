@@ -13,7 +13,7 @@ import numpy as np
 
 from ..agent.agent import JEPAAgent
 from ..data.trajectories import Trajectories
-from ..device import default_device
+from ..device import resolve_device
 from ..envs import CollectConfig, collect
 from ..evaluation.diagnostics import diagnose
 from ..evaluation.episodes import play
@@ -203,7 +203,7 @@ def run_world(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     preset = Preset(settings.model, settings.training, settings.planner)
     trajectories = Trajectories.from_rollouts(*collect(settings.collect))
     agent = train(
-        trajectories, preset, default_device(), folder=folder / f"{budget.minutes:g}-minutes"
+        trajectories, preset, resolve_device(), folder=folder / f"{budget.minutes:g}-minutes"
     )
     agent.cost = settings.cost
     return measure_world(name, agent, trajectories, "test", budget)
@@ -272,7 +272,7 @@ def run_image(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     data = READERS["fashion-mnist"](None)
     log: list[Any] = []
     folder = out / folder_name(name, seed) / f"{budget.minutes:g}-minutes"
-    device = default_device()
+    device = resolve_device()
     backbone = image.pretrain(data, config, device, log.append, folder)
     found = probe(backbone, data, device)
     health = collapse_of(backbone, data, device)
@@ -313,7 +313,7 @@ def run_video(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     frames = config.batch * (video.PAST + config.prediction_steps)
     steps = round(budget.minutes * VIDEO_FRAMES_PER_MINUTE * budget.data_scale / frames)
     folder = out / folder_name(name, seed) / f"{budget.minutes:g}-minutes"
-    device = default_device()
+    device = resolve_device()
     known, held_out = moving_digits("mnist", None, device)
     network = replace(config.network, image_shape=known.image_shape)
     config = replace(config, network=network, steps=max(1, steps))

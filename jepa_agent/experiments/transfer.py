@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ..data.trajectories import Trajectories
-from ..device import default_device
+from ..device import resolve_device
 from ..envs import collect
 from ..models.backbone_encoder import BackboneEncoderConfig
 from ..models.backbones import Backbone, BackboneConfig, ResNetConfig
@@ -118,7 +118,7 @@ def run_backbones(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     settings = with_values(everything, BACKBONES[name].changes)
     episodes = max(1, round(budget.data_scale * settings.collect.episodes))
     settings = with_values(settings, {"collect.episodes": episodes})
-    device, backbone = default_device(), None
+    device, backbone = resolve_device(), None
     model = settings.model
     if source in SOURCES:
         unlabelled = Trajectories.from_rollouts(*collect(everything.collect))

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..device import resolve_device
 from ..models.backbones import RESNET18, Backbone, BackboneConfig
 from ..training import distributed, losses
 from .augment import Augment, AugmentConfig
@@ -168,7 +169,7 @@ class ImagePretrainer(Pretrainer):
 def pretrain(
     data: ImageData,
     config: ImageConfig,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     on_progress: Callable[[Progress], None] | None = None,
     folder: str | Path | None = None,
 ) -> Backbone:
@@ -177,5 +178,5 @@ def pretrain(
     Raises:
         ValueError: if the data do not fit the config.
     """
-    trainer = ImagePretrainer(data, config, torch.device(device))
+    trainer = ImagePretrainer(data, config, resolve_device(device))
     return fit(trainer, trainer.model.backbone, config, data.name, on_progress, folder)

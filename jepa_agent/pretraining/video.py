@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..device import resolve_device
 from ..io import checkpoint
 from ..io.serialisation import from_dict, to_dict
 from ..models.backbones import Backbone, BackboneConfig, ResNetConfig
@@ -185,7 +186,7 @@ class VideoPretrainer(Pretrainer):
 def pretrain(
     videos: Videos,
     config: VideoConfig,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     on_progress: Callable[[Progress], None] | None = None,
     folder: str | Path | None = None,
 ) -> VideoModel:
@@ -196,7 +197,7 @@ def pretrain(
     Raises:
         ValueError: if the videos do not fit the config.
     """
-    trainer = VideoPretrainer(videos, config, torch.device(device))
+    trainer = VideoPretrainer(videos, config, resolve_device(device))
     fit(trainer, trainer.model.backbone, config, videos.name, on_progress, folder)
     if folder is not None and distributed.is_main_process():
         document = {"video": to_dict(config)}

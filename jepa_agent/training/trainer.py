@@ -20,6 +20,7 @@ from ..agent.agent import JEPAAgent
 from ..data.source import env_of, world_shape
 from ..data.trajectories import Trajectories
 from ..data.windows import ObservationSource, Renderer, Windows, WindowSampler, encode_trajectories
+from ..device import resolve_device
 from ..evaluation.diagnostics import Diagnostics, diagnose
 from ..io import checkpoint
 from ..io.serialisation import to_dict
@@ -296,7 +297,7 @@ class Trainer:
 def train(
     trajectories: Trajectories,
     preset: Preset,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     on_progress: Callable[[Progress, JEPAAgent], None] | None = None,
     folder: str | Path | None = None,
     held_out: Trajectories | None = None,
@@ -324,7 +325,7 @@ def train(
     """
     env, render, bounds = resolve_env(preset.model, trajectories)
     trainer = Trainer(
-        trajectories, render, preset.model, preset.training, torch.device(device), backbone
+        trajectories, render, preset.model, preset.training, resolve_device(device), backbone
     )
     notes: dict[str, Any] = {
         "training": to_dict(preset.training),
