@@ -25,7 +25,7 @@ from ..pretraining.datasets import READERS, DataError, ImageData, trajectory_fra
 from ..pretraining.image import CIFAR10, SMALL, ImageConfig, pretrain
 from ..pretraining.probes import linear_probe, pixels_of, probe
 from ..training import distributed
-from .console import pretraining_display, resumable
+from .console import TrainingDisplay, resumable
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,14 @@ def main(args: Args) -> None:
         print(f"skipped {reason}")
     network = replace(args.training.network, image_shape=data.image_shape)
     began = time.perf_counter()
-    with resumable(args.out), pretraining_display() as show:
-        backbone = pretrain(data, replace(args.training, network=network), device, show, args.out)
+    with resumable(args.out), TrainingDisplay() as display:
+        backbone = pretrain(
+            data,
+            replace(args.training, network=network),
+            device,
+            folder=args.out,
+            callbacks=[display],
+        )
     if not distributed.is_main_process():
         return
     print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")

@@ -25,7 +25,7 @@ from ..pretraining.detection import DetectionConfig, detect
 from ..pretraining.video import VideoConfig, pretrain
 from ..pretraining.videos import MovingDigits, TrajectoryVideos, VideoFile, Videos, moving_digits
 from ..training import distributed
-from .console import pretraining_display, resumable
+from .console import TrainingDisplay, resumable
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ def run(args: Args, device: torch.device) -> dict[str, list[float]] | None:
     videos, digits = sources(args, device)
     network = replace(args.training.network, image_shape=videos.image_shape)
     began = time.perf_counter()
-    with resumable(args.out), pretraining_display() as show:
+    with resumable(args.out), TrainingDisplay() as display:
         training = replace(args.training, network=network)
-        model = pretrain(videos, training, device, show, args.out)
+        model = pretrain(videos, training, device, folder=args.out, callbacks=[display])
     if not distributed.is_main_process():
         return None
     print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")

@@ -23,7 +23,7 @@ from ..pretraining import image, video
 from ..pretraining.datasets import READERS, trajectory_frames
 from ..pretraining.videos import TrajectoryVideos
 from ..training.config import Preset
-from ..training.trainer import train
+from ..training.world_model import train
 from .ablations import (
     WORLD_COLUMNS,
     Budget,
@@ -66,7 +66,7 @@ def from_videos(data: Trajectories, seed: int, device: torch.device, folder: Pat
         network=BackboneConfig(videos.image_shape, replace(NETWORK, outputs=16)),
         steps=VIDEO_STEPS, seed=seed,
     )  # fmt: skip
-    return video.pretrain(videos, config, device, None, folder).backbone
+    return video.pretrain(videos, config, device, folder=folder).backbone
 
 
 def from_frames(data: Trajectories, seed: int, device: torch.device, folder: Path) -> Backbone:
@@ -86,7 +86,7 @@ def _from_images(
     config = image.ImageConfig(
         network=BackboneConfig(images.image_shape, NETWORK), epochs=epochs, seed=seed
     )
-    return image.pretrain(images, config, device, None, folder)
+    return image.pretrain(images, config, device, folder=folder)
 
 
 SOURCES: dict[str, Pretraining] = {
