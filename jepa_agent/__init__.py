@@ -40,7 +40,7 @@ _LAZY = {
     "WorldModel": "models.world_model",
     "WorldModelConfig": "models.world_model",
     "load_backbone": "models.backbones",
-    "train": "training.trainer",
+    "train": "training.world_model",
 }
 
 __all__ = ["__version__", *_LAZY]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..device import default_device
+from ..device import resolve_device
 from ..io import checkpoint
 from ..io.serialisation import from_dict, to_dict
 from ..models.world_model import WorldModel, WorldModelConfig
@@ -240,25 +240,26 @@ class JEPAAgent(HubMixin):
     def load(
         cls,
         path_or_name: str | Path = "default",
-        device: torch.device | str | None = None,
+        device: torch.device | str = "auto",
         seed: int = 0,
     ) -> JEPAAgent:
         """Load a checkpoint directory, or a shipped one by name ("default").
 
         Args:
             path_or_name: the checkpoint.
-            device: where to plan; by default a GPU where there is one.
+            device: where to plan; see `resolve_device`.
             seed: of the search's random numbers.
 
         Raises:
             CheckpointError: if it is missing, damaged, foreign or of another version.
+            ValueError: if there is no such device.
         """
-        tensors, config = checkpoint.load(path_or_name)
+        device, (tensors, config) = resolve_device(device), checkpoint.load(path_or_name)
         try:
             model = WorldModel(from_dict(WorldModelConfig, config["model"], "model"))
             model.load_state_dict(tensors)
             return cls(
-                model.to(device or default_device()),
+                model.to(device),
                 from_dict(ActionBounds, config["bounds"], "bounds"),
                 from_dict(EnvRef, config["env_ref"], "env_ref"),
                 _planner(config["planner"]),

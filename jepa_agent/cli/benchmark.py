@@ -35,10 +35,12 @@ from .. import presets
 from ..agent.agent import JEPAAgent
 from ..data.trajectories import Trajectories
 from ..data.windows import WindowSampler
+from ..device import resolve_device
 from ..envs import CollectConfig, TwoRoomsEnv, collect
 from ..envs.drawing import Window
 from ..evaluation.episodes import measure_latency, play
-from ..training.trainer import Trainer
+from ..training.loop import Trainer
+from ..training.world_model import WorldModelTask
 from ..viz import session
 from ..viz.plan_view import SIZE
 from .plan import FRAMES_A_SECOND, Player
@@ -146,7 +148,7 @@ def collection(runs: int) -> list[tuple[str, np.ndarray, str]]:
 def batches(runs: int, frames: int = 4096) -> list[tuple[str, np.ndarray, str]]:
     """Milliseconds to draw a training batch and render its frames."""
     trajectories = Trajectories.from_rollouts(*collect(CollectConfig(policy="mixed")))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = resolve_device()
     sampler = WindowSampler(trajectories, chunk=5, horizon=3, device=device)
     generator = torch.Generator(device).manual_seed(0)
 
@@ -176,23 +178,24 @@ def training(runs: int, frames: int = 1088) -> list[tuple[str, np.ndarray, str]]
 
     EB-JEPA's batch of 384 x 17 frames is cut to 64 x 17: it would not fit small memories.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainers = {}
-    for name, batch in (("base", {}), ("eb_jepa", {"layouts_per_batch": frames // 17})):
+    device = resolve_device()
+    tasks = {}
+    for name, layouts in (("base", 0), ("eb_jepa", frames // 17)):
         preset = presets.PRESETS[name]
-        config = replace(presets.DATA[name], episodes=2 * 966)
-        data = Trajectories.from_rollouts(*collect(config))
-        settings = replace(preset.training, **batch)
-        trainers[name] = Trainer(data, TwoRoomsEnv.render_states, preset.model, settings, device)
+        data = Trajectories.from_rollouts(*collect(replace(presets.DATA[name], episodes=2 * 966)))
+        settings = preset.training
+        settings = replace(settings, layouts_per_batch=layouts or settings.layouts_per_batch)
+        tasks[name] = WorldModelTask(data, replace(preset, training=settings), device)
+    trainers = {name: Trainer(task) for name, task in tasks.items()}
     seconds: dict[str, list[float]] = {name: [] for name in trainers}
     for _ in range(runs + 1):
         for name, trainer in trainers.items():
             began = time.perf_counter()
-            trainer.update()["prediction"].item()
+            trainer.update().terms["prediction"].item()
             seconds[name].append(time.perf_counter() - began)
     rates = {}
-    for name, trainer in trainers.items():
-        config = trainer.config
+    for name, task in tasks.items():
+        config = task.config
         per_step = config.layouts_per_batch * config.windows_per_layout * (config.horizon + 1)
         rates[name] = per_step / np.array(seconds[name][1:])
     ratio = rates["base"] / rates["eb_jepa"]
@@ -243,15 +246,14 @@ def operations(agent: JEPAAgent) -> list[tuple[str, np.ndarray, str]]:
         preset = presets.PRESETS[name]
         data = Trajectories.from_rollouts(*collect(replace(presets.DATA[name], episodes=2 * 966)))
         settings = replace(preset.training, layouts_per_batch=64, hard_negative_cluster=1)
-        trainer = Trainer(
-            data, TwoRoomsEnv.render_states, preset.model, settings, torch.device("cpu")
-        )
+        task = WorldModelTask(data, replace(preset, training=settings), torch.device("cpu"))
+        trainer = Trainer(task)
         frames = settings.layouts_per_batch * settings.windows_per_layout * (settings.horizon + 1)
         count(f"{name}: joint training, a frame", frames, trainer.update)
         if settings.refinement.steps:
             stage = settings.refinement
             trainer.step = settings.steps
-            trainer._refinement_terms()  # encodes the data
+            task.compute_losses(trainer.step)  # encodes the data
             frames = stage.layouts_per_batch * stage.windows_per_layout * (stage.horizon + 1)
             count(f"{name}: refinement, a frame", frames, trainer.update)
     observation, _ = agent.env_ref.make().reset(seed=0)
@@ -270,8 +272,7 @@ def shares(runs: int) -> list[tuple[str, np.ndarray, str]]:
     """Where the time of a step of `base` on the CPU goes; the rest is element by element."""
     preset = presets.PRESETS["base"]
     data = Trajectories.from_rollouts(*collect(replace(presets.DATA["base"], episodes=2 * 966)))
-    device = torch.device("cpu")
-    trainer = Trainer(data, TwoRoomsEnv.render_states, preset.model, preset.training, device)
+    trainer = Trainer(WorldModelTask(data, preset, torch.device("cpu")))
     rows = []
     for stage, step in (("joint training", 0), ("refinement", preset.training.steps)):
         trainer.step = step

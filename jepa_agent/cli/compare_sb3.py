@@ -160,8 +160,7 @@ def size(policy: nn.Module) -> int:
 
 def run_offline(args: Args, name: str, seed: int, folder: Path) -> Result:
     """Our agent, or an imitator trained on the data that it was trained on."""
-    device = None if args.device == "auto" else args.device
-    agent = JEPAAgent.load(checkpoint_of(args, name, seed), device)
+    agent = JEPAAgent.load(checkpoint_of(args, name, seed), args.device)
     settings = CollectConfig(**agent.notes["data"]["collect"])
     spent = Spent(steps=settings.episodes * settings.steps, seconds=agent.notes.get("seconds", 0.0))
     training = agent.notes["training"]

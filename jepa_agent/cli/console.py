@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import gymnasium as gym
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..pretraining import pretrainer
 from ..training import distributed
-from ..training import trainer as training
+from ..training import loop as training
 
 SHORT = {
     "prediction": "pred",
@@ -58,7 +58,7 @@ class TrainingDisplay:
 
     def __init__(self, unit: str = "") -> None:
         self._unit = unit
-        self._progress = Progress(
+        self._bar = Progress(
             TextColumn("training"),
             BarColumn(),
             TextColumn("{task.completed}/{task.total}"),
@@ -66,12 +66,12 @@ class TrainingDisplay:
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[rate]}"),
-            console=Console(),
+            console=Console(quiet=not distributed.is_main_process()),
         )
-        self._task = self._progress.add_task("training", total=None, rate="")
+        self._task = self._bar.add_task("training", total=None, rate="")
 
     def __enter__(self) -> TrainingDisplay:
-        self._progress.start()
+        self._bar.start()
         return self
 
     def __exit__(
@@ -80,56 +80,39 @@ class TrainingDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        self._bar.stop()
 
-    def show(self, progress: training.Progress) -> None:
+    def __call__(self, progress: training.Progress, trained: Any) -> None:
         """Update the bar and print the loss terms."""
         rate = f"{progress.frames_per_second:,.0f} frames/s"
-        self.advance(progress.step, progress.steps, rate)
-        terms = "  ".join(
-            f"{SHORT[name]} {value:.4f}" for name, value in progress.losses.items() if name in SHORT
-        )
-        error = progress.probe_error
-        probe = "" if error is None else f"probe {error:.2f}{self._unit}  "
-        self.say(f"step {progress.step:5d}  {probe}{terms}")
+        self._bar.update(self._task, completed=progress.step, total=progress.steps, rate=rate)
+        parts = [f"step {progress.step:5d}"]
+        if progress.probe_error is not None:
+            parts.append(f"probe {progress.probe_error:.2f}{self._unit}")
+        if progress.accuracy is not None:
+            parts.append(f"probe {100 * progress.accuracy:.1f} %")
+        if progress.collapse is not None:
+            parts.append(f"rank {progress.collapse.rank_me:.0f} of {progress.collapse.dim}")
+        terms = (item for item in progress.losses.items() if item[0] != "probe")
+        parts += [f"{SHORT.get(name, name)} {value:.4f}" for name, value in terms]
+        self._say("  ".join(parts))
+        if progress.collapse is not None:
+            self._say(progress.collapse.collapsed)
         found = progress.diagnostics
         if found is not None:
             layout, ahead = _numbers(found.layout_error), _numbers(found.open_loop_error)
-            self.say(
+            self._say(
                 f"held out: position {_numbers([found.position_error])}{self._unit}, layout "
                 f"{layout}{self._unit}, rank correlation {_numbers([found.rank_correlation])} "
                 f"(through the door {_numbers([found.rank_correlation_through_door])}), open loop "
                 f"{ahead}{self._unit}, success {_numbers([found.success])}, rank "
                 f"{found.collapse.rank_me:.0f} of {found.collapse.dim}"
             )
-            if found.collapse.collapsed:
-                self.say(found.collapse.collapsed)
+            self._say(found.collapse.collapsed)
 
-    def advance(self, step: int, steps: int, rate: str) -> None:
-        """Move the bar."""
-        self._progress.update(self._task, completed=step, total=steps, rate=rate)
-
-    def say(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._progress.console.print(line, style="dim", highlight=False)
-
-
-@contextlib.contextmanager
-def pretraining_display() -> Iterator[Callable[[pretrainer.Progress], None]]:
-    """A bar and a line now and then, for the pretraining of backbones."""
-    with TrainingDisplay() as display:
-
-        def show(progress: pretrainer.Progress) -> None:
-            rate = f"{progress.images_per_second:,.0f} images/s"
-            display.advance(progress.step, progress.steps, rate)
-            terms = "  ".join(f"{name} {value:.4f}" for name, value in progress.losses.items())
-            known = "" if progress.accuracy is None else f"  probe {100 * progress.accuracy:.1f} %"
-            rank = f"  rank {progress.collapse.rank_me:.0f} of {progress.collapse.dim}"
-            display.say(f"step {progress.step:5d}  {terms}{known}{rank}")
-            if progress.collapse.collapsed:
-                display.say(progress.collapse.collapsed)
-
-        yield show
+    def _say(self, line: str) -> None:
+        if line:
+            self._bar.console.print(line, style="dim", highlight=False)
 
 
 def _numbers(values: list[float] | list[float | None]) -> str:

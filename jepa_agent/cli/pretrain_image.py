@@ -19,13 +19,13 @@ import torch
 import tyro
 
 from ..data.trajectories import Trajectories
-from ..device import default_device
+from ..device import resolve_device
 from ..models.backbones import Backbone
 from ..pretraining.datasets import READERS, DataError, ImageData, trajectory_frames
 from ..pretraining.image import CIFAR10, SMALL, ImageConfig, pretrain
 from ..pretraining.probes import linear_probe, pixels_of, probe
 from ..training import distributed
-from .console import pretraining_display, resumable
+from .console import TrainingDisplay, resumable
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Args:
     """Also probe an untrained backbone and the pixels themselves."""
     quarters: bool = False
     """Also probe the features of the images' quarters, which takes minutes."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
 
 
 PRESETS = {
@@ -71,15 +72,20 @@ def read(args: Args) -> ImageData:
 
 
 def main(args: Args) -> None:
-    device = default_device() if args.device == "auto" else torch.device(args.device)
-    device = distributed.join(device)
+    device = distributed.join(resolve_device(args.device))
     data = read(args)
     for reason in data.skipped:
         print(f"skipped {reason}")
     network = replace(args.training.network, image_shape=data.image_shape)
     began = time.perf_counter()
-    with resumable(args.out), pretraining_display() as show:
-        backbone = pretrain(data, replace(args.training, network=network), device, show, args.out)
+    with resumable(args.out), TrainingDisplay() as display:
+        backbone = pretrain(
+            data,
+            replace(args.training, network=network),
+            device,
+            folder=args.out,
+            callbacks=[display],
+        )
     if not distributed.is_main_process():
         return
     print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")

@@ -19,13 +19,13 @@ import torch
 import tyro
 
 from ..data.trajectories import Trajectories
-from ..device import default_device
+from ..device import resolve_device
 from ..pretraining.datasets import DataError
 from ..pretraining.detection import DetectionConfig, detect
 from ..pretraining.video import VideoConfig, pretrain
 from ..pretraining.videos import MovingDigits, TrajectoryVideos, VideoFile, Videos, moving_digits
 from ..training import distributed
-from .console import pretraining_display, resumable
+from .console import TrainingDisplay, resumable
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Args:
     """Of trajectories: environment steps per frame."""
     out: Path = Path("runs/video")
     """The run's folder: a backbone, metrics.jsonl and, of digits, detection.json and GIFs."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
 
 
 PRESETS = {
@@ -72,8 +73,7 @@ def sources(
 
 
 def main(args: Args) -> None:
-    device = default_device() if args.device == "auto" else torch.device(args.device)
-    device = distributed.join(device)
+    device = distributed.join(resolve_device(args.device))
     for name, precision in (run(args, device) or {}).items():
         steps = "  ".join(f"{value:.3f}" for value in precision)
         print(f"{name:6s} mAP {sum(precision) / len(precision):.3f}  AP_t {steps}")
@@ -84,9 +84,9 @@ def run(args: Args, device: torch.device) -> dict[str, list[float]] | None:
     videos, digits = sources(args, device)
     network = replace(args.training.network, image_shape=videos.image_shape)
     began = time.perf_counter()
-    with resumable(args.out), pretraining_display() as show:
+    with resumable(args.out), TrainingDisplay() as display:
         training = replace(args.training, network=network)
-        model = pretrain(videos, training, device, show, args.out)
+        model = pretrain(videos, training, device, folder=args.out, callbacks=[display])
     if not distributed.is_main_process():
         return None
     print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")

@@ -13,22 +13,18 @@ torchrun --nproc-per-node 4 scripts/train.py base       # the same batch, shared
 
 from __future__ import annotations
 
-import contextlib
 import time
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import torch
 import tyro
 
 from .. import presets
-from ..agent.agent import JEPAAgent
 from ..agent.costs import CostConfig
-from ..data.source import env_of, world_shape
 from ..data.trajectories import Trajectories
-from ..device import default_device
+from ..device import resolve_device
 from ..envs import CollectConfig, collect
 from ..evaluation.two_rooms import HELD_OUT_DATA, default_suites, evaluate
 from ..models.backbone_encoder import BackboneEncoderConfig
@@ -37,8 +33,9 @@ from ..models.world_model import WorldModelConfig
 from ..planners import CEMConfig, PlannerConfig
 from ..training import distributed
 from ..training.config import Preset, TrainingConfig
-from ..training.trainer import Progress, train
-from ..viz.tensorboard import Board
+from ..training.loggers import Logger, TensorBoard, Trackio, WandB
+from ..training.world_model import train
+from ..viz.tensorboard import DistanceMaps
 from .console import TrainingDisplay, resumable
 
 
@@ -73,9 +70,14 @@ class Args:
     """Read observations that --data stores when they are needed, where memory cannot hold them."""
     out: Path = Path("runs/quick")
     """The run's folder: a checkpoint, and metrics.jsonl."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:N or mps."""
     keep: int = 0
-    """Of the agents at diagnostics, keep the last so many beside the newest, as step-N."""
+    """Number of past diagnostic checkpoints to keep, as step-N in the run's folder."""
+    log: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = field(
+        default_factory=lambda: ("tensorboard",) if find_spec("tensorboard") else ()
+    )
+    """Where the metrics go beside metrics.jsonl; each needs the extra of its name."""
     report: int = 32
     """Episodes that the trained agent plays for a report in the run's folder (Two Rooms, extra
     `plots`); 0 for none."""
@@ -107,57 +109,29 @@ PRESETS = {
 
 def main(args: Args) -> None:
     began = time.perf_counter()
-    device = default_device() if args.device == "auto" else torch.device(args.device)
-    device = distributed.join(device)
-    if args.data_on_disk and args.data is None:
-        raise ValueError(
-            "--data-on-disk needs the file whose observations stay there; name it with --data"
-        )
-    if args.data is not None:
-        trajectories = Trajectories.load(args.data, in_memory=not args.data_on_disk)
-    else:
-        trajectories = Trajectories.from_rollouts(*collect(args.collect))
-    layout = trajectories.metadata.get("env_kwargs", {}).get("layout")
-    others = HELD_OUT_DATA.get(layout)
-    shape, _, _ = world_shape(env_of(trajectories), trajectories)
-    observation_shape, action_dim, state_dim = shape
-    model = replace(
-        args.model,
-        observation_shape=observation_shape,
-        action_dim=action_dim,
-        state_dim=state_dim if args.model.state_dim else 0,
-    )
-    backbone = None
+    device = distributed.join(resolve_device(args.device))
+    trajectories, model, backbone = read(args), args.model, None
     if args.encoder.backbone is not None:
         backbone = load_backbone(args.encoder.backbone)
         chosen = args.encoder
-        encoder = BackboneEncoderConfig(
-            backbone.config, chosen.freeze, chosen.size, chosen.channels
+        model = replace(
+            model,
+            encoder=BackboneEncoderConfig(
+                backbone.config, chosen.freeze, chosen.size, chosen.channels
+            ),
         )
-        model = replace(model, encoder=encoder)
     preset = Preset(model, args.training, args.planner, args.cost)
-    if not distributed.is_main_process():
-        with resumable(args.out):
-            train(trajectories, preset, device, None, args.out, None, backbone)
-        return
-    board = Board(args.out, others.layout if others else None)
-
-    def show(progress: Progress, agent: JEPAAgent) -> None:
-        display.show(progress)
-        board.show(progress, agent)
-
-    unit = " px" if layout else ""  # of Two Rooms
-    with resumable(args.out), TrainingDisplay(unit) as display, contextlib.closing(board):
+    layout = trajectories.metadata.get("env_kwargs", {}).get("layout")  # of Two Rooms
+    others = HELD_OUT_DATA.get(layout)
+    held_out = Trajectories.from_rollouts(*collect(others)) if others else None
+    loggers = [logger(name, args.out, others.layout if others else None) for name in args.log]
+    with resumable(args.out), TrainingDisplay(" px" if layout else "") as display:
         agent = train(
-            trajectories,
-            preset,
-            device,
-            show,
-            args.out,
-            Trajectories.from_rollouts(*collect(others)) if others else None,
-            backbone,
-            args.keep,
-        )
+            trajectories, preset, device, folder=args.out, callbacks=[display, *loggers],
+            held_out=held_out, backbone=backbone, keep=args.keep,
+        )  # fmt: skip
+    if not distributed.is_main_process():
+        return
     print(f"trained in {time.perf_counter() - began:.0f} s, checkpoint and metrics in {args.out}")
     if args.report and layout and find_spec("matplotlib") and find_spec("jinja2"):
         from ..viz.report import write_report
@@ -166,3 +140,22 @@ def main(args: Args) -> None:
         report = evaluate(agent, default_suites(agent), seeds, 64, str(args.out))
         print("wrote", write_report(args.out, agent, report, args.out))
     print(f"next: python scripts/evaluate.py --checkpoint {args.out}")
+
+
+def logger(name: str, out: Path, layout: str | None) -> Logger:
+    """One of the dashboards, which draws maps of a layout where it can."""
+    if name != "tensorboard":
+        return {"trackio": Trackio, "wandb": WandB}[name](name=out.name)
+    folder = out / "tensorboard"
+    return DistanceMaps(folder, layout) if layout else TensorBoard(folder)
+
+
+def read(args: Args) -> Trajectories:
+    """The trajectories that the arguments name, or collected ones."""
+    if args.data is not None:
+        return Trajectories.load(args.data, in_memory=not args.data_on_disk)
+    if args.data_on_disk:
+        raise ValueError(
+            "--data-on-disk needs the file whose observations stay there; name it with --data"
+        )
+    return Trajectories.from_rollouts(*collect(args.collect))

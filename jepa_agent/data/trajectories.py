@@ -161,7 +161,7 @@ class Trajectories:
                 f"a trajectory file must exist, got {path}{hint}; make it with scripts/collect.py"
             )
         if path.suffix != PARTIAL:
-            _check_seal(path)
+            _check_seal(path, whole=in_memory)
         try:
             file = h5py.File(path, "r", libver="latest", swmr=path.suffix == PARTIAL)
             try:
@@ -212,14 +212,19 @@ class Trajectories:
 
 
 def seal(path: Path) -> None:
-    """Write a file's checksum into its beginning, for `load` to compare."""
+    """Write a file's checksum and size into its beginning, for `load` to compare."""
     found = _digest(path)
     with path.open("r+b") as file:
-        file.write(f"{SEAL}{found}\n".encode())
+        file.write(f"{SEAL}{found}\n{path.stat().st_size}\n".encode())
 
 
-def _check_seal(path: Path) -> None:
-    """See that a file is ours and whole before HDF5 reads it, which damaged files can hang."""
+def _check_seal(path: Path, whole: bool) -> None:
+    """See that a file is ours and complete before HDF5 reads it, which damaged files can hang.
+
+    Args:
+        path: the file.
+        whole: compare its checksum; else its size, if the file says it, which costs nothing.
+    """
     with path.open("rb") as file:
         first = file.read(SEALED_FROM)
     if not first.startswith(SEAL.encode()):
@@ -227,8 +232,12 @@ def _check_seal(path: Path) -> None:
             f"{path} must be a trajectory file of this library and version (format {FORMAT}, "
             f"version {VERSION}); collect or import the data first"
         )
-    line = first.partition(b"\n")[0].decode(errors="replace")
-    if line.removeprefix(SEAL) != _digest(path):
+    line, size = first.decode(errors="replace").split("\n")[:2]
+    if whole or not size.isdecimal():
+        intact = line.removeprefix(SEAL) == _digest(path)
+    else:
+        intact = int(size) == path.stat().st_size
+    if not intact:
         raise TrajectoryFileError(
             f"{path} must have the checksum that it begins with; it is truncated or changed, "
             "collect again"

@@ -13,8 +13,6 @@ from .trajectories import OnDisk, Trajectories
 
 Renderer = Callable[[Tensor, Tensor], Tensor]
 """Compact states (..., S) and layouts (..., C) to uint8 images (..., H, W, C)."""
-ENCODED_TOGETHER = 2048
-"""Frames per call of the encoder where all of a data set is encoded."""
 
 
 class Windows(NamedTuple):
@@ -44,7 +42,7 @@ class ObservationSource:
     def __init__(
         self, trajectories: Trajectories, render: Renderer | None, device: torch.device
     ) -> None:
-        self._render, self._device = render, device
+        self._trajectories, self._render, self._device = trajectories, render, device
         self._stored: Tensor | OnDisk | None = None
         if render is None:
             stored = trajectories.observations
@@ -52,8 +50,18 @@ class ObservationSource:
                 torch.as_tensor(stored).to(device) if isinstance(stored, np.ndarray) else stored
             )
 
-    def __call__(self, rows: Tensor, states: Tensor, layout: Tensor) -> Tensor:
-        """Observations (..., *shape) of rows (...) with states (..., S) and layouts (..., C)."""
+    def __call__(self, windows: Windows) -> Tensor:
+        """Observations (G, R, H + 1, *shape) of windows."""
+        return self._show(windows.frame_index, windows.states, windows.layout)
+
+    def at(self, rows: Tensor) -> Tensor:
+        """Observations (..., *shape) of any rows (...) of the data."""
+        data, place = self._trajectories, rows.cpu().numpy()
+        episode = np.searchsorted(data.offsets, place, side="right") - 1
+        states, layout = map(torch.as_tensor, (data.states[place], data.layout[episode]))
+        return self._show(rows, states.to(self._device), layout.to(self._device))
+
+    def _show(self, rows: Tensor, states: Tensor, layout: Tensor) -> Tensor:
         if self._render is not None:
             return self._render(states, layout)
         if isinstance(self._stored, OnDisk):
@@ -144,53 +152,3 @@ class WindowSampler:
             actions.reshape(groups, windows, self._horizon, -1),
             self._layouts[layout][:, None, None],
         )
-
-
-@torch.no_grad()
-def encode_trajectories(
-    trajectories: Trajectories,
-    encode: Callable[[Tensor, Tensor, Tensor], Tensor],
-    chunk: int,
-    device: torch.device,
-    seed: int = 0,
-) -> Trajectories:
-    """The same episodes in latent space, one frame a chunk: what an encoder that is frozen sees.
-
-    Args:
-        trajectories: the data.
-        encode: rows (N,), states (N, S) and layouts (N, C) to latents (N, D).
-        chunk: environment steps K per chunk; every episode begins at a random one of its first K.
-        device: where to encode.
-        seed: of these beginnings.
-
-    Returns:
-        Trajectories whose states are the latents, float16, whose actions are chunks (K * A), and
-        whose observations are the true states.
-    """
-    lengths = np.diff(trajectories.offsets)
-    long = np.flatnonzero(lengths > chunk)
-    phase = np.random.default_rng(seed).integers(np.minimum(chunk, lengths[long] - chunk))
-    frames = (lengths[long] - 1 - phase) // chunk + 1
-    offsets = np.concatenate([[0], np.cumsum(frames)])
-    episode = np.repeat(np.arange(len(long)), frames)
-    first = (trajectories.offsets[long] + phase)[episode]
-    rows = first + chunk * (np.arange(len(episode)) - offsets[episode])
-    latents = []
-    for begin in range(0, len(rows), ENCODED_TOGETHER):
-        part = slice(begin, begin + ENCODED_TOGETHER)
-        states = torch.as_tensor(trajectories.states[rows[part]]).to(device)
-        layout = torch.as_tensor(trajectories.layout[long[episode[part]]]).to(device)
-        row = torch.as_tensor(rows[part]).to(device)
-        latents.append(encode(row, states, layout).to(torch.float16).cpu().numpy())
-    has_next = np.ones(len(rows), dtype=bool)
-    has_next[offsets[1:] - 1] = False
-    starts = (rows - long[episode])[has_next]  # an episode has one action fewer than states
-    actions = trajectories.actions[starts[:, None] + np.arange(chunk)]
-    return Trajectories(
-        np.concatenate(latents),
-        actions.reshape(len(starts), -1),
-        trajectories.layout[long],
-        offsets,
-        trajectories.metadata,
-        trajectories.states[rows],
-    )

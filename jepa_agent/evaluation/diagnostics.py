@@ -77,28 +77,19 @@ def diagnose(
 
     def draw(data: Trajectories) -> tuple[Tensor, Tensor, Tensor]:
         """States, layouts and latents (G, n, ...) of single frames in G layouts."""
-        sampler, view = (
-            WindowSampler(data, 1, 1, agent.device),
-            ObservationSource(data, render, agent.device),
-        )
+        sampler = WindowSampler(data, 1, 1, agent.device)
+        source = ObservationSource(data, render, agent.device)
         groups = min(128, sampler.num_layouts)
         batch = sampler.draw(groups, FRAMES // groups, generator)
-        rows, states, layout = (
-            batch.frame_index[:, :, 0],
-            batch.states[:, :, 0],
-            batch.layout[:, :, 0],
-        )
-        latents = [
-            model.encode(view(*(part[begin : begin + 8] for part in (rows, states, layout))))
-            for begin in range(0, groups, 8)
-        ]
+        states, layout = batch.states[:, :, 0], batch.layout[:, :, 0]
+        latents = [model.encode(source.at(rows)) for rows in batch.frame_index[:, :, 0].split(8)]
         return states, layout.expand(*states.shape[:2], -1), torch.cat(latents)
 
     states, layout, latents = draw(held_out)
     _, seen, seen_latents = draw(trained_on)
     varies = [bool((column != column[0, 0]).any()) for column in layout.unbind(dim=-1)]
-    guess = ridge(*(each.flatten(0, 1).double() for each in (seen_latents, seen, latents)))
-    layout_error = (guess - layout.flatten(0, 1)).abs().mean(dim=0)
+    guess = ridge(*(each.flatten(0, 1).cpu().double() for each in (seen_latents, seen, latents)))
+    layout_error = (guess - layout.flatten(0, 1).cpu()).abs().mean(dim=0)
 
     correlations: list[float | None] = [None, None, None]
     if hasattr(world, "shortest_path"):

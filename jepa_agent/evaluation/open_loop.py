@@ -63,10 +63,8 @@ def open_loop(
         batch = type(batch)(*(torch.cat(pair) for pair in zip(batch, more, strict=True)))
     states, actions = batch.states[:windows, 0], batch.actions[:windows, 0]  # (W, T, ...)
     layout = batch.layout[:windows, 0]  # (W, 1, C)
-    view = ObservationSource(trajectories, render, device)
-    start = model.encode(
-        view(batch.frame_index[:windows, 0, 0], states[:, 0], layout[:, 0])
-    )  # (W, D)
+    source = ObservationSource(trajectories, render, device)
+    start = model.encode(source.at(batch.frame_index[:windows, 0, 0]))  # (W, D)
     stood = model.locate(start)[:, None]
     imagined = model.locate(model.rollout(start, actions))  # (W, chunks, S)
     misled = model.locate(model.rollout(start, actions.roll(1, dims=0)))

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..agent.agent import JEPAAgent
 from ..data.trajectories import Trajectories
-from ..device import default_device
+from ..device import resolve_device
 from ..envs import CollectConfig, collect
 from ..evaluation.diagnostics import diagnose
 from ..evaluation.episodes import play
@@ -28,7 +28,7 @@ from ..pretraining.detection import DetectionConfig, detect
 from ..pretraining.probes import collapse_of, probe
 from ..pretraining.videos import moving_digits
 from ..training.config import Preset
-from ..training.trainer import train
+from ..training.world_model import train
 
 JOINT_SHARE, STEPS_PER_MINUTE = 0.35, 260
 """Of `base` on two cores: the share of joint training, and steps per minute of both stages."""
@@ -202,9 +202,7 @@ def run_world(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     folder = out / folder_name(variant.same_model_as or name, seed)
     preset = Preset(settings.model, settings.training, settings.planner)
     trajectories = Trajectories.from_rollouts(*collect(settings.collect))
-    agent = train(
-        trajectories, preset, default_device(), folder=folder / f"{budget.minutes:g}-minutes"
-    )
+    agent = train(trajectories, preset, folder=folder / f"{budget.minutes:g}-minutes")
     agent.cost = settings.cost
     return measure_world(name, agent, trajectories, "test", budget)
 
@@ -270,10 +268,9 @@ def run_image(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     }
     config = with_values(image.SMALL, changes)
     data = READERS["fashion-mnist"](None)
-    log: list[Any] = []
     folder = out / folder_name(name, seed) / f"{budget.minutes:g}-minutes"
-    device = default_device()
-    backbone = image.pretrain(data, config, device, log.append, folder)
+    device = resolve_device()
+    backbone = image.pretrain(data, config, device, folder=folder)
     found = probe(backbone, data, device)
     health = collapse_of(backbone, data, device)
     return {
@@ -313,11 +310,11 @@ def run_video(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     frames = config.batch * (video.PAST + config.prediction_steps)
     steps = round(budget.minutes * VIDEO_FRAMES_PER_MINUTE * budget.data_scale / frames)
     folder = out / folder_name(name, seed) / f"{budget.minutes:g}-minutes"
-    device = default_device()
+    device = resolve_device()
     known, held_out = moving_digits("mnist", None, device)
     network = replace(config.network, image_shape=known.image_shape)
     config = replace(config, network=network, steps=max(1, steps))
-    model = video.pretrain(known, config, device, None, folder)
+    model = video.pretrain(known, config, device, folder=folder)
     found = detect(model, known, held_out, DetectionConfig(), folder)
     return {"mAP": float(np.mean(found["model"])), "AP": found["model"], "truth": found["truth"],
             "copy": found["copy"]}  # fmt: skip

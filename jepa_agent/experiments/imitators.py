@@ -102,13 +102,13 @@ def imitate(
     device = torch.device(device)
     generator = torch.Generator(device).manual_seed(seed)
     sampler = WindowSampler(trajectories, 1, reach, device)
-    view = ObservationSource(trajectories, render, device)
+    source = ObservationSource(trajectories, render, device)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         policy = Imitator(model).to(device)
     if model is None:
         batch = sampler.draw(PAIRS, 1, generator)
-        seen = view(batch.frame_index[..., 0], batch.states[:, :, 0], batch.layout[:, 0])
+        seen = source.at(batch.frame_index[..., 0])
         pixels = seen.flatten(0, -2).float()
         policy.model.observation_mean.copy_(pixels.mean(0))
         policy.model.observation_std.copy_(pixels.std(0).clamp_min(1.0))
@@ -121,7 +121,7 @@ def imitate(
         later = torch.randint(1, reach + 1, (PAIRS,), generator=generator, device=device)
         ends = torch.stack([torch.zeros_like(later), later], dim=1)  # (B, 2)
         pick = torch.arange(PAIRS, device=device)[:, None], 0, ends
-        images = view(batch.frame_index[pick], batch.states[pick], batch.layout[:, 0])
+        images = source.at(batch.frame_index[pick])
         actions = policy(images[:, 0], images[:, 1])
         loss = nn.functional.mse_loss(actions, batch.actions[:, 0, 0])
         optimizer.zero_grad()

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from ..data.trajectories import Trajectories
-from ..device import default_device
+from ..device import resolve_device
 from ..envs import collect
 from ..models.backbone_encoder import BackboneEncoderConfig
 from ..models.backbones import Backbone, BackboneConfig, ResNetConfig
@@ -23,7 +23,7 @@ from ..pretraining import image, video
 from ..pretraining.datasets import READERS, trajectory_frames
 from ..pretraining.videos import TrajectoryVideos
 from ..training.config import Preset
-from ..training.trainer import train
+from ..training.world_model import train
 from .ablations import (
     WORLD_COLUMNS,
     Budget,
@@ -66,7 +66,7 @@ def from_videos(data: Trajectories, seed: int, device: torch.device, folder: Pat
         network=BackboneConfig(videos.image_shape, replace(NETWORK, outputs=16)),
         steps=VIDEO_STEPS, seed=seed,
     )  # fmt: skip
-    return video.pretrain(videos, config, device, None, folder).backbone
+    return video.pretrain(videos, config, device, folder=folder).backbone
 
 
 def from_frames(data: Trajectories, seed: int, device: torch.device, folder: Path) -> Backbone:
@@ -86,7 +86,7 @@ def _from_images(
     config = image.ImageConfig(
         network=BackboneConfig(images.image_shape, NETWORK), epochs=epochs, seed=seed
     )
-    return image.pretrain(images, config, device, None, folder)
+    return image.pretrain(images, config, device, folder=folder)
 
 
 SOURCES: dict[str, Pretraining] = {
@@ -118,7 +118,7 @@ def run_backbones(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     settings = with_values(everything, BACKBONES[name].changes)
     episodes = max(1, round(budget.data_scale * settings.collect.episodes))
     settings = with_values(settings, {"collect.episodes": episodes})
-    device, backbone = default_device(), None
+    device, backbone = resolve_device(), None
     model = settings.model
     if source in SOURCES:
         unlabelled = Trajectories.from_rollouts(*collect(everything.collect))

@@ -197,13 +197,8 @@ def trajectory_frames(trajectories: Trajectories, count: int = 50_000, seed: int
     spec = env_of(trajectories)
     _, render, _ = world_shape(spec, trajectories)
     rows = np.random.default_rng(seed).permutation(len(trajectories.states))[:count]
-    episode = np.searchsorted(trajectories.offsets, rows, side="right") - 1
-    view = ObservationSource(trajectories, render, torch.device("cpu"))
-    images = view(
-        torch.as_tensor(rows),
-        torch.as_tensor(trajectories.states[rows]),
-        torch.as_tensor(trajectories.layout[episode]),
-    )
+    source = ObservationSource(trajectories, render, torch.device("cpu"))
+    images = source.at(torch.as_tensor(rows))
     return ImageData(f"frames of {spec.id}", Split(images.numpy(), None))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,11 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..device import resolve_device
 from ..models.backbones import RESNET18, Backbone, BackboneConfig
 from ..training import distributed, losses
+from ..training.loop import Callback, StepOutput, Trainer
 from .augment import Augment, AugmentConfig
 from .datasets import ImageData
-from .pretrainer import Pretrainer, PretrainingConfig, Progress, StepOutput, fit
+from .pretrainer import Pretrainer, PretrainingConfig
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class ImagePretrainer(Pretrainer):
     """
 
     model: ImageModel
+    config: ImageConfig
 
     def __init__(self, data: ImageData, config: ImageConfig, device: torch.device) -> None:
         shape = data.image_shape
@@ -122,7 +125,6 @@ class ImagePretrainer(Pretrainer):
                 f"{data.name} must have a batch of {config.batch} images, got "
                 f"{len(data.train.images)}; lower batch"
             )
-        self.config = config
         self.images = torch.as_tensor(data.train.images).to(device)
         labels = data.train.labels
         self.labels = None if labels is None else torch.as_tensor(labels).to(device)
@@ -133,49 +135,58 @@ class ImagePretrainer(Pretrainer):
             model = ImageModel(config, 0 if labels is None else int(labels.max()) + 1)
         model.backbone.standardise(self.images[:: max(1, len(self.images) // 5000)])
         steps = max(1, round(config.epochs * self.per_epoch))
-        super().__init__(model, config.weights, config, steps, device)
-        self._embed = self.compiled(self.model)
+        super().__init__(model, model.backbone, config.weights, config, steps, device, data.name)
+        self._embed = self.compile(self.model)
 
-    def _rows(self) -> Tensor:
-        """The images of this step: every epoch is shuffled by its own seed."""
-        epoch, place = divmod(self.step, self.per_epoch)
-        generator = torch.Generator().manual_seed(self.seed(0, epoch))
+    def _rows(self, step: int) -> Tensor:
+        """The images of a step: every epoch is shuffled by its own seed."""
+        epoch, place = divmod(step, self.per_epoch)
+        generator = torch.Generator().manual_seed(self.seed_for(0, epoch))
         order = torch.randperm(len(self.images), generator=generator)
-        first = place * self.config.batch
-        return order[first : first + self.config.batch].to(self.device)
+        return order[place * self.config.batch : (place + 1) * self.config.batch].to(self.device)
 
-    def compute_losses(self) -> StepOutput:
-        """The loss terms of two views of this step's images."""
-        rows = self._rows()
+    def compute_losses(self, step: int) -> StepOutput:
+        """The loss terms of two views of a step's images."""
+        rows = self._rows(step)
         images = self.images[rows]
-        views = [self.augment(images, self.seed(1, self.step, view)) for view in range(2)]
+        views = [self.augment(images, self.seed_for(1, step, view)) for view in range(2)]
         own = torch.cat([distributed.shard(view) for view in views])
         with self.autocast():
             features, embeddings = self._embed(own)
         first, second = embeddings.float().chunk(2)
-        terms = self.against_collapse((first, second))
+        terms = self.against_collapse((first, second), step)
         if self.weights.invariance:
             terms["invariance"] = losses.prediction(first, second)
-        probe = None
+        loss = self.total(terms)
         if self.labels is not None:
             labels = distributed.shard(self.labels[rows]).repeat(2)
             guess = self.model.probe(features.detach().float())
-            known = (guess.argmax(dim=1) == labels).float().mean()
-            probe = F.cross_entropy(guess, labels), known
-        return StepOutput(terms, features, len(features), probe)
+            loss = loss + F.cross_entropy(guess, labels)
+            terms["accuracy"] = (guess.argmax(dim=1) == labels).float().mean()
+        return StepOutput(terms, loss, len(features) * distributed.processes(), features)
 
 
 def pretrain(
     data: ImageData,
     config: ImageConfig,
-    device: torch.device | str = "cpu",
-    on_progress: Callable[[Progress], None] | None = None,
+    device: torch.device | str = "auto",
+    *,
     folder: str | Path | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Backbone:
-    """Pretrain an image backbone; for arguments and errors see also `fit`.
+    """Pretrain an image backbone.
+
+    Args:
+        data: the images; labels only train the probe that watches.
+        config: how to train.
+        device: where to train, see `resolve_device`.
+        folder: where the run keeps its state and log, from which it goes on if it was
+            interrupted, and its backbone; see `Trainer.fit`, also for the errors.
+        callbacks: called with the progress and the backbone about every 50 steps.
 
     Raises:
         ValueError: if the data do not fit the config.
     """
-    trainer = ImagePretrainer(data, config, torch.device(device))
-    return fit(trainer, trainer.model.backbone, config, data.name, on_progress, folder)
+    task = ImagePretrainer(data, config, resolve_device(device))
+    Trainer(task).fit(folder, callbacks)
+    return task.trained.eval()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,11 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..device import resolve_device
 from ..io import checkpoint
 from ..io.serialisation import from_dict, to_dict
 from ..models.backbones import Backbone, BackboneConfig, ResNetConfig
 from ..training import distributed, losses
-from .pretrainer import Pretrainer, PretrainingConfig, Progress, StepOutput, fit
+from ..training.loop import Callback, StepOutput, Trainer
+from .pretrainer import Pretrainer, PretrainingConfig
 from .videos import Videos
 
 PAST = 2
@@ -148,6 +150,7 @@ class VideoPretrainer(Pretrainer):
     """
 
     model: VideoModel
+    config: VideoConfig
 
     def __init__(self, videos: Videos, config: VideoConfig, device: torch.device) -> None:
         if config.network.image_shape != videos.image_shape:
@@ -155,53 +158,57 @@ class VideoPretrainer(Pretrainer):
                 f"network.image_shape must be that of {videos.name}, {videos.image_shape}, got "
                 f"{config.network.image_shape}; change it"
             )
-        self.config, self.videos = config, videos
+        self.videos = videos
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             model = VideoModel(config)
-        super().__init__(model, config.weights, config, config.steps, device)
-        seen = videos.clips(SEEN_FOR_STATISTICS, PAST, self.seed(0)).frames
+        super().__init__(
+            model, model.backbone, config.weights, config, config.steps, device, videos.name
+        )
+        seen = videos.clips(SEEN_FOR_STATISTICS, PAST, self.seed_for(0)).frames
         self.model.backbone.standardise(seen.flatten(0, 1))
-        self._look = self.compiled(self.model)
+        self._imagine = self.compile(self.model)
 
-    def compute_losses(self) -> StepOutput:
-        """The loss terms of this step's clips."""
+    def compute_losses(self, step: int) -> StepOutput:
+        """The loss terms of a step's clips."""
         frames = PAST + self.config.prediction_steps
-        clips = self.videos.clips(self.config.batch, frames, self.seed(1, self.step)).frames
+        clips = self.videos.clips(self.config.batch, frames, self.seed_for(1, step)).frames
         with self.autocast():
-            maps, imagined = self._look(distributed.shard(clips))
+            maps, imagined = self._imagine(distributed.shard(clips))
         maps, imagined = maps.float(), imagined.float()
         seen = maps
         if self.config.within_place:
             always = distributed.all_gather(maps.mean(dim=(0, 1), keepdim=True))
             seen = maps - always.mean(dim=0)
         places = seen.movedim(2, -1).flatten(0, -2)  # every place of every map, (N, F)
-        terms = self.against_collapse([places])
+        terms = self.against_collapse([places], step)
         if self.weights.prediction:
             terms["prediction"] = losses.prediction(imagined, maps[:, PAST:])
-        return StepOutput(terms, places[:: max(1, len(places) // 4096)], maps.shape[0] * frames)
+        features = places[:: max(1, len(places) // 4096)]
+        return StepOutput(terms, self.total(terms), len(clips) * frames, features)
 
 
 def pretrain(
     videos: Videos,
     config: VideoConfig,
-    device: torch.device | str = "cpu",
-    on_progress: Callable[[Progress], None] | None = None,
+    device: torch.device | str = "auto",
+    *,
     folder: str | Path | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> VideoModel:
-    """Pretrain a video backbone and its predictor; for arguments and errors see also `fit`.
+    """Pretrain a video backbone and its predictor; for arguments see also `image.pretrain`.
 
     The folder gets the backbone, and the whole model below `model`, for `load_video_model`.
 
     Raises:
         ValueError: if the videos do not fit the config.
     """
-    trainer = VideoPretrainer(videos, config, torch.device(device))
-    fit(trainer, trainer.model.backbone, config, videos.name, on_progress, folder)
+    task = VideoPretrainer(videos, config, resolve_device(device))
+    Trainer(task).fit(folder, callbacks)
     if folder is not None and distributed.is_main_process():
         document = {"video": to_dict(config)}
-        checkpoint.save(Path(folder) / "model", trainer.model.state_dict(), document)
-    return trainer.model.eval()
+        checkpoint.save(Path(folder) / "model", task.model.state_dict(), document)
+    return task.model.eval()
 
 
 def load_video_model(folder: str | Path) -> VideoModel:

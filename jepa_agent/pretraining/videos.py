@@ -151,7 +151,7 @@ class TrajectoryVideos:
         self.name, self.image_shape = f"videos of {spec.id}", shape
         self._trajectories, self._stride = trajectories, stride
         self._device = torch.device(device)
-        self._view = ObservationSource(trajectories, render, self._device)
+        self._source = ObservationSource(trajectories, render, self._device)
         self._samplers: dict[int, WindowSampler] = {}
 
     def clips(self, count: int, frames: int, seed: int) -> Clips:
@@ -162,7 +162,7 @@ class TrajectoryVideos:
             )
         generator = torch.Generator(self._device).manual_seed(seed)
         windows = self._samplers[frames].draw(count, 1, generator)
-        return Clips(self._view(windows.frame_index, windows.states, windows.layout)[:, 0])
+        return Clips(self._source(windows)[:, 0])
 
 
 def mnist(folder: Path | None = None) -> np.ndarray:

@@ -1,9 +1,8 @@
-"""What a training run counts between two lines of its log."""
+"""Means of the loss terms between two lines of a training's log, and the time."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -20,39 +19,11 @@ class LossMeter:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        """Of all steps."""
+        """Time that all steps took."""
         self.rate = 0.0
-        """Frames a second of the last line."""
+        """Frames per second since the last line."""
         self._terms: dict[str, list[Tensor]] = {}
         self._seen, self._since, self._last = 0, 0.0, time.perf_counter()
-
-    def lines(
-        self,
-        work: Callable[[], tuple[dict[str, Tensor], int]],
-        due: Callable[[], bool],
-        check: Callable[[dict[str, float]], None],
-        pause: Callable[[], bool],
-    ) -> Iterator[dict[str, float] | None]:
-        """The means of the terms at every line, None at a pause between two; without an end.
-
-        Args:
-            work: does a step; its terms, and the frames that it saw.
-            due: whether a line ends after this step.
-            check: of means, before the run's state is kept.
-            pause: whether to wait after this step, though no line ends.
-        """
-        self.begin()
-        while True:
-            self.add(*work())
-            line = due()
-            if not (line or pause()):
-                continue
-            means = self.means()
-            check(means)
-            if line:
-                self.clear()
-            yield means if line else None
-            self.begin()
 
     def begin(self) -> None:
         """Start the clock; what was before does not count."""
@@ -65,7 +36,7 @@ class LossMeter:
         self._seen += seen
 
     def means(self) -> dict[str, float]:
-        """Of the terms, over steps and processes; the clock shows the time until now."""
+        """Means of the terms over steps and processes; stops the time until now."""
         means = {}
         for name, terms in self._terms.items():
             device = terms[-1].device  # those of a state that was loaded lie on the CPU

@@ -260,8 +260,8 @@ def test_a_training_ends_with_a_report_and_logs_to_tensorboard(tmp_path: Path) -
     assert "<h2>Training</h2>" in page
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
-    assert {"loss/prediction", "held out/position error"} <= set(events.Tags()["scalars"])
-    assert events.Tags()["images"] == ["energy"]
+    assert {"losses/prediction", "diagnostics/position_error"} <= set(events.Tags()["scalars"])
+    assert events.Tags()["images"] == ["distance"]
 
 
 @pytest.mark.slow
@@ -285,7 +285,7 @@ def test_an_interrupted_training_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_script.TrainingDisplay, "show", press_ctrl_c)
+        patch.setattr(train_script.TrainingDisplay, "__call__", press_ctrl_c)
         with pytest.raises(SystemExit) as caught:
             train_script.main(arguments)
     assert caught.value.code == 130

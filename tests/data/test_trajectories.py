@@ -61,7 +61,7 @@ def test_images_may_stay_on_the_disk(tiny_trajectories: Trajectories, tmp_path: 
     for kept, read in zip(stored.episodes(), loaded.episodes(), strict=True):
         assert equal(kept, read)
     views = (ObservationSource(each, None, torch.device("cpu")) for each in (stored, loaded))
-    seen = [view(torch.as_tensor(rows), torch.empty(0), torch.empty(0)) for view in views]
+    seen = [view.at(torch.as_tensor(rows)) for view in views]
     assert torch.equal(*seen)
     loaded.save(tmp_path / "copy.h5")
     assert equal(Trajectories.load(tmp_path / "copy.h5"), stored)

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from jepa_agent import Trajectories
+from jepa_agent.data import trajectories
 from jepa_agent.data.trajectories import TrajectoryFileError, TrajectoryWriter, partial_path, seal
-from jepa_agent.data.windows import ObservationSource, Windows, WindowSampler, encode_trajectories
+from jepa_agent.data.windows import ObservationSource, Windows, WindowSampler
 
 LENGTHS = (9, 4, 12, 7, 10)
 """States per episode."""
@@ -252,42 +253,44 @@ def test_episodes_too_short_for_a_window_are_an_error() -> None:
         sampler(chunk=3, horizon=4)
 
 
-def test_encoded_trajectories_are_every_kth_state_and_the_actions_between() -> None:
-    """With the identity as encoder; an episode of four states is too short for a chunk of four."""
-    data, seen = uneven(), set()
-    for seed in range(20):
-        encoded = encode_trajectories(
-            data, lambda rows, states, layout: torch.cat([states, layout], dim=-1),
-            chunk=4, device=torch.device("cpu"), seed=seed,
-        )  # fmt: skip
-        assert len(encoded) == 4
-        assert encoded.states.dtype == np.float16
-        for piece in encoded.episodes():
-            episode, first = int(piece.states[0, 0]), int(piece.states[0, 1])
-            times = np.arange(first, LENGTHS[episode], 4)
-            np.testing.assert_array_equal(piece.states[:, 1], times)
-            np.testing.assert_array_equal(piece.states[:, 0], episode)
-            np.testing.assert_array_equal(
-                piece.states[:, 2:], np.tile(data.layout[episode], (len(times), 1))
-            )
-            np.testing.assert_array_equal(piece.observations, piece.states[:, :2])
-            np.testing.assert_array_equal(piece.layout[0], data.layout[episode])
-            actions = piece.actions.reshape(-1, 4, 2)
-            np.testing.assert_array_equal(actions[..., 0], episode)
-            np.testing.assert_array_equal(actions[..., 1], times[:-1, None] + np.arange(4))
-            seen.add((episode, first))
-    assert {first for episode, first in seen if episode == 2} == {0, 1, 2, 3}
-    assert {first for episode, first in seen if episode == 3} == {0, 1, 2}
-
-
 def test_views_are_rendered_stored_or_the_states() -> None:
-    data, rows = uneven(), torch.tensor([[3, 0], [1, 41]])
-    states, layout = torch.as_tensor(data.states)[rows], torch.zeros(2, 1, 2)
-    device = torch.device("cpu")
-    assert torch.equal(ObservationSource(data, None, device)(rows, states, layout), states)
+    """Of windows, and of any rows."""
+    data, device = uneven(), torch.device("cpu")
+    windows = draw(sampler(), 2, 8)
+    rows, states = windows.frame_index, windows.states
     stored = np.arange(42 * 6, dtype=np.uint8).reshape(42, 2, 3)
     kept = dataclasses.replace(data, observations=stored)
-    seen = ObservationSource(kept, None, device)(rows, states, layout)
-    np.testing.assert_array_equal(seen, stored[rows.numpy()])
-    rendered = ObservationSource(kept, lambda s, c: s + c + 1, device)(rows, states, layout)
-    assert torch.equal(rendered, states + 1)
+    for source, expected in (
+        (ObservationSource(data, None, device), states),
+        (ObservationSource(kept, None, device), torch.as_tensor(stored)[rows]),
+        (ObservationSource(kept, lambda s, c: s + c, device), states + windows.layout),
+    ):
+        assert torch.equal(source(windows), expected)
+        assert torch.equal(source.at(rows), expected)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "longer", "foreign"])
+def test_a_file_that_stays_on_the_disk_is_recognised_without_being_read(
+    path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trajectories, "_digest", lambda _: pytest.fail("read whole"))
+    assert len(Trajectories.load(path, in_memory=False)) == 5
+    content = path.read_bytes()
+    damaged = {"truncated": content[:-1], "longer": content + b"x", "foreign": b"PK" + content[2:]}
+    path.write_bytes(damaged[damage])
+    with pytest.raises(TrajectoryFileError, match=r"must have the checksum|must be a trajectory"):
+        Trajectories.load(path, in_memory=False)
+
+
+def test_a_file_that_does_not_say_its_size_is_read_whole(path: Path) -> None:
+    """Files of version 0.1."""
+    content = bytearray(path.read_bytes())
+    _, size, _ = bytes(content[:512]).split(b"\n")
+    content[:512] = bytes(content[:512]).replace(size + b"\n", bytes(len(size) + 1))
+    path.write_bytes(content)
+    for in_memory in (True, False):
+        assert len(Trajectories.load(path, in_memory=in_memory)) == 5
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(TrajectoryFileError, match="must have the checksum"):
+        Trajectories.load(path, in_memory=False)

@@ -18,8 +18,8 @@ from jepa_agent.models.backbones import RESNET18, Backbone, BackboneConfig, ResN
 from jepa_agent.pretraining.augment import Augment, AugmentConfig
 from jepa_agent.pretraining.datasets import ImageData, Split
 from jepa_agent.pretraining.image import ImageConfig, ImagePretrainer, ImageWeights, pretrain
-from jepa_agent.pretraining.pretrainer import Progress, StepOutput
 from jepa_agent.pretraining.probes import features_of, linear_probe, nearest_neighbours
+from jepa_agent.training.loop import Progress, StepOutput, Trainer
 
 CPU = torch.device("cpu")
 
@@ -116,7 +116,9 @@ def test_a_backbone_refuses_other_images() -> None:
 def test_pretraining_lowers_its_loss_and_its_backbone_is_loaded_again(tmp_path: Path) -> None:
     log: list[Progress] = []
     config = replace(TINY, epochs=40, learning_rate=3e-3)
-    backbone = pretrain(DATA, config, "cpu", log.append, tmp_path / "run")
+    backbone = pretrain(
+        DATA, config, "cpu", folder=tmp_path / "run", callbacks=[lambda line, _: log.append(line)]
+    )
     weights = config.weights
 
     def loss(progress: Progress) -> float:
@@ -133,16 +135,15 @@ def test_pretraining_lowers_its_loss_and_its_backbone_is_loaded_again(tmp_path: 
 
 
 def test_interrupted_pretraining_ends_with_the_same_bits(tmp_path: Path) -> None:
-    straight = ImagePretrainer(DATA, TINY, CPU)
-    list(straight.run(log_every=5))
-    broken = ImagePretrainer(DATA, TINY, CPU)
-    next(broken.run(log_every=5))
-    resumed = ImagePretrainer(DATA, TINY, CPU)
+    straight, broken, resumed = (Trainer(ImagePretrainer(DATA, TINY, CPU)) for _ in range(3))
+    straight.fit()
+    for _ in range(5):
+        broken.update()
     resumed.load_state(*broken.state())
     assert resumed.step == 5
-    list(resumed.run(log_every=5))
-    for name, tensor in straight.model.state_dict().items():
-        assert torch.equal(tensor, resumed.model.state_dict()[name]), name
+    resumed.fit()
+    for name, tensor in straight.task.model.state_dict().items():
+        assert torch.equal(tensor, resumed.task.model.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(
@@ -164,25 +165,25 @@ def test_interrupted_pretraining_ends_with_the_same_bits(tmp_path: Path) -> None
 )
 def test_every_setting_changes_the_training(change: dict) -> None:
     def trained(config: ImageConfig) -> torch.Tensor:
-        trainer = ImagePretrainer(DATA, config, CPU)
-        list(trainer.run())
-        return trainer.model.backbone(torch.as_tensor(DATA.train.images[:4]))
+        task = ImagePretrainer(DATA, config, CPU)
+        Trainer(task).fit()
+        return task.model.backbone(torch.as_tensor(DATA.train.images[:4]))
 
     assert not torch.equal(trained(TINY), trained(replace(TINY, **change)))
 
 
 def test_ctrl_c_keeps_the_step_in_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = pretrain(DATA, TINY, folder=tmp_path / "whole")
-    update = ImagePretrainer.update
+    update = Trainer.update
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
 
-    def press(trainer: ImagePretrainer) -> StepOutput:
+    def press(trainer: Trainer) -> StepOutput:
         if trainer.step == 4:
             signal.raise_signal(signal.SIGINT)
         return update(trainer)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ImagePretrainer, "update", press)
+        patch.setattr(Trainer, "update", press)
         with pytest.raises(KeyboardInterrupt):
             pretrain(DATA, TINY, folder=tmp_path / "parts")
     signal.signal(signal.SIGINT, before)
@@ -201,11 +202,8 @@ def values(backbone: Backbone) -> list[torch.Tensor]:
 
 
 def test_every_epoch_sees_every_image_once() -> None:
-    trainer = ImagePretrainer(DATA, TINY, CPU)
-    seen = []
-    for step in range(8):
-        trainer.step = step
-        seen.append(trainer._rows())
+    task = ImagePretrainer(DATA, TINY, CPU)
+    seen = [task._rows(step) for step in range(8)]
     first, second = torch.cat(seen[:4]), torch.cat(seen[4:])
     assert first.sort().values.tolist() == list(range(64))
     assert second.sort().values.tolist() == list(range(64))

@@ -19,7 +19,6 @@ from jepa_agent.pretraining.detection import (
     picture,
     train_readers,
 )
-from jepa_agent.pretraining.pretrainer import Progress
 from jepa_agent.pretraining.video import (
     VideoConfig,
     VideoModel,
@@ -29,6 +28,7 @@ from jepa_agent.pretraining.video import (
     pretrain,
 )
 from jepa_agent.pretraining.videos import DIGIT, MovingDigits
+from jepa_agent.training.loop import Progress, Trainer
 
 CPU = torch.device("cpu")
 VIDEOS = MovingDigits(np.full((4, DIGIT, DIGIT), 200, np.uint8), "blocks")
@@ -73,7 +73,9 @@ def test_maps_of_odd_sizes_are_predicted_too() -> None:
 def test_pretraining_lowers_its_loss_and_is_loaded_again(tmp_path: Path) -> None:
     log: list[Progress] = []
     config = replace(TINY, steps=120, learning_rate=3e-3)
-    model = pretrain(VIDEOS, config, "cpu", log.append, tmp_path / "run")
+    model = pretrain(
+        VIDEOS, config, "cpu", folder=tmp_path / "run", callbacks=[lambda line, _: log.append(line)]
+    )
 
     def loss(progress: Progress) -> float:
         return sum(getattr(config.weights, name) * v for name, v in progress.losses.items())
@@ -88,15 +90,14 @@ def test_pretraining_lowers_its_loss_and_is_loaded_again(tmp_path: Path) -> None
 
 
 def test_interrupted_pretraining_ends_with_the_same_bits() -> None:
-    straight = VideoPretrainer(VIDEOS, TINY, CPU)
-    list(straight.run(log_every=3))
-    broken = VideoPretrainer(VIDEOS, TINY, CPU)
-    next(broken.run(log_every=3))
-    resumed = VideoPretrainer(VIDEOS, TINY, CPU)
+    straight, broken, resumed = (Trainer(VideoPretrainer(VIDEOS, TINY, CPU)) for _ in range(3))
+    straight.fit()
+    for _ in range(3):
+        broken.update()
     resumed.load_state(*broken.state())
-    list(resumed.run(log_every=3))
-    for name, tensor in straight.model.state_dict().items():
-        assert torch.equal(tensor, resumed.model.state_dict()[name]), name
+    resumed.fit()
+    for name, tensor in straight.task.model.state_dict().items():
+        assert torch.equal(tensor, resumed.task.model.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(
@@ -115,9 +116,9 @@ def test_interrupted_pretraining_ends_with_the_same_bits() -> None:
 )
 def test_every_setting_changes_the_training(change: dict) -> None:
     def trained(config: VideoConfig) -> torch.Tensor:
-        trainer = VideoPretrainer(VIDEOS, replace(config, steps=2), CPU)
-        list(trainer.run())
-        return trainer.model.backbone.eval()(VIDEOS.clips(2, 2, 0).frames[:, 0])
+        task = VideoPretrainer(VIDEOS, replace(config, steps=2), CPU)
+        Trainer(task).fit()
+        return task.model.backbone.eval()(VIDEOS.clips(2, 2, 0).frames[:, 0])
 
     assert not torch.equal(trained(TINY), trained(replace(TINY, **change)))
 
@@ -126,10 +127,10 @@ def test_every_setting_changes_the_training(change: dict) -> None:
 def test_where_a_place_lies_is_no_variance_within_places(
     within_place: bool, lacking: float
 ) -> None:
-    trainer = VideoPretrainer(VIDEOS, replace(TINY, within_place=within_place), CPU)
+    task = VideoPretrainer(VIDEOS, replace(TINY, within_place=within_place), CPU)
     code = 3.0 * torch.randn(4, 8, 8)  # of places alone, the same in every frame
-    trainer._look = lambda clips: (code.expand(16, 4, 4, 8, 8), code.expand(16, 2, 4, 8, 8))
-    terms = trainer.compute_losses().terms
+    task._imagine = lambda clips: (code.expand(16, 4, 4, 8, 8), code.expand(16, 2, 4, 8, 8))
+    terms = task.compute_losses(0).terms
     assert float(terms["prediction"]) == 0.0
     assert float(terms["variance"]) == pytest.approx(lacking, abs=0.02)
 

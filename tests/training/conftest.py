@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from jepa_agent import Preset, Trajectories, train
-from jepa_agent.envs import TwoRoomsEnv
-from jepa_agent.training.trainer import Trainer
+from jepa_agent.training.world_model import WorldModelTask
 
 Run = Callable[..., dict[str, Tensor]]
 
@@ -24,18 +23,12 @@ def run(tiny_trajectories: Trajectories, tiny_preset: Preset) -> Run:
     def run(**changes: Any) -> dict[str, Tensor]:
         training = dataclasses.replace(tiny_preset.training, **changes)
         preset = dataclasses.replace(tiny_preset, training=training)
-        return train(tiny_trajectories, preset).model.state_dict()
+        return train(tiny_trajectories, preset, "cpu").model.state_dict()
 
     return run
 
 
 @pytest.fixture
-def trainer(tiny_trajectories: Trajectories, tiny_preset: Preset) -> Trainer:
-    """One step of training."""
-    return Trainer(
-        tiny_trajectories,
-        TwoRoomsEnv.render_states,
-        tiny_preset.model,
-        dataclasses.replace(tiny_preset.training, steps=1),
-        torch.device("cpu"),
-    )
+def task(tiny_trajectories: Trajectories, tiny_preset: Preset) -> WorldModelTask:
+    """A training to look into."""
+    return WorldModelTask(tiny_trajectories, tiny_preset, torch.device("cpu"))

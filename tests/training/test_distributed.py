@@ -19,12 +19,13 @@ import json, sys
 import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
-from jepa_agent import Trajectories, TrainingConfig, WorldModelConfig
+from jepa_agent import Preset, Trajectories, TrainingConfig, WorldModelConfig
 from jepa_agent.training import distributed
 from jepa_agent.models.encoders import PatchCNNConfig
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
 from jepa_agent.training.config import LossWeights, RefinementConfig
-from jepa_agent.training.trainer import Trainer
+from jepa_agent.training.loop import Trainer
+from jepa_agent.training.world_model import WorldModelTask
 from jepa_agent.models.world_model import DistanceHeadConfig
 
 device = distributed.join(torch.device("cpu"))
@@ -38,23 +39,24 @@ refinement = RefinementConfig(steps=8, layouts_per_batch=4, windows_per_layout=8
 config = TrainingConfig(steps=12, layouts_per_batch=8, windows_per_layout=4, horizon=2,
                         hard_negative_cluster=4, center_per_layout=True,
                         weights=weights, refinement=refinement)
-trainer = Trainer(data, TwoRoomsEnv.render_states, model, config, device)
-terms = distributed.averaged({name: term.item() for name, term in trainer.update().items()})
-gradients = {name: p.grad for name, p in trainer.model.named_parameters() if p.grad is not None}
-gradients |= {f"head.{name}": p.grad for name, p in trainer.objective.named_parameters()}
+task = WorldModelTask(data, Preset(model, config), device)
+trainer = Trainer(task)
+terms = distributed.averaged({name: term.item() for name, term in trainer.update().terms.items()})
+gradients = {name: p.grad for name, p in task.model.named_parameters() if p.grad is not None}
+gradients |= {f"head.{name}": p.grad for name, p in task.objective.named_parameters()}
 gradients = {name: gradient.clone() for name, gradient in gradients.items()}
-while trainer.step < trainer.steps:
+while trainer.step < task.stages[-1]:
     trainer.update()
 rank = dist.get_rank() if dist.is_initialized() else 0
 save_file(gradients, f"gradients-{rank}.safetensors")
 # What the model says, not its parameters: those that no loss depends on (a bias that cancels in a
 # difference) take whole steps of Adam by the sign of rounding errors.
-batch = trainer.sampler.draw(8, 4, torch.Generator().manual_seed(1))
+batch = task.sampler.draw(8, 4, torch.Generator().manual_seed(1))
 with torch.no_grad():
-    latents = trainer.model.eval().encode(TwoRoomsEnv.render_states(batch.states, batch.layout))
-    said = {"latents": latents, "imagined": trainer.model.rollout(latents[:, :, 0], batch.actions),
-            "way": trainer.model.distance(latents, latents.flip(2)),
-            "states": trainer.model.locate(latents), "layouts": trainer.objective.prototypes}
+    latents = task.model.eval().encode(TwoRoomsEnv.render_states(batch.states, batch.layout))
+    said = {"latents": latents, "imagined": task.model.rollout(latents[:, :, 0], batch.actions),
+            "way": task.model.distance(latents, latents.flip(2)),
+            "states": task.model.locate(latents), "layouts": task.objective.prototypes}
 save_file({name: tensor.contiguous() for name, tensor in said.items()}, f"said-{rank}.safetensors")
 if rank == 0:
     open("terms.json", "w").write(json.dumps(terms))
@@ -68,6 +70,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 from jepa_agent.training import distributed
+from jepa_agent.training.loop import Trainer
 from jepa_agent.pretraining import image
 from jepa_agent.pretraining import video
 from jepa_agent.models.backbones import BackboneConfig, ResNetConfig
@@ -91,16 +94,17 @@ videos = video.VideoPretrainer(digits, video.VideoConfig(
 ), device)
 rank = dist.get_rank() if dist.is_initialized() else 0
 terms, gradients, said = {}, {}, {}
-for name, trainer in (("image", images), ("video", videos)):
-    look = trainer.update()
-    found = {each: term.item() for each, term in look.terms.items()}
+for name, task in (("image", images), ("video", videos)):
+    trainer = Trainer(task)
+    terms_of = trainer.update().terms
+    found = {each: term.item() for each, term in terms_of.items() if each != "accuracy"}
     terms |= {f"{name}.{each}": term for each, term in distributed.averaged(found).items()}
-    gradients |= {f"{name}.{each}": p.grad.clone() for each, p in trainer.model.named_parameters()}
+    gradients |= {f"{name}.{each}": p.grad.clone() for each, p in task.model.named_parameters()}
     while trainer.step < 5:
         trainer.update()
     seen = data.train.images if name == "image" else digits.clips(4, 1, 0).frames[:, 0]
     with torch.no_grad():
-        said[name] = trainer.model.backbone.eval()(torch.as_tensor(seen)).contiguous()
+        said[name] = task.model.backbone.eval()(torch.as_tensor(seen)).contiguous()
 save_file(gradients, f"gradients-{rank}.safetensors")
 save_file(said, f"said-{rank}.safetensors")
 if rank == 0:

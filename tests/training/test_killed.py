@@ -18,15 +18,13 @@ from jepa_agent.io import checkpoint
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 WORLD = """
-from functools import partialmethod
-
 from jepa_agent import Preset, TrainingConfig, Trajectories, WorldModelConfig, train
 from jepa_agent.models.encoders import PatchCNNConfig
 from jepa_agent.envs import CollectConfig, collect
 from jepa_agent.planners import CEMConfig
 from jepa_agent.models.predictors import ResidualMLPConfig
 from jepa_agent.training.config import RefinementConfig
-from jepa_agent.training.trainer import Trainer
+from jepa_agent.training import loop
 from jepa_agent.models.world_model import DistanceHeadConfig
 
 data = Trajectories.from_rollouts(
@@ -40,12 +38,10 @@ model = WorldModelConfig(
 stage = RefinementConfig(steps=12, layouts_per_batch=2, windows_per_layout=8, horizon=2)
 settings = TrainingConfig(steps=12, layouts_per_batch=2, windows_per_layout=8, horizon=2,
                           refinement=stage)
-Trainer.run = partialmethod(Trainer.run, log_every=2)
+loop.LOG_EVERY = 2
 train(data, Preset(model, settings, CEMConfig(horizon=2)), folder=folder)
 """
 IMAGE = """
-from functools import partialmethod
-
 import numpy as np
 import torch
 
@@ -53,7 +49,7 @@ from jepa_agent.pretraining.augment import AugmentConfig
 from jepa_agent.models.backbones import BackboneConfig, ResNetConfig
 from jepa_agent.pretraining.datasets import ImageData, Split
 from jepa_agent.pretraining.image import ImageConfig, pretrain
-from jepa_agent.pretraining.pretrainer import Pretrainer
+from jepa_agent.training import loop
 
 images = np.random.default_rng(0).integers(0, 255, (64, 12, 12, 1), dtype=np.uint8)
 split = Split(images, np.arange(64) % 4)
@@ -61,7 +57,7 @@ config = ImageConfig(
     network=BackboneConfig((12, 12, 1), ResNetConfig(1, (4, 8), (1, 1))), projector=(16, 8),
     augment=AugmentConfig(crop=(0.9, 1.0), solarize=0.0), epochs=6, batch=16,
 )
-Pretrainer.run = partialmethod(Pretrainer.run, log_every=2)
+loop.LOG_EVERY = 2
 pretrain(ImageData("noise", split, split), config, torch.device("cpu"), folder=folder)
 """
 BASELINE = """

@@ -15,7 +15,7 @@ from jepa_agent import Preset, Trajectories, train
 from jepa_agent.data.windows import Windows
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
 from jepa_agent.training.config import LossWeights
-from jepa_agent.training.trainer import Trainer
+from jepa_agent.training.world_model import WorldModelTask
 
 Run = Callable[..., dict[str, Tensor]]
 
@@ -24,12 +24,12 @@ def differ(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return any(not torch.equal(first[name], second[name]) for name in first)
 
 
-def test_the_objective_sees_what_the_states_look_like(trainer: Trainer) -> None:
+def test_the_objective_sees_what_the_states_look_like(task: WorldModelTask) -> None:
     seen: list[tuple[Any, ...]] = []
-    trainer.objective.register_forward_pre_hook(lambda _, arguments: seen.append(arguments))
-    list(trainer.run())
+    task.objective.register_forward_pre_hook(lambda _, arguments: seen.append(arguments))
+    task.compute_losses(0)
     ((model, images, batch, _),) = seen
-    assert model is trainer.model
+    assert model is task.model
     layouts = batch.layout.expand(*batch.states.shape[:3], 3)
     for index in np.ndindex(*batch.states.shape[:3]):
         expected = TwoRoomsEnv.render_states(batch.states[index], layouts[index])
@@ -40,12 +40,12 @@ Batch = tuple[Windows, dict[str, Tensor], Tensor]
 
 
 @pytest.fixture
-def evaluated(trainer: Trainer) -> Batch:
+def evaluated(task: WorldModelTask) -> Batch:
     """Windows, their loss terms and their latents (G, R, H + 1, D), in float64."""
-    model, objective = trainer.model.double(), trainer.objective.double()
+    model, objective = task.model.double(), task.objective.double()
     with torch.no_grad():
         model.distance_head[-1].weight.mul_(100.0)  # so that some chunks are longer than 1
-    batch = trainer.sampler.draw(2, 8, trainer.generator)
+    batch = task.sampler.draw(2, 8, task.generator)
     batch = batch._replace(states=batch.states.double(), actions=batch.actions.double())
     images = TwoRoomsEnv.render_states(batch.states, batch.layout.double())
     return batch, objective(model, images, batch, Tensor()), model.encode(images)
@@ -56,7 +56,7 @@ def assert_mean(term: Tensor, values: list[Tensor]) -> None:
 
 
 def test_prediction_and_inverse_dynamics_equal_a_plain_loop(
-    trainer: Trainer, evaluated: Batch
+    task: WorldModelTask, evaluated: Batch
 ) -> None:
     batch, terms, latents = evaluated
     prediction, inverse = [], []
@@ -64,17 +64,17 @@ def test_prediction_and_inverse_dynamics_equal_a_plain_loop(
         imagined = latents[group, window, 0]
         for h, actions in enumerate(batch.actions[group, window]):
             before, after = latents[group, window, h : h + 2]
-            imagined = trainer.model.predict(imagined, actions)
+            imagined = task.model.predict(imagined, actions)
             prediction.append((imagined - after).square().mean())
-            guess = trainer.objective.inverse_dynamics(torch.cat([before, after]))
+            guess = task.objective.inverse_dynamics(torch.cat([before, after]))
             inverse.append((guess - actions).square().mean())
     assert_mean(terms["prediction"], prediction)
     assert_mean(terms["inverse_dynamics"], inverse)
 
 
-def test_the_value_term_equals_a_plain_loop(trainer: Trainer, evaluated: Batch) -> None:
+def test_the_value_term_equals_a_plain_loop(task: WorldModelTask, evaluated: Batch) -> None:
     _, terms, latents = evaluated
-    config, distance = trainer.config, trainer.model.distance
+    config, distance = task.config, task.model.distance
     long, apart = [], []
     for group, window in np.ndindex(2, 8):
         for frame in range(config.horizon + 1):
@@ -95,8 +95,8 @@ def test_one_layout_is_too_few_for_the_context_loss(tiny_preset: Preset) -> None
         train(data, dataclasses.replace(tiny_preset, training=training))
 
 
-def test_what_is_remembered_of_a_context_moves_halfway(trainer: Trainer) -> None:
-    objective, which = trainer.objective, torch.tensor([3, 0])
+def test_what_is_remembered_of_a_context_moves_halfway(task: WorldModelTask) -> None:
+    objective, which = task.objective, torch.tensor([3, 0])
     first = torch.eye(2, objective.prototypes.shape[1])
     objective.update_prototypes(4.0 * first, which)
     torch.testing.assert_close(objective.prototypes[which], 2.0 * first)
@@ -105,9 +105,9 @@ def test_what_is_remembered_of_a_context_moves_halfway(trainer: Trainer) -> None
     assert (objective.prototypes.norm(dim=-1) > 0).sum() == 2  # the others are untouched
 
 
-def test_contexts_that_look_alike_meet_in_a_batch(trainer: Trainer) -> None:
+def test_contexts_that_look_alike_meet_in_a_batch(task: WorldModelTask) -> None:
     """On a line of ten, two clusters of three are neighbours."""
-    objective, generator = trainer.objective, torch.Generator().manual_seed(0)
+    objective, generator = task.objective, torch.Generator().manual_seed(0)
     place = torch.tensor([7, 2, 9, 0, 4, 5, 1, 8, 3, 6])
     objective.prototypes = (
         torch.zeros(10, 4).index_fill_(1, torch.tensor([0]), 1.0) * place[:, None]
@@ -122,12 +122,11 @@ def test_contexts_that_look_alike_meet_in_a_batch(trainer: Trainer) -> None:
     assert seen == set(range(10))
 
 
-def test_contexts_that_nothing_is_known_of_are_drawn_at_random(trainer: Trainer) -> None:
+def test_contexts_that_nothing_is_known_of_are_drawn_at_random(task: WorldModelTask) -> None:
     generator = torch.Generator().manual_seed(0)
-    trainer.objective.prototypes = torch.zeros(10, 4)
+    task.objective.prototypes = torch.zeros(10, 4)
     seen = [
-        frozenset(trainer.objective.draw_hard_negatives(4, 2, generator).tolist())
-        for _ in range(50)
+        frozenset(task.objective.draw_hard_negatives(4, 2, generator).tolist()) for _ in range(50)
     ]
     assert all(len(chosen) == 4 for chosen in seen)
     assert frozenset().union(*seen) == set(range(10))

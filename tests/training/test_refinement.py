@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from jepa_agent import Preset, Trajectories, train
-from jepa_agent.envs import TwoRoomsEnv
 from jepa_agent.training.config import RefinementConfig
-from jepa_agent.training.trainer import Progress, Trainer
+from jepa_agent.training.loop import Progress, Trainer
+from jepa_agent.training.world_model import WorldModelTask
 
 Run = Callable[..., dict[str, Tensor]]
 
@@ -42,8 +42,8 @@ def test_joint_training_goes_on_learning_to_its_end_where_refinement_follows(
 ) -> None:
     def last_rate(refinement: RefinementConfig) -> float:
         training = dataclasses.replace(tiny_preset.training, steps=1000, refinement=refinement)
-        trainer = Trainer(tiny_trajectories, TwoRoomsEnv.render_states, tiny_preset.model,
-                          training, torch.device("cpu"))  # fmt: skip
+        preset = dataclasses.replace(tiny_preset, training=training)
+        trainer = Trainer(WorldModelTask(tiny_trajectories, preset, torch.device("cpu")))
         trainer.step = 999
         trainer.update()
         return trainer.optimizer.param_groups[0]["lr"] / training.learning_rate
@@ -61,7 +61,7 @@ def test_refinement_lowers_its_own_loss(
     train(
         tiny_trajectories,
         dataclasses.replace(tiny_preset, training=training),
-        on_progress=lambda progress, _: log.append(progress),
+        callbacks=[lambda progress, _: log.append(progress)],
     )
     assert [(p.step, p.steps) for p in log] == [(50, 150), (100, 150), (150, 150)]
     assert "variance" not in log[1].losses

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from torch import Tensor
 
 from jepa_agent import JEPAAgent, Preset, Trajectories, train
+from jepa_agent.agent.costs import CostConfig
 from jepa_agent.io import checkpoint
+from jepa_agent.planners import MPPIConfig
+from jepa_agent.training import loop
 from jepa_agent.training import run_folder as runs
 from jepa_agent.training.config import RefinementConfig
+from jepa_agent.training.loop import Progress, StepOutput, Trainer
 from jepa_agent.training.run_folder import Run, RunError
-from jepa_agent.training.trainer import Progress, Trainer
 
 
 def same(first: JEPAAgent, second: JEPAAgent) -> bool:
@@ -47,7 +49,7 @@ def test_an_interrupted_training_goes_on_with_the_same_bits(
 
     whole = train(tiny_trajectories, preset, folder=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(tiny_trajectories, preset, on_progress=interrupt, folder=tmp_path / "parts")
+        train(tiny_trajectories, preset, callbacks=[interrupt], folder=tmp_path / "parts")
     agent = train(tiny_trajectories, preset, folder=tmp_path / "parts")
     assert same(agent, whole)
     steps = [[line["step"] for line in logged(tmp_path / name)] for name in ("whole", "parts")]
@@ -76,7 +78,7 @@ def test_ctrl_c_keeps_the_step_in_progress(
     update = Trainer.update
     for stop_at in stops:
 
-        def press(trainer: Trainer, stop_at: int = stop_at) -> dict[str, Tensor]:
+        def press(trainer: Trainer, stop_at: int = stop_at) -> StepOutput:
             if trainer.step == stop_at - 1:
                 ctrl_c()
             return update(trainer)
@@ -103,7 +105,7 @@ def test_slow_steps_are_kept_between_two_lines_of_the_log(
     whole = train(tiny_trajectories, preset, folder=tmp_path / "whole")
     update = Trainer.update
 
-    def crash(trainer: Trainer) -> dict[str, Tensor]:
+    def crash(trainer: Trainer) -> StepOutput:
         if trainer.step == 7:
             raise OSError("the power is gone")
         return update(trainer)
@@ -126,7 +128,7 @@ def test_a_second_ctrl_c_ends_at_once(
     tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
     monkeypatch: pytest.MonkeyPatch, ctrl_c: Callable[[], None], capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    def press_twice(trainer: Trainer) -> dict[str, Tensor]:
+    def press_twice(trainer: Trainer) -> StepOutput:
         ctrl_c()
         ctrl_c()
         raise AssertionError("still running")
@@ -155,7 +157,7 @@ def test_a_finished_training_is_only_loaded_again(
     again = train(
         tiny_trajectories,
         tiny_preset,
-        on_progress=lambda *_: pytest.fail("trained again"),
+        callbacks=[lambda *_: pytest.fail("trained again")],
         folder=tmp_path,
     )
     assert same(first, again)
@@ -170,3 +172,28 @@ def test_resuming_with_another_config_names_the_field(
         train(
             tiny_trajectories, dataclasses.replace(tiny_preset, training=training), folder=tmp_path
         )
+
+
+@pytest.mark.parametrize("stop_at", [1, 3])
+def test_a_training_goes_on_under_another_planner_and_cost(
+    stop_at: int, tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Also one that has ended already."""
+
+    def interrupt(progress: Progress, _: JEPAAgent) -> None:
+        if progress.step == stop_at:
+            raise KeyboardInterrupt
+
+    whole = train(tiny_trajectories, tiny_preset)
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_trajectories, tiny_preset, folder=tmp_path, callbacks=[interrupt])
+    preset = dataclasses.replace(
+        tiny_preset, planner=MPPIConfig(horizon=3), cost=CostConfig(distance="latent")
+    )
+    agent = train(tiny_trajectories, preset, folder=tmp_path)
+    assert same(agent, whole)
+    for each in (agent, JEPAAgent.load(tmp_path)):
+        assert each.planner.config == preset.planner
+        assert each.cost == preset.cost

@@ -1,0 +1,275 @@
+"""The training loop, one for world models and for the backbones of images and videos.
+
+A `Task` says what is trained: its losses, its optimiser, its learning rate. `Trainer` trains it:
+every step, the log, the state from which an interrupted run goes on, and the callbacks are here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..evaluation.collapse import CollapseStats
+from ..evaluation.diagnostics import Diagnostics
+from . import distributed
+from .loss_meter import LossMeter
+from .optim import check_finite, pack, strip_prefix, unpack
+from .run_folder import Run
+
+LOG_EVERY = 50
+"""Steps per line of the log."""
+
+
+class StepOutput(NamedTuple):
+    """What one batch gives."""
+
+    terms: dict[str, Tensor]
+    """Numbers for the log, of which means are taken: the loss terms, unweighted."""
+    loss: Tensor
+    """Their weighted sum."""
+    frames: int
+    """How many frames all processes saw together."""
+    features: Tensor | None = None
+    """(N, F), to watch for collapse."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of a training's log, with means over the steps since the last line.
+
+    Args:
+        step: optimiser steps done.
+        steps: optimiser steps of the whole training.
+        seconds: time that the steps took.
+        frames_per_second: throughput since the last line.
+        losses: the loss terms, unweighted.
+        probe_error: root mean square error of the states that a world model's probe reads off
+            latents, in the environment's units (pixels).
+        accuracy: accuracy of the linear probe beside an image backbone, on images before it is
+            trained on them; None without labels.
+        collapse: whether a backbone's features have collapsed.
+        diagnostics: a world model's errors on held-out data, where they are due.
+    """
+
+    step: int
+    steps: int
+    seconds: float
+    frames_per_second: float
+    losses: dict[str, float]
+    probe_error: float | None = None
+    accuracy: float | None = None
+    collapse: CollapseStats | None = None
+    diagnostics: Diagnostics | None = None
+
+    @property
+    def seconds_left(self) -> float:
+        return self.seconds / self.step * (self.steps - self.step)
+
+    def metrics(self) -> dict[str, float]:
+        """All numbers but the steps by name, such as `losses/prediction`."""
+        found: dict[str, float] = {}
+
+        def add(name: str, value: Any) -> None:
+            if isinstance(value, dict | list):
+                parts = value.items() if isinstance(value, dict) else enumerate(value)
+                for key, part in parts:
+                    add(f"{name}/{key}", part)
+            elif value is not None:
+                found[name] = value
+
+        for name, value in asdict(self).items():
+            if name not in ("step", "steps"):
+                add(name, value)
+        return found
+
+
+class Callback(Protocol):
+    """Called at every line of the log, once the run's state is kept.
+
+    The second argument is what is trained, as it is then: an agent, or a backbone. A callback that
+    has a method `close`, as the loggers have, is closed when the training ends.
+    """
+
+    def __call__(self, progress: Progress, trained: Any, /) -> None: ...
+
+
+class Task(ABC):
+    """What is trained.
+
+    Args:
+        model: the network; its parameters are checked to stay finite.
+        device: where to train.
+        seed: of everything random.
+        bfloat16: whether `autocast` is to bfloat16; None for GPUs (CUDA) alone.
+        compiled: whether `compile` compiles; None for GPUs (CUDA) alone.
+    """
+
+    model: nn.Module
+    stages: tuple[int, ...]
+    """The steps at which a stage ends; the next one begins with a new optimiser."""
+    trained: Any
+    """What callbacks are given."""
+    run_config: dict[str, Any]
+    """JSON data that a resumed run must share."""
+    clipped: tuple[nn.Module, ...] = ()
+    """Modules whose gradient's norm is limited, each by `max_grad_norm`."""
+    max_grad_norm: float
+    generator: torch.Generator | None = None
+    """A source of random numbers that is part of the state."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        device: torch.device,
+        seed: int,
+        bfloat16: bool | None,
+        compiled: bool | None,
+    ) -> None:
+        on_gpu = device.type == "cuda"
+        self.device, self.seed = device, seed
+        self.model = model.to(device)
+        self.modules = {"model": self.model}
+        """Everything that learns, by its name in a run's state."""
+        self._bfloat16 = on_gpu if bfloat16 is None else bfloat16
+        self._compiled = on_gpu if compiled is None else compiled
+
+    @abstractmethod
+    def compute_losses(self, step: int) -> StepOutput:
+        """The losses of a step's batch."""
+
+    @abstractmethod
+    def new_optimizer(self, step: int) -> torch.optim.Optimizer:
+        """An optimiser for the stage that a step belongs to."""
+
+    @abstractmethod
+    def learning_rate(self, step: int) -> float:
+        """The schedule."""
+
+    @abstractmethod
+    def report(self, progress: Progress, output: StepOutput) -> Progress:
+        """Complete a line of the log; `output` is the last step's."""
+
+    @abstractmethod
+    def save(self, folder: Path, step: int, seconds: float) -> None:
+        """Write what is trained into the run's folder."""
+
+    def autocast(self) -> torch.autocast:
+        """The precision of forward passes."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
+
+    def compile(self, module: Callable[..., Any]) -> Callable[..., Any]:
+        """The module, compiled if the settings say so."""
+        return torch.compile(module) if self._compiled else module
+
+
+class Trainer:
+    """Trains a task, from the beginning or from where an interrupted run ended.
+
+    Args:
+        task: what is trained.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.step, self.meter = task, 0, LossMeter()
+        self.optimizer = task.new_optimizer(0)
+
+    def fit(self, folder: str | Path | None = None, callbacks: Sequence[Callback] = ()) -> None:
+        """Train to the last step.
+
+        Args:
+            folder: where state, log (`metrics.jsonl`) and result are kept; a run that was
+                interrupted goes on from there. None keeps nothing.
+            callbacks: called about every 50 steps, see `Callback`.
+
+        Raises:
+            KeyboardInterrupt: at Ctrl-C, in a folder after the step in progress, which is kept.
+            RunError: if the folder's run had another config, or is in use.
+            FloatingPointError: if a loss term or a parameter is not finite; names the term, and
+                the folder keeps the last good state.
+        """
+        task, is_main = self.task, distributed.is_main_process()
+        run = Run(folder, task.run_config) if is_main and folder is not None else None
+        try:
+            restored = distributed.broadcast_object(run.restore() if run else None)
+            if restored:
+                self.load_state(*restored)
+            if restored and run:  # under a planner that may be new
+                task.save(run.folder, self.step, self.meter.seconds)
+            self.meter.begin()
+            while self.step < task.stages[-1]:
+                output = self.update()
+                self.meter.add(output.terms, output.frames)
+                ends_line = self.step % LOG_EVERY == 0 or self.step in task.stages
+                if not ends_line and not (run and run.overdue):
+                    continue
+                means = self.meter.means()
+                check_finite(means, task.model.parameters(), self.step, task.seed)
+                progress = None
+                if ends_line:
+                    self.meter.clear()
+                if ends_line and is_main:
+                    progress = task.report(self._progress(means), output)
+                if run and progress:
+                    run.log(asdict(progress))
+                    task.save(run.folder, self.step, self.meter.seconds)
+                if run:
+                    run.save(*self.state())
+                if progress:
+                    for callback in callbacks:
+                        callback(progress, task.trained)
+                if run and run.interrupted:
+                    raise KeyboardInterrupt
+                self.meter.begin()
+        finally:
+            for callback in callbacks:
+                if hasattr(callback, "close"):
+                    callback.close()
+            if run:
+                run.close()
+
+    def update(self) -> StepOutput:
+        """One step of the optimiser."""
+        task = self.task
+        if self.step in task.stages:
+            self.optimizer = task.new_optimizer(self.step)
+        task.model.train()
+        output = task.compute_losses(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = task.learning_rate(self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        output.loss.backward()
+        distributed.average_gradients(p for g in self.optimizer.param_groups for p in g["params"])
+        for module in task.clipped:
+            nn.utils.clip_grad_norm_(module.parameters(), task.max_grad_norm)
+        self.optimizer.step()
+        self.step += 1
+        return output
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""
+        tensors = pack(self.optimizer) | self.meter.state()
+        for name, module in self.task.modules.items():
+            tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
+        if self.task.generator is not None:
+            tensors["generator"] = self.task.generator.get_state()
+        return tensors, {"step": self.step, "seconds": self.meter.seconds}
+
+    def load_state(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        """Go on from the state of a trainer of the same task."""
+        self.step = progress["step"]
+        self.meter.load_state(tensors, progress["seconds"])
+        for name, module in self.task.modules.items():
+            module.load_state_dict(strip_prefix(tensors, f"{name}."))
+        if self.task.generator is not None:
+            self.task.generator.set_state(tensors["generator"])
+        self.optimizer = self.task.new_optimizer(self.step - 1)
+        unpack(self.optimizer, tensors)
+
+    def _progress(self, means: dict[str, float]) -> Progress:
+        return Progress(self.step, self.task.stages[-1], self.meter.seconds, self.meter.rate, means)

@@ -1,0 +1,265 @@
+"""Training a world model from trajectories, without rewards and without reconstructing pixels.
+
+Joint training shows every module windows of a few layouts at a time. Refinement then freezes the
+encoder and the distance and continues with the predictor on cached latents, many more at a time.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..agent.agent import JEPAAgent
+from ..data.latents import Latents, encode_trajectories
+from ..data.source import env_of, world_shape
+from ..data.trajectories import Trajectories
+from ..data.windows import ObservationSource, Windows, WindowSampler
+from ..device import resolve_device
+from ..evaluation.diagnostics import diagnose
+from ..io import checkpoint
+from ..io.serialisation import to_dict
+from ..models.backbone_encoder import BackboneEncoder
+from ..models.backbones import Backbone
+from ..models.world_model import WorldModel
+from ..planners import planner_of
+from . import distributed
+from .config import Preset, RefinementConfig, TrainingConfig
+from .loop import Callback, Progress, StepOutput, Task, Trainer
+from .objective import Objective
+from .optim import cosine
+
+FLOOR = 0.05
+"""Where the learning rate of joint training ends, as a share of its peak, if refinement follows."""
+
+PROJECTIONS = 64
+"""Random directions on which SIGReg looks at a batch."""
+
+
+class WorldModelTask(Task):
+    """A world model in its two stages; see `train` for the arguments.
+
+    The preset's model takes the shapes of the data's observations, actions and states.
+    """
+
+    model: WorldModel
+    generator: torch.Generator
+
+    def __init__(
+        self,
+        trajectories: Trajectories,
+        preset: Preset,
+        device: torch.device,
+        held_out: Trajectories | None = None,
+        backbone: Backbone | None = None,
+        keep: int = 0,
+    ) -> None:
+        if not np.isfinite(trajectories.states).all():
+            raise ValueError("states must be finite, got NaN or infinite ones; collect again")
+        config, env_ref = preset.training, env_of(trajectories)
+        (seen, action_dim, state_dim), render, bounds = world_shape(env_ref, trajectories)
+        shape = replace(
+            preset.model,
+            observation_shape=seen,
+            action_dim=action_dim,
+            state_dim=state_dim if preset.model.state_dim else 0,
+        )
+        self.config, self.stages = config, (config.steps, config.steps + config.refinement.steps)
+        self._trajectories, self._held_out, self._keep = trajectories, held_out, keep
+        self._source = ObservationSource(trajectories, render, device)
+        self.sampler = WindowSampler(trajectories, shape.chunk, config.horizon, device)
+        if config.weights.contrast and self.sampler.num_layouts < 2:
+            raise ValueError(
+                "the contrast loss needs data of several layouts, got 1; collect more layouts or "
+                "set training.weights.contrast to 0"
+            )
+        self._latents: tuple[Latents, WindowSampler] | None = None
+        self.generator = torch.Generator(device).manual_seed(config.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            model = WorldModel(shape)
+            self.objective = Objective(model, config, self.sampler.num_layouts)
+        super().__init__(model, device, config.seed, config.bfloat16, config.compiled)
+        self.modules["objective"] = self.objective.to(device)
+        notes: dict[str, Any] = {"training": to_dict(config), "data": trajectories.metadata}
+        if backbone is not None:
+            self._adopt(backbone)
+            notes["backbone"] = checkpoint.digest(backbone.state_dict())
+        self.run_config = {"model": to_dict(shape), **notes}
+        self.clipped = (model.encoder, model.predictor, model.distance_head)
+        self.max_grad_norm = config.max_grad_norm
+        self._joint = self.compile(self.objective)
+        self._refine = self.compile(self.objective.refine)
+        self._standardise()
+        planner = planner_of(preset.planner)
+        self.trained = JEPAAgent(self.model, bounds, env_ref, planner, preset.cost, notes=notes)
+        self.model.requires_grad_(True)
+
+    def compute_losses(self, step: int) -> StepOutput:
+        """Joint training's terms, or refinement's."""
+        terms = self._joint_terms() if step < self.config.steps else self._refinement_terms()
+        stage = self._stage(step)
+        frames = stage.layouts_per_batch * stage.windows_per_layout * (stage.horizon + 1)
+        return StepOutput(terms, self.objective.total(terms), frames)
+
+    def new_optimizer(self, step: int) -> torch.optim.Optimizer:
+        """AdamW of everything, or of the predictor and the probe alone."""
+        modules: list[nn.Module | None]
+        if step < self.config.steps:
+            modules = [self.model, self.objective.inverse_dynamics, self.objective.contrast_head]
+        else:
+            modules = [self.model.predictor, self.model.probe]
+        parameters = [p for module in modules if module for p in module.parameters()]
+        return torch.optim.AdamW(parameters, weight_decay=self.config.weight_decay)
+
+    def learning_rate(self, step: int) -> float:
+        """A cosine after a warm-up, in each stage."""
+        stage, floor = self._stage(step), FLOOR if self.config.refinement.steps else 0.0
+        if step >= self.config.steps:
+            step, floor = step - self.config.steps, 0.0
+        return stage.learning_rate * cosine(
+            step, stage.steps, self.config.warmup * stage.steps, floor
+        )
+
+    def report(self, progress: Progress, output: StepOutput) -> Progress:
+        """Add the probe's error, and diagnostics where they are due."""
+        if "probe" in progress.losses:
+            spread = self.model.state_std.square().mean().sqrt().item()
+            progress = replace(progress, probe_error=progress.losses["probe"] ** 0.5 * spread)
+        if self._held_out is not None and self._is_due(progress.step):
+            episodes = self.config.diagnose_episodes
+            found = diagnose(self.trained, self._trajectories, self._held_out, episodes)
+            progress = replace(progress, diagnostics=found)
+        return progress
+
+    def save(self, folder: Path, step: int, seconds: float) -> None:
+        """Write the agent, and under its step where diagnostics are due and it is to be kept."""
+        self.trained.notes["seconds"] = seconds
+        self.trained.save(folder)
+        if self._keep and self._is_due(step):
+            self.trained.save(folder / f"step-{step:06d}")
+            for old in sorted(folder.glob("step-*"))[: -self._keep]:
+                shutil.rmtree(old)
+
+    def _is_due(self, step: int) -> bool:
+        return step % self.config.diagnose_every == 0 or step in self.stages
+
+    def _stage(self, step: int) -> TrainingConfig | RefinementConfig:
+        return self.config if step < self.config.steps else self.config.refinement
+
+    def _adopt(self, backbone: Backbone) -> None:
+        encoder = self.model.encoder
+        if not isinstance(encoder, BackboneEncoder) or encoder.config.backbone != backbone.config:
+            raise ValueError(
+                f"the model's encoder must be made for the backbone {backbone.config}, got "
+                f"{self.model.config.encoder}; set model.encoder to a BackboneEncoderConfig of it"
+            )
+        encoder.backbone.load_state_dict(backbone.state_dict())
+
+    @torch.no_grad()
+    def _standardise(self) -> None:
+        """Set the model's input and probe statistics from a first batch."""
+        batch = self.sampler.draw(
+            self.config.layouts_per_batch, self.config.windows_per_layout, self.generator
+        )
+        seen = self._source(batch)
+        least = 1.0 if seen.dtype == torch.uint8 else 1e-6
+        seen = seen.flatten(0, -2).float()
+        self.model.observation_mean.copy_(seen.mean(0))
+        self.model.observation_std.copy_(seen.std(0).clamp_min(least))
+        if self.model.probe is None:
+            return
+        states = batch.states.flatten(0, -2)
+        self.model.state_mean.copy_(states.mean(0))
+        self.model.state_std.copy_(states.std(0).clamp_min(1e-6))
+
+    def _joint_terms(self) -> dict[str, Tensor]:
+        config, layouts = self.config, None
+        count, cluster = config.layouts_per_batch, config.hard_negative_cluster
+        if cluster > 1 and self.sampler.num_layouts >= count:
+            layouts = self.objective.draw_hard_negatives(count, cluster, self.generator)
+        batch = self.sampler.draw(count, config.windows_per_layout, self.generator, layouts)
+        batch = Windows(*map(distributed.shard, batch))
+        images = self._source(batch)
+        with self.autocast():
+            return self._joint(self.model, images, batch, self._directions())
+
+    def _directions(self) -> Tensor:
+        """Fresh directions for SIGReg, (D, 64), if it is used."""
+        dim, count = self.model.config.latent_dim, PROJECTIONS if self.config.weights.sigreg else 0
+        return torch.randn(dim, count, generator=self.generator, device=self.device)
+
+    def _refinement_terms(self) -> dict[str, Tensor]:
+        config = self.config.refinement
+        if self._latents is None:
+            self._latents = self._encode_all()
+        latents, sampler = self._latents
+        batch = sampler.draw(config.layouts_per_batch, config.windows_per_layout, self.generator)
+        batch = Windows(*map(distributed.shard, batch))
+        seen = latents.values[batch.frame_index].float()
+        with self.autocast():
+            return self._refine(self.model, seen, batch.actions, batch.states)
+
+    def _encode_all(self) -> tuple[Latents, WindowSampler]:
+        latents = encode_trajectories(
+            self._trajectories,
+            lambda rows: self.model.encode(self._source.at(rows)),
+            self.model.config.chunk,
+            self.device,
+            self.config.seed,
+        )
+        horizon = self.config.refinement.horizon
+        return latents, WindowSampler(latents.trajectories, 1, horizon, self.device)
+
+
+def train(
+    trajectories: Trajectories,
+    preset: Preset,
+    device: torch.device | str = "auto",
+    *,
+    folder: str | Path | None = None,
+    callbacks: Sequence[Callback] = (),
+    held_out: Trajectories | None = None,
+    backbone: Backbone | None = None,
+    keep: int = 0,
+) -> JEPAAgent:
+    """Train a world model on trajectories and wrap it as an agent.
+
+        def show(progress, agent):
+            print(progress.step, progress.losses)
+
+        agent = jepa_agent.train(data, BASE, folder="runs/base", callbacks=[show, WandB("rooms")])
+
+    Args:
+        trajectories: the data; their metadata name the environment, and the model takes the shapes
+            of their observations, actions and states.
+        preset: the model, its training, the planner and its cost; a run may be resumed with
+            another planner and cost.
+        device: where to train, see `resolve_device`.
+        folder: where the run keeps its state, its log `metrics.jsonl` and its agent; a run that
+            was interrupted goes on from there.
+        callbacks: called with the progress and the agent about every 50 steps, when both are in
+            the folder; `training.loggers` has some that log to TensorBoard, Weights & Biases and
+            trackio.
+        held_out: data of other layouts, for the diagnostics.
+        backbone: pretrained weights for a model whose encoder is a `BackboneEncoder`.
+        keep: number of past diagnostic checkpoints to keep, as `step-N/` in the folder.
+
+    Raises:
+        KeyboardInterrupt: at Ctrl-C, in a folder after the step in progress, which is kept.
+        ValueError: if there is no such device, the environment cannot render states in batch and
+            the data have no observations, or the folder's run had another config.
+        FloatingPointError: if a loss term is not finite; the folder keeps the last good state.
+    """
+    task = WorldModelTask(trajectories, preset, resolve_device(device), held_out, backbone, keep)
+    trainer = Trainer(task)
+    trainer.fit(folder, callbacks)
+    task.trained.notes["seconds"] = trainer.meter.seconds
+    task.model.requires_grad_(False).eval()
+    return task.trained

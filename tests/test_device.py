@@ -1,0 +1,47 @@
+"""One rule for the device, whatever the machine has."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from jepa_agent import JEPAAgent
+from jepa_agent.device import resolve_device
+
+
+def machine(patch: pytest.MonkeyPatch, gpus: int, apple: bool) -> None:
+    """Pretend to have some GPUs."""
+    patch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    patch.setattr(torch.cuda, "device_count", lambda: gpus)
+    patch.setattr(torch.backends.mps, "is_available", lambda: apple)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "apple", "chosen"),
+    [(2, False, "cuda"), (1, True, "cuda"), (0, True, "mps"), (0, False, "cpu")],
+)
+def test_auto_is_the_fastest_device_there_is(
+    monkeypatch: pytest.MonkeyPatch, gpus: int, apple: bool, chosen: str
+) -> None:
+    machine(monkeypatch, gpus, apple)
+    assert resolve_device() == resolve_device("auto") == torch.device(chosen)
+    assert resolve_device("cpu") == resolve_device(torch.device("cpu")) == torch.device("cpu")
+
+
+def test_one_of_several_gpus_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, 2, False)
+    assert resolve_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(ValueError, match=r"'cuda:1', 'cpu'.* on this machine, got 'cuda:2'"):
+        resolve_device("cuda:2")
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "mps", "toaster", ""])
+def test_a_device_that_is_not_there_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    machine(monkeypatch, 0, False)
+    message = rf"^device must be 'auto' or one of \['cpu'\] on this machine, got '{device}'; use 'a"
+    with pytest.raises(ValueError, match=message):
+        resolve_device(device)
+    with pytest.raises(ValueError, match=message):
+        JEPAAgent.load(device=device)
