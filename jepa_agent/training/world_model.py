@@ -25,10 +25,9 @@ from ..device import resolve_device
 from ..evaluation.diagnostics import diagnose
 from ..io import checkpoint
 from ..io.serialisation import to_dict
-from ..models.backbone_encoder import BackboneEncoder
 from ..models.backbones import Backbone
+from ..models.encoders import BackboneEncoder
 from ..models.world_model import WorldModel
-from ..planners import planner_of
 from . import distributed
 from .config import Preset, RefinementConfig, TrainingConfig
 from .loop import Callback, Progress, StepOutput, Task, Trainer
@@ -97,7 +96,7 @@ class WorldModelTask(Task):
         self._joint = self.compile(self.objective)
         self._refine = self.compile(self.objective.refine)
         self._standardise()
-        planner = planner_of(preset.planner)
+        planner = preset.planner.build()
         self.trained = JEPAAgent(self.model, bounds, env_ref, planner, preset.cost, notes=notes)
         self.model.requires_grad_(True)
 
