@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -274,12 +275,9 @@ class Session:
         """Plan, and let the ghost follow what was done without looking; changes nothing here."""
         agent, model = self.agent, self.agent.model
         began = time.perf_counter()
-        action, state = agent.predict(observation, state, np.array([state is None]))
+        action, state = agent.act(observation, state)
         milliseconds = 1000 * (time.perf_counter() - began)
-        assert agent.last_plan is not None
-        images = np.stack([observation["observation"], observation["desired_goal"]])
-        seen, wanted = model.encode(torch.as_tensor(images, device=agent.device))
-        ghost, walked = seen if ghost is None else ghost, []
+        ghost, walked = state.latents[0] if ghost is None else ghost, []
         chunk = model.config.chunk
         for begin in range(0, len(acted) - chunk + 1, chunk):
             actions = torch.as_tensor(np.concatenate(acted[begin : begin + chunk]))
@@ -288,23 +286,23 @@ class Session:
                 walked.append(model.locate(ghost).cpu().numpy())
         plan = candidates = None
         if model.probe is not None:
-            plan, candidates = imagined_paths(agent, images[0], agent.last_plan, state.error_memory)
-        energy = model.distance(seen, wanted).item()
+            plan, candidates = imagined_paths(model, state)
+        energy = model.distance(state.latents, state.goal_latents).item()
         return Decision(
             version, action, state, plan, candidates, energy, milliseconds, ghost, walked
         )
 
     def _take(self, decision: Decision) -> None:
-        self._state, self._action = decision.state, decision.action
+        self._action, chunk = decision.action, self.agent.model.config.chunk
+        # the next decision is made when this chunk has been played
+        self._state = replace(decision.state, elapsed=np.array([chunk]))
         self._plan, self._candidates = decision.plan, decision.candidates
         self.energy.append(decision.energy)
         self.milliseconds.append(decision.milliseconds)
         self._ghost_latent = decision.ghost
         self._ghost = np.stack([*self._ghost, *decision.walked])
-        chunk = self.agent.model.config.chunk
         del self._acted[: len(self._acted) // chunk * chunk]  # the ghost has followed these
         self._left = chunk
-        decision.state.elapsed[:] = chunk  # the next decision is made when this one is played
 
     def _fields(self, wait: bool) -> Fields:
         """The newest pictures of energy; those of the world as it is are drawn beside the game."""

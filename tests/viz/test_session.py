@@ -51,13 +51,13 @@ def test_the_agent_walks_to_goals_that_are_set(session: Any) -> None:
 def test_planning_never_blocks_the_game(
     session: Any, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., None]
 ) -> None:
-    predict = session.agent.predict
+    act = session.agent.act
 
     def slow(*arguments: Any) -> Any:
         time.sleep(0.3)
-        return predict(*arguments)
+        return act(*arguments)
 
-    monkeypatch.setattr(session.agent, "predict", slow)
+    monkeypatch.setattr(session.agent, "act", slow)
     began = time.perf_counter()
     assert not session.step()
     session.view()
@@ -229,14 +229,14 @@ def test_a_window_closed_in_mid_plan_leaves_cleanly(
 ) -> None:
     import pygame
 
-    predict = session.agent.predict
+    act = session.agent.act
 
     def leaving(*arguments: Any) -> Any:
         pygame.event.post(pygame.event.Event(pygame.QUIT))
         time.sleep(0.2)
-        return predict(*arguments)
+        return act(*arguments)
 
-    monkeypatch.setattr(session.agent, "predict", leaving)
+    monkeypatch.setattr(session.agent, "act", leaving)
     assert player.run() == []
 
 
