@@ -30,7 +30,7 @@ from ..data.source import env_of, world_shape
 from ..data.trajectories import Trajectories
 from ..device import default_device
 from ..envs import CollectConfig, collect
-from ..evaluation.two_rooms import HELD_OUT_DATA, default_suites, evaluate
+from ..evaluation.two_rooms import HELD_OUT_DATA, SETTINGS, default_suites, evaluate
 from ..models.backbone_encoder import BackboneEncoderConfig
 from ..models.backbones import load_backbone
 from ..models.world_model import WorldModelConfig
@@ -140,7 +140,8 @@ def main(args: Args) -> None:
         with resumable(args.out):
             train(trajectories, preset, device, None, args.out, None, backbone)
         return
-    board = Board(args.out, others.layout if others else None)
+    held_out_world = {"layout": others.layout, "terminate_on_success": False} if others else None
+    board = Board(args.out, held_out_world)
 
     def show(progress: Progress, agent: JEPAAgent) -> None:
         display.show(progress)
@@ -164,5 +165,5 @@ def main(args: Args) -> None:
 
         seeds = range(1_000_000, 1_000_000 + args.report)
         report = evaluate(agent, default_suites(agent), seeds, 64, str(args.out))
-        print("wrote", write_report(args.out, agent, report, args.out))
+        print("wrote", write_report(args.out, agent, report, args.out, SETTINGS))
     print(f"next: python scripts/evaluate.py --checkpoint {args.out}")

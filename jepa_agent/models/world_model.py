@@ -16,7 +16,7 @@ class DistanceHeadConfig:
     """The embedding phi whose distances learn the length of the way.
 
     The distance is the sum of the Euclidean distances of the embedding's blocks. One block can
-    only learn a Euclidean space; sums of several also hold trees, as rooms joined by doors are.
+    only learn a Euclidean space; sums of several also hold trees, as rooms joined by passages are.
 
     Args:
         width: hidden units per layer.

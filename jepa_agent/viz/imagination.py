@@ -51,6 +51,7 @@ class Landscape:
 
     def __init__(self, agent: JEPAAgent, states: np.ndarray, layout: np.ndarray) -> None:
         self._agent, self._layout = agent, layout
+        self._world: Any = agent.env_ref.make().unwrapped
         self._shape = states.shape[:-1]
         self._latents = self._encode(states)
         with torch.no_grad():
@@ -77,8 +78,7 @@ class Landscape:
     @torch.no_grad()
     def _encode(self, states: np.ndarray) -> torch.Tensor:
         agent = self._agent
-        world: Any = agent.env_ref.make().unwrapped
         flat = torch.as_tensor(states, device=agent.device).float().reshape(-1, states.shape[-1])
         where = torch.as_tensor(self._layout, device=agent.device).float()
-        images = (world.render_states(part, where) for part in flat.split(1024))
+        images = (self._world.render_states(part, where) for part in flat.split(1024))
         return torch.cat([agent.model.encode(each) for each in images])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,11 +20,11 @@ class Board:
 
     Args:
         folder: of the run.
-        layout: of the layouts whose energy fields are drawn, or None for no pictures.
+        settings: of the environment whose energy fields are drawn, or None for no pictures.
     """
 
-    def __init__(self, folder: Path, layout: str | None) -> None:
-        self._layout = layout
+    def __init__(self, folder: Path, settings: Mapping[str, Any] | None) -> None:
+        self._settings = settings
         self._writer: Any = None
         if find_spec("tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
@@ -37,9 +38,12 @@ class Board:
         numbers = {f"loss/{name}": value for name, value in progress.losses.items()}
         numbers |= {"speed/frames per second": progress.frames_per_second}
         if progress.probe_error is not None:
-            numbers |= {"probe/error, pixels": progress.probe_error}
+            numbers |= {"probe/error": progress.probe_error}
         found = asdict(progress.diagnostics) if progress.diagnostics else {}
-        for name, value in (found | found.pop("collapse", {})).items():
+        found |= found.pop("collapse", {})
+        groups = found.pop("rank_correlations", {})
+        found |= {f"rank correlation, {group}": value for group, value in groups.items()}
+        for name, value in found.items():
             several = value if isinstance(value, list) else [value]
             for index, each in enumerate(several):
                 if each is not None:
@@ -47,8 +51,8 @@ class Board:
                     numbers[f"held out/{name.replace('_', ' ')}{place}"] = each
         for name, value in numbers.items():
             self._writer.add_scalar(name, value, progress.step)
-        if progress.diagnostics and self._layout:
-            session = Session(agent, self._layout)
+        if progress.diagnostics and self._settings is not None:
+            session = Session(agent, **self._settings)
             session.fields = "learned and true"
             picture = to_array(draw(session.view(wait=True)))
             session.close()
