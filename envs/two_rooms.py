@@ -160,6 +160,10 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
             self._window.close()
             self._window = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy opens a window of its own."""
+        return {**vars(self), "_window": None}
+
     # What learning code may use of an environment: `jepa_agent.worlds.protocols`.
 
     @property

@@ -58,19 +58,14 @@ def main(args: Args) -> None:
     agent = load(args.checkpoint)
     if args.goal:
         agent.set_goal(np.array(args.goal, dtype=np.float32))
+    if not isinstance(agent.env_ref.make().unwrapped, Drawable):
+        print(f"{agent.env_ref.id} has no `scene` to draw plans on: showing what it renders")
+        return film(agent, args.episodes or 5, args.seed, args.video or Path("plan.gif"))
     video = args.video
-    world = agent.env_ref.make().unwrapped
-    can_show = isinstance(world, Drawable) and args.render and has_display()
-    if video is None and not can_show:
+    if video is None and not (args.render and has_display()):
         video = Path("plan.gif")
         reason = "no display to open a window on" if args.render else "neither --render nor --video"
-        if not isinstance(world, Drawable):
-            reason = f"{agent.env_ref.id} has no `scene` to draw plans on"
         print(f"{reason}: writing {video} instead")
-    if not isinstance(world, Drawable):
-        assert video is not None
-        film(agent, args.episodes or 5, args.seed, video)
-        return
     session = Session(agent, args.seed, **settings(agent, args.layout))
     session.fields, session.show_ghost = args.field, args.ghost
     with contextlib.closing(session):
@@ -109,6 +104,8 @@ def record(session: Session, episodes: int, path: Path) -> list[bool]:
 
 def film(agent: JEPAAgent, episodes: int, seed: int, path: Path) -> None:
     """Play episodes into a video of what the environment itself renders."""
+    if "rgb_array" not in agent.env_ref.make().metadata["render_modes"]:
+        raise ValueError(f"{agent.env_ref.id} must render rgb_array to be shown, it does not")
     with (
         contextlib.closing(agent.env_ref.make(render_mode="rgb_array")) as env,
         VideoWriter(path, STEPS_A_SECOND) as writer,
