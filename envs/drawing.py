@@ -146,6 +146,9 @@ class Window:
     def show(self, surface: Any) -> bool:
         """Show a surface; returns False once the user has closed the window or pressed escape."""
         pygame = self._pygame
+        if pygame.display.get_surface() is None:  # another window was closed, and the display too
+            pygame.display.init()
+            self._screen = None
         resizable = self._screen is not None and self._screen.get_flags() & pygame.RESIZABLE
         if self._screen is None or not (resizable or self.size == surface.get_size()):
             self._open(surface.get_size(), 0)

@@ -119,7 +119,7 @@ def pin(groups: LayoutGroups, wall_x: int | None, door_y: int | None) -> LayoutG
     return tuple(pinned)
 
 
-def unseen_factors(layout: tuple[int, int]) -> str:
+def unseen_factors(layout: Sequence[float]) -> str:
     """What of a layout (wall_x, door_y) the split "train" never shows."""
     new_wall, new_door = layout[0] in TEST_WALLS, layout[1] in TEST_DOORS
     if new_wall and new_door:

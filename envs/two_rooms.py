@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -9,6 +10,7 @@ import numpy as np
 
 from . import drawing, rewards
 from .episodes import Episodes, Observation, action_space, check_actions, observation_space
+from .handles import HANDLES, free_grid, handle_at, moved
 from .physics import Layout, is_free, shortest_path
 from .rendering import render
 from .tasks import TwoRoomsConfig
@@ -70,6 +72,11 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
     }
     action_norm = 1.0
     """Actions are bounded by this Euclidean norm besides their box."""
+    unit = "px"
+    layout_names = ("wall_x", "door_y", "door_halfwidth")
+    handles = HANDLES
+    strict_radius = 1.41
+    """PLDM's stricter rule, in pixels."""
 
     def __init__(self, render_mode: str | None = None, **config: Any) -> None:
         self.config = TwoRoomsConfig.from_kwargs(config)
@@ -153,7 +160,11 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
             self._window.close()
             self._window = None
 
-    # What learning code may use of an environment besides Gymnasium's interface.
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy opens a window of its own."""
+        return {**vars(self), "_window": None}
+
+    # What learning code may use of an environment: `jepa_agent.worlds.protocols`.
 
     @property
     def state(self) -> np.ndarray:
@@ -184,9 +195,38 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         return shortest_path(states, goals, Layout.from_array(layout))
 
     @staticmethod
-    def room(states: Any, layout: Any) -> Any:
-        """Which room states (..., 2) are in, in layouts (..., 3): True for the right one."""
-        return states[..., 0] > layout[..., 0]
+    def pair_groups(states: Any, goals: Any, layout: Any) -> dict[str, Any]:
+        """Which pairs of states (..., 2) are in one room, and which have the door between them."""
+        apart = (states[..., 0] > layout[..., 0]) != (goals[..., 0] > layout[..., 0])
+        return {"same room": ~apart, "through the door": apart}
+
+    @property
+    def goal(self) -> np.ndarray:
+        """The state (2,) to reach."""
+        return self._episodes.goal[0].copy()
+
+    @property
+    def step_length(self) -> float:
+        """Pixels that an action of norm 1 moves the agent."""
+        return self.config.step_length
+
+    def fewest_steps(self) -> int:
+        """n* = ceil((shortest path - success radius) / step length), from where the agent is."""
+        length = float(self._episodes.shortest_path()[0]) - self.config.success_radius
+        return max(1, math.ceil(length / self.config.step_length))
+
+    @staticmethod
+    def free_states(side: int, layout: np.ndarray) -> np.ndarray:
+        """Free states (side, side, 2) that cover the rooms evenly."""
+        return free_grid(side, layout)
+
+    def handle_at(self, state: np.ndarray) -> str | None:
+        """The agent, the wall or the door, if one of them is at a point (2,)."""
+        return handle_at(state, self._info())
+
+    def moved(self, name: str, state: np.ndarray) -> dict[str, Any]:
+        """Reset options that put the agent, the goal, the wall or the door at a point (2,)."""
+        return moved(name, state, self._info())
 
     def scene(self, size: int = drawing.PICTURE_SIZE, floor: np.ndarray | None = None) -> Any:
         """The picture as a pygame surface of any size, on a floor of one's own; see `drawing`."""
@@ -199,6 +239,11 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
             size,
             floor,
         )
+
+    @staticmethod
+    def screen_to_state(points: Any, size: int = drawing.PICTURE_SIZE) -> Any:
+        """The inverse of `state_to_screen`."""
+        return drawing.from_screen(points, size)
 
     @staticmethod
     def state_to_screen(states: Any, size: int = drawing.PICTURE_SIZE) -> Any:

@@ -1,6 +1,6 @@
 """Gradient planning: many starts, Adam through the model, projection onto the bounds.
 
-From a single start, gradients stop at local minima such as the two sides of a door; many starts,
+From a single start, gradients stop at local minima such as the two sides of a gap; many starts,
 noise and restarts are what makes them useful.
 """
 

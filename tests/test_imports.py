@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -135,3 +136,23 @@ def test_imports_point_one_way(room: str) -> None:
 def test_every_room_is_in_the_order_of_rooms() -> None:
     rooms = {path.parent.name for path in (ROOT / "jepa_agent").glob("*/__init__.py")}
     assert rooms == set(ROOMS)
+
+
+TWO_ROOMS = re.compile(r"\b(wall_x|door\w*|px|1\.41|2\.45|Two ?Rooms\w*)\b", re.IGNORECASE)
+KNOW_TWO_ROOMS = (
+    "jepa_agent/__init__.py",  # registers it
+    "jepa_agent/presets.py",  # its shapes and data
+    "jepa_agent/evaluation/two_rooms.py",
+    "jepa_agent/experiments/",  # measure on it
+    "jepa_agent/cli/",  # its options and tables, and the worlds that commands take by default
+)
+
+
+def test_learning_code_knows_no_environment_by_name() -> None:
+    for path in (*modules("jepa_agent"), *modules("planners")):
+        name = path.relative_to(ROOT).as_posix()
+        if not name.startswith(KNOW_TWO_ROOMS):
+            assert not TWO_ROOMS.findall(path.read_text()), path
+            seen = {n for n in imports(path) if is_within(n, ("jepa_agent.envs",))}
+            allowed = ("jepa_agent.envs.drawing",) if name.startswith("jepa_agent/viz/") else ()
+            assert all(is_within(each, allowed) for each in seen), path

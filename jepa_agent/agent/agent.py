@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,47 +18,16 @@ from . import checkpointing
 from .costs import CostConfig, PlanningCost
 from .error_memory import ErrorMemory
 from .hub import HubMixin
-
-
-@dataclass
-class AgentState:
-    """What the agent remembers of n environments between calls of `predict`.
-
-    Args:
-        plan: (n, H, A), the current plans; the first action of each is being executed.
-        elapsed: (n,), steps of the current chunk already played.
-        episode: (n,), how many episodes each environment has begun.
-        decision: (n,), decisions made in the current episode.
-        planned: (n,), whether the last call planned.
-        error_memory: what the episodes have taught, if the cost has a memory.
-    """
-
-    plan: Tensor
-    elapsed: np.ndarray
-    episode: np.ndarray
-    decision: np.ndarray
-    planned: np.ndarray
-    error_memory: ErrorMemory | None = None
-
-    def select(self, rows: np.ndarray) -> AgentState:
-        """The memory of some of the environments (k,), in that order."""
-        index = torch.as_tensor(rows, device=self.plan.device)
-        return AgentState(
-            plan=self.plan[index],
-            elapsed=self.elapsed[rows],
-            episode=self.episode[rows],
-            decision=self.decision[rows],
-            planned=self.planned[rows],
-            error_memory=None if self.error_memory is None else self.error_memory.select(index),
-        )
+from .state import AgentState
 
 
 class JEPAAgent(HubMixin):
     """Plans in latent space to reach a goal, an observation of the state to be in.
 
     The goal is `observation["desired_goal"]`; where an environment has none, `set_goal` gives one.
-    Works wherever a Stable-Baselines3 policy does: `predict` takes one observation or a batch,
-    and `evaluate_policy` scores it.
+    Works wherever a Stable-Baselines3 policy does: `predict` takes one observation or a batch, and
+    `evaluate_policy` scores it. A plan's action is held for a chunk of K steps; then the plan is
+    shifted and improved. `act` is the pure function behind `predict`.
 
     Args:
         model: the world model.
@@ -90,10 +59,13 @@ class JEPAAgent(HubMixin):
         self.planner: Planner = planner or CEM()
         self.cost = cost or CostConfig()
         self.seed, self.notes = seed, notes or {}
-        self.last_plan: Plan | None = None
-        """The plans of the last decision, for drawing."""
         self._goal: np.ndarray | None = None
+        self._remembered: AgentState | None = None
         self._search = self._plan_from_latents
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy forgets the episodes and searches uncompiled: compiled code cannot be pickled."""
+        return {**vars(self), "_remembered": None, "_search": self._plan_from_latents}
 
     @property
     def device(self) -> torch.device:
@@ -101,6 +73,7 @@ class JEPAAgent(HubMixin):
 
     def set_goal(self, goal: np.ndarray | None) -> None:
         """Plan towards an observation from now on, whatever observations say; None forgets it."""
+        self._remembered = None
         self._goal = None if goal is None else self._checked("the goal", goal)
 
     def compile(self) -> None:
@@ -118,14 +91,17 @@ class JEPAAgent(HubMixin):
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
     ) -> tuple[np.ndarray, AgentState]:
-        """The next actions.
+        """The next actions, as Stable-Baselines3's loops ask for them.
 
-        A chunk's action is held for K steps; then the plan is shifted and improved. Without
-        `state` every call plans anew.
+        The state may be dropped (`action, _ = agent.predict(observation)`): without one, the agent
+        goes on with what it remembers of the last call without one, if that was of as many
+        environments. An environment whose goal has changed since has begun a new episode, unless
+        `episode_start` says otherwise; after `set_goal` only `episode_start` tells.
+        With every episode starting, nothing is remembered, so that scores are reproducible.
 
         Args:
-            observation: `observation` and `desired_goal`, each uint8 (H, W, C) or a vector (S,),
-                or n of them; after `set_goal`, the observation alone will do.
+            observation: `observation` and `desired_goal`, each (H, W, C) or (C, H, W) uint8 or a
+                vector (S,), or n of them; after `set_goal`, the observation alone will do.
             state: what the last call returned.
             episode_start: (n,) boolean, which environments have just been reset.
             deterministic: ignored, the search is always seeded.
@@ -136,35 +112,60 @@ class JEPAAgent(HubMixin):
         Raises:
             ValueError: if the observation is not of the model's kind.
         """
-        images, goals = self._seen_and_wanted(observation)
-        single = images.ndim == len(self.model.config.observation_shape)
+        if state is not None:
+            self._remembered = None
+            return self.act(observation, state, episode_start)
+        known = self._remembered
+        if known is not None:
+            goals = self._seen_and_wanted(observation)[1].reshape(-1, *known.goals.shape[1:])
+            all_start = episode_start is not None and np.all(episode_start)
+            if all_start or len(goals) != len(known.goals):
+                known = None
+            elif episode_start is None:
+                episode_start = _differ(goals, known.goals)
+        action, self._remembered = self.act(observation, known, episode_start)
+        return action, self._remembered
+
+    def act(
+        self,
+        observation: Mapping[str, np.ndarray] | np.ndarray,
+        state: AgentState | None = None,
+        episode_start: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, AgentState]:
+        """The next actions and the state after them, given that before: a pure function.
+
+        Args:
+            observation: see `predict`.
+            state: what the last call returned; None begins new episodes.
+            episode_start: (n,) boolean, which environments have just been reset.
+        """
+        seen, goals = self._seen_and_wanted(observation)
+        single = seen.ndim == len(self.model.config.observation_shape)
         if single:
-            images, goals = images[None], goals[None]
-        count = len(images)
+            seen, goals = seen[None], goals[None]
+        count = len(seen)
         if state is None:
-            state = self._fresh_state(count)
+            state = self._fresh_state(goals)
         elif len(state.elapsed) != count:
             raise ValueError(
                 f"state must be of {count} environments like the observation, got "
                 f"{len(state.elapsed)}; pass the state of the same environments"
             )
-        started = np.zeros(count, dtype=bool)
-        if episode_start is not None:
-            started = np.broadcast_to(np.asarray(episode_start, dtype=bool), (count,)).copy()
-        started |= state.episode == 0
+        started = np.zeros(count, dtype=bool) if episode_start is None else episode_start
+        started = np.broadcast_to(np.asarray(started, dtype=bool), (count,)) | (state.episode == 0)
         due = started | (state.elapsed >= self.model.config.chunk)
-        state = AgentState(
-            plan=state.plan.clone(),
+        state = replace(
+            state,
             elapsed=np.where(due, 0, state.elapsed) + 1,
             episode=state.episode + started,
             decision=np.where(started, 0, state.decision + due),
             planned=due,
-            error_memory=state.error_memory,
+            search=None,
         )
         rows = np.flatnonzero(due)
         if len(rows):
-            self._decide(state, rows, images[rows], goals[rows], started[rows])
-        actions = state.plan[:, 0].cpu().numpy()
+            state = self._decide(state, rows, seen[rows], goals[rows], started[rows])
+        actions = state.plan[:, 0].cpu().numpy().copy()  # the caller's own
         return (actions[0] if single else actions), state
 
     @torch.no_grad()
@@ -172,29 +173,37 @@ class JEPAAgent(HubMixin):
         self,
         state: AgentState,
         rows: np.ndarray,
-        images: np.ndarray,
+        seen: np.ndarray,
         goals: np.ndarray,
         started: np.ndarray,
-    ) -> None:
-        """Plan for some rows (k,) of the state, and learn from what came of their last plans."""
+    ) -> AgentState:
+        """The state after planning for some rows (k,), and after learning from their last plans."""
         index = torch.as_tensor(rows, device=self.device)
         fresh = torch.as_tensor(started, device=self.device)
         latents, wanted = self.model.encode(
-            torch.as_tensor(np.stack([images, goals]), device=self.device)
+            torch.as_tensor(np.stack([seen, goals]), device=self.device)
         )
-        played, learned = state.plan[index], None
-        if state.error_memory is not None:
-            learned = state.error_memory.select(index)
+        played, memory, learned = state.plan[index], state.error_memory, None
+        if memory is not None:
+            learned = memory.select(index)
             learned = learned.observe_outcome(self.model, latents, played[:, 0], fresh)
         warm_start = torch.cat([played[:, 1:], played[:, -1:]], dim=1)
         warm_start = torch.where(fresh[:, None, None], 0.0, warm_start)
         seeds = [_mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows]
-        plan = self._search(latents, wanted, warm_start, Noise(seeds), learned)
-        state.plan[index] = plan.actions
-        if state.error_memory is not None and learned is not None:
-            learned = learned.expect(self.model, plan.actions[:, 0])
-            state.error_memory = state.error_memory.replaced(index, learned)
-        self.last_plan = plan
+        search = self._search(latents, wanted, warm_start, Noise(seeds), learned)
+        if memory is not None and learned is not None:
+            memory = memory.replaced(index, learned.expect(self.model, search.actions[:, 0]))
+        all_goals = state.goals.copy()
+        all_goals[rows] = goals
+        return replace(
+            state,
+            plan=state.plan.index_copy(0, index, search.actions.to(state.plan)),
+            latents=state.latents.index_copy(0, index, latents),
+            goals=all_goals,
+            goal_latents=state.goal_latents.index_copy(0, index, wanted),
+            error_memory=memory,
+            search=search,
+        )
 
     def _plan_from_latents(
         self,
@@ -270,21 +279,37 @@ class JEPAAgent(HubMixin):
         shape = self.model.config.observation_shape
         array = np.asarray(observation)
         is_image = len(shape) == 3
-        kind = array.dtype == np.uint8 if is_image else array.dtype.kind == "f"
+        if is_image and array.shape[-3:] == (shape[2], *shape[:2]) != shape:
+            array = np.moveaxis(array, -3, -1)  # as Stable-Baselines3 turns images
+        kind = array.dtype == np.uint8 if is_image else array.dtype.kind in "fiu"
         if not kind or array.ndim - len(shape) not in (0, 1) or array.shape[-len(shape) :] != shape:
             raise ValueError(
-                f"{name} must be {'uint8 images' if is_image else 'float vectors'} {shape}, for "
+                f"{name} must be {'uint8 images' if is_image else 'vectors'} {shape}, for "
                 f"which this model was trained, got {array.dtype} {array.shape}; build the "
                 "environment with agent.env_ref.make()"
             )
         return array if is_image else array.astype(np.float32)
 
-    def _fresh_state(self, count: int) -> AgentState:
+    def _fresh_state(self, goals: np.ndarray) -> AgentState:
+        count, size = len(goals), self.cost.error_memory
         zeros = np.zeros(count, dtype=np.int64)
-        plan = torch.zeros(count, self.planner.horizon, len(self.bounds.low), device=self.device)
-        size = self.cost.error_memory
-        error_memory = ErrorMemory.none(self.model, count, size) if size else None
-        return AgentState(plan, zeros, zeros, zeros, zeros.astype(bool), error_memory)
+        latents = self.model.observation_mean.new_zeros(count, self.model.config.latent_dim)
+        return AgentState(
+            plan=torch.zeros(count, self.planner.horizon, len(self.bounds.low), device=self.device),
+            latents=latents,
+            goals=goals,
+            goal_latents=latents,
+            elapsed=zeros,
+            episode=zeros,
+            decision=zeros,
+            planned=zeros.astype(bool),
+            error_memory=ErrorMemory.none(self.model, count, size) if size else None,
+        )
+
+
+def _differ(goals: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which goals (n,) of two batches (n, ...) differ."""
+    return (goals != others).any(axis=tuple(range(1, goals.ndim)))
 
 
 def _mix(*numbers: int) -> int:

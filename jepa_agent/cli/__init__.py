@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -40,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     from .console import errors_in_one_line, resumable
 
     module = importlib.import_module(f".{COMMANDS[name][0]}", __name__)
+    if debug:
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("jepa_agent").setLevel(logging.DEBUG)
     with errors_in_one_line(debug):
         parsed = _parse(module, name, options)
         with resumable(getattr(parsed, "out", None)):

@@ -310,7 +310,7 @@ def window(runs: int, agent: JEPAAgent, seconds: float = 5.0) -> list[tuple[str,
     """Frames per second of scripts/plan.py's window while the agent plans and walks; 60 at most."""
     rates, slowest = [], []
     for run in range(runs + 1):
-        game = session.Session(agent, "random", run)
+        game = session.Session(agent, run, layout="random", terminate_on_success=False)
         game.fields = "learned"
         stopwatch = Stopwatch(seconds)
         Player(game, stopwatch).run()

@@ -100,13 +100,14 @@ class TrainingDisplay:
             self._say(progress.collapse.collapsed)
         found = progress.diagnostics
         if found is not None:
+            correlations = {"rank correlation": found.rank_correlation, **found.rank_correlations}
+            ranks = ", ".join(f"{name} {_numbers([r])}" for name, r in correlations.items())
             layout, ahead = _numbers(found.layout_error), _numbers(found.open_loop_error)
             self._say(
                 f"held out: position {_numbers([found.position_error])}{self._unit}, layout "
-                f"{layout}{self._unit}, rank correlation {_numbers([found.rank_correlation])} "
-                f"(through the door {_numbers([found.rank_correlation_through_door])}), open loop "
-                f"{ahead}{self._unit}, success {_numbers([found.success])}, rank "
-                f"{found.collapse.rank_me:.0f} of {found.collapse.dim}"
+                f"{layout}{self._unit}, {ranks}, open loop {ahead}{self._unit}, "
+                f"success {_numbers([found.success])}, rank {found.collapse.rank_me:.0f} of "
+                f"{found.collapse.dim}"
             )
             self._say(found.collapse.collapsed)
 

@@ -15,20 +15,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from ..agent.agent import JEPAAgent
+from ..envs import TwoRoomsEnv
 from ..envs.tasks import unseen_factors
 from ..evaluation.episodes import Episode, play
 from ..evaluation.metrics import Report, mcnemar, summarise, table
 from ..evaluation.open_loop import OpenLoopStep
-from ..evaluation.two_rooms import SUITES, default_suites, evaluate, measured_with
+from ..evaluation.policies import Policy, RandomActions
+from ..evaluation.two_rooms import SETTINGS, SUITES, default_suites, evaluate, measured_with
 from ..planners import make_planner
 from ..registry import import_object
 
@@ -58,7 +58,7 @@ class Args:
     """Processes that share the episodes, each on one thread; nor does it depend on these."""
     success: str = ""
     """In environments other than TwoRooms-v0: a function (observation, info) -> bool that says what
-    counts, named package.module:function."""
+    counts, named package.module:function; by default the info's is_success."""
     goal: tuple[float, ...] = ()
     """There, the observation to reach, where the environment's own has no desired_goal."""
     rival: str = ""
@@ -84,7 +84,8 @@ def main(args: Args) -> int:
     agent = JEPAAgent.load(args.checkpoint)
     if args.planner:
         agent.planner = make_planner(args.planner)
-    if args.success:
+    world = agent.env_ref.make().unwrapped
+    if args.success or not isinstance(world, TwoRoomsEnv):
         return other_world(args, agent)
     suites = args.suite or default_suites(agent)
     for suite in suites:
@@ -102,35 +103,29 @@ def main(args: Args) -> int:
             from ..viz.plots import heat_map
 
             args.out.mkdir(parents=True, exist_ok=True)
-            picture = heat_map(report.episodes[f"agent/{suite}"], suite)
+            picture = heat_map(report.episodes[f"agent/{suite}"], suite, world.layout_names)
             picture.savefig(args.out / f"{suite}.png", dpi=120)
     print("wrote", report.save(args.out))
     if args.report is not None:
         from ..viz.report import write_report
 
-        print("wrote", write_report(args.report, agent, report, Path(args.checkpoint)))
+        page = write_report(args.report, agent, report, Path(args.checkpoint), SETTINGS)
+        print("wrote", page)
     return report_errors(report.episodes)
 
 
-class RandomActions:
-    """Uniform actions of a Box space, from one generator."""
-
-    def __init__(self, space: gym.spaces.Box, seed: int) -> None:
-        self._space, self._rng = space, np.random.default_rng(seed)
-
-    def predict(self, observation: np.ndarray, state: Any = None, **_: Any) -> tuple:
-        """Actions for a batch of observations."""
-        shape = (len(observation), *self._space.shape)
-        return self._rng.uniform(self._space.low, self._space.high, shape).astype(np.float32), state
-
-
 def other_world(args: Args, agent: JEPAAgent) -> int:
-    """Score the agent beside random actions and a rival where success is the caller's."""
-    success = import_object(args.success)
+    """Score the agent beside random actions and a rival, in any environment."""
+    success = import_object(args.success) if args.success else None
+    world = agent.env_ref.make()
     if args.goal:
         agent.set_goal(np.array(args.goal, dtype=np.float32))
-    world = agent.env_ref.make()
-    policies: dict[str, Any] = {
+    elif "desired_goal" not in getattr(world.observation_space, "spaces", {}):
+        raise ValueError(
+            f"--goal must be an observation of {agent.env_ref.id}, which has no desired_goal, got "
+            "none; give its numbers"
+        )
+    policies: dict[str, Policy] = {
         "agent": agent,
         "random": RandomActions(world.action_space, args.seed),
     }
@@ -154,7 +149,9 @@ def other_world(args: Args, agent: JEPAAgent) -> int:
 def print_by_novelty(episodes: list[Episode]) -> None:
     """The agent's success on new walls, new doors and both, apart."""
     for name in ("new wall", "new door", "new wall and door"):
-        chosen = [e for e in episodes if e.layout is not None and unseen_factors(e.layout) == name]
+        chosen = [
+            e for e in episodes if e.layout is not None and unseen_factors(e.layout[:2]) == name
+        ]
         if chosen:
             row = summarise("agent", name, chosen)
             low, high = 100 * row.success_low, 100 * row.success_high

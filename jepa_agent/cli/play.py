@@ -38,7 +38,7 @@ def main(args: Args) -> None:
     _, info = env.reset(seed=args.seed)
     window = Window("TwoRooms-v0: arrow keys or mouse, escape to leave", FPS)
     goals = 0
-    while window.show(from_array(env.render())):
+    while window.show(from_array(np.asarray(env.render()))):
         keys = pygame.key.get_pressed()
         action = np.array(
             [

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import tyro
 
@@ -26,7 +26,7 @@ from ..agent.costs import CostConfig
 from ..data.trajectories import Trajectories
 from ..device import resolve_device
 from ..envs import CollectConfig, collect
-from ..evaluation.two_rooms import HELD_OUT_DATA, default_suites, evaluate
+from ..evaluation.two_rooms import HELD_OUT_DATA, SETTINGS, default_suites, evaluate
 from ..models.backbones import load_backbone
 from ..models.encoders import BackboneEncoderConfig
 from ..models.world_model import WorldModelConfig
@@ -124,7 +124,8 @@ def main(args: Args) -> None:
     layout = trajectories.metadata.get("env_kwargs", {}).get("layout")  # of Two Rooms
     others = HELD_OUT_DATA.get(layout)
     held_out = Trajectories.from_rollouts(*collect(others)) if others else None
-    loggers = [logger(name, args.out, others.layout if others else None) for name in args.log]
+    shown = {"layout": others.layout, "terminate_on_success": False} if others else None
+    loggers = [logger(name, args.out, shown) for name in args.log]
     with resumable(args.out), TrainingDisplay(" px" if layout else "") as display:
         agent = train(
             trajectories, preset, device, folder=args.out, callbacks=[display, *loggers],
@@ -138,16 +139,16 @@ def main(args: Args) -> None:
 
         seeds = range(1_000_000, 1_000_000 + args.report)
         report = evaluate(agent, default_suites(agent), seeds, 64, str(args.out))
-        print("wrote", write_report(args.out, agent, report, args.out))
+        print("wrote", write_report(args.out, agent, report, args.out, SETTINGS))
     print(f"next: python scripts/evaluate.py --checkpoint {args.out}")
 
 
-def logger(name: str, out: Path, layout: str | None) -> Logger:
-    """One of the dashboards, which draws maps of a layout where it can."""
+def logger(name: str, out: Path, world: dict[str, Any] | None) -> Logger:
+    """One of the dashboards, which draws distance maps of a held-out world where it can."""
     if name != "tensorboard":
         return {"trackio": Trackio, "wandb": WandB}[name](name=out.name)
     folder = out / "tensorboard"
-    return DistanceMaps(folder, layout) if layout else TensorBoard(folder)
+    return DistanceMaps(folder, world) if world else TensorBoard(folder)
 
 
 def read(args: Args) -> Trajectories:

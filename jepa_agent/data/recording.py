@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..worlds.history import stack_frames
+from ..worlds.reference import importable_id
 from .trajectories import Trajectories, TrajectoryWriter
 
 EPISODES_PER_WRITE = 16
@@ -61,7 +62,7 @@ def record(
             f"{env.render_mode!r}; rebuild it"
         )
     metadata = {
-        "env_id": env.spec.id if env.spec else type(env.unwrapped).__name__,
+        "env_id": importable_id(env),
         "env_kwargs": {
             key: value
             for key, value in (env.spec.kwargs if env.spec else {}).items()

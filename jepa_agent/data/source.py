@@ -6,6 +6,7 @@ import gymnasium as gym
 
 from ..planners import ActionBounds
 from ..worlds.actions import action_bounds
+from ..worlds.protocols import RendersStates
 from ..worlds.reference import EnvRef
 from .trajectories import Trajectories
 from .windows import Renderer
@@ -35,7 +36,8 @@ def world_shape(
     if isinstance(space, gym.spaces.Dict):
         space = space["observation"]
     shape, state_dim = tuple(space.shape or ()), trajectories.states.shape[1]
-    render = getattr(env.unwrapped, "render_states", None)
+    world = env.unwrapped
+    render = world.render_states if isinstance(world, RendersStates) else None
     stored = trajectories.observations
     seen = (state_dim,) if stored is None else stored.shape[1:]
     if render is None and seen != shape:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
 from dataclasses import dataclass
-from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,8 +13,9 @@ from torch import Tensor
 from ..agent.agent import JEPAAgent
 from ..data.trajectories import Trajectories
 from ..data.windows import ObservationSource, WindowSampler
+from ..worlds.protocols import GroupsPairs, HasMap, RendersStates
 from .collapse import CollapseStats, collapse_stats
-from .episodes import play
+from .episodes import SuccessUnknown, play
 from .open_loop import open_loop
 
 FRAMES = 4096
@@ -25,27 +26,26 @@ RIDGE = 1e-4
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Errors in the units of the states (pixels); None where environment or model cannot tell.
+    """Errors in the unit of the states; None where world or model cannot tell.
 
     Args:
         position_error: mean distance of the state that the model's own probe reads off a latent.
         layout_error: mean absolute error of a linear probe for each number of the layout; the
             probe is fitted to the training data. Of numbers that vary.
-        rank_correlation: Spearman's, of the learned distance with the true length of the way,
+        rank_correlation: Spearman's, of the learned distance with the length of the shortest path
             between states of one layout.
-        rank_correlation_same_room, rank_correlation_through_door: the same, of these pairs alone.
+        rank_correlations: the same within the world's groups of pairs, by their names.
         open_loop_error: after 20 and 50 imagined steps, or as many as the episodes have; empty
             without a probe, which reads states off latents.
-        violations: share of states imagined 50 steps ahead that are in a wall.
+        violations: share of states imagined 50 steps ahead that are not free.
         collapse: of the latents; says whether they have collapsed.
-        success: share of a few planned episodes.
+        success: share of a few planned episodes; None if the world has no goals or does not say.
     """
 
     position_error: float | None
     layout_error: list[float]
     rank_correlation: float | None
-    rank_correlation_same_room: float | None
-    rank_correlation_through_door: float | None
+    rank_correlations: dict[str, float | None]
     open_loop_error: list[float]
     violations: float | None
     collapse: CollapseStats
@@ -71,8 +71,9 @@ def diagnose(
         seed: of the choice of frames.
     """
     model = agent.model
-    world: Any = agent.env_ref.make().unwrapped
-    render = getattr(world, "render_states", None)
+    env = agent.env_ref.make()
+    world, space = env.unwrapped, env.observation_space
+    render = world.render_states if isinstance(world, RendersStates) else None
     generator = torch.Generator(agent.device).manual_seed(seed)
 
     def draw(data: Trajectories) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,37 +92,39 @@ def diagnose(
     guess = ridge(*(each.flatten(0, 1).cpu().double() for each in (seen_latents, seen, latents)))
     layout_error = (guess - layout.flatten(0, 1).cpu()).abs().mean(dim=0)
 
-    correlations: list[float | None] = [None, None, None]
-    if hasattr(world, "shortest_path"):
+    correlation, correlations = None, {}
+    if isinstance(world, HasMap):
         goals = latents.roll(1, dims=1)
         learned = model.distance(latents, goals).flatten().cpu().numpy()
         other = states.roll(1, dims=1)
         true = world.shortest_path(states, other, layout).flatten().cpu().numpy()
-        apart = world.room(states, layout) != world.room(other, layout)
-        apart = apart.flatten().cpu().numpy()
-        correlations = [
-            spearman(learned[rows], true[rows]) for rows in (apart | True, ~apart, apart)
-        ]
+        correlation = spearman(learned, true)
+        if isinstance(world, GroupsPairs):
+            groups = world.pair_groups(states, other, layout)
+            chosen = {name: rows.flatten().cpu().numpy() for name, rows in groups.items()}
+            correlations = {
+                name: spearman(learned[rows], true[rows]) for name, rows in chosen.items()
+            }
     position_error, open_loop_error, violations = None, [], None
     if model.probe is not None:
         position_error = (model.locate(latents) - states).norm(dim=-1).mean().item()
         chunks = max(1, min(50, int(np.diff(held_out.offsets).min()) - 1) // model.config.chunk)
-        is_free: Callable[..., Any] | None = getattr(world, "is_free", None)
+        is_free = world.is_free if isinstance(world, HasMap) else None
         unrolled = open_loop(model, render, held_out, chunks, 512, is_free, seed)
         shown = (min(chunks, 20 // model.config.chunk) - 1, -1)
         open_loop_error = [unrolled[index].error for index in shown]
         violations = unrolled[-1].violations
     success = None
-    if episodes:
-        env = {**agent.env_ref.kwargs, **held_out.metadata.get("env_kwargs", {})}
-        played = play(agent, lambda: agent.env_ref.make(**env), range(seed, seed + episodes))
-        success = float(np.mean([episode.success for episode in played]))
+    if episodes and isinstance(space, gym.spaces.Dict) and "desired_goal" in space.spaces:
+        kwargs = {**agent.env_ref.kwargs, **held_out.metadata.get("env_kwargs", {})}
+        with contextlib.suppress(SuccessUnknown):
+            played = play(agent, lambda: agent.env_ref.make(**kwargs), range(seed, seed + episodes))
+            success = float(np.mean([episode.success for episode in played]))
     return Diagnostics(
         position_error=position_error,
         layout_error=[e for e, keep in zip(layout_error.tolist(), varies, strict=True) if keep],
-        rank_correlation=correlations[0],
-        rank_correlation_same_room=correlations[1],
-        rank_correlation_through_door=correlations[2],
+        rank_correlation=correlation,
+        rank_correlations=correlations,
         open_loop_error=open_loop_error,
         violations=violations,
         collapse=collapse_stats(latents.flatten(0, 1)),

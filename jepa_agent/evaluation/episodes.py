@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from ..worlds.protocols import HasLayout, RatesEpisodes
 from .parallel import WorkerDied, shared
+from .policies import Policy
 
-STRICT_RADIUS = 1.41
-"""PLDM's stricter rule, in pixels."""
+logger = logging.getLogger(__name__)
 
 
-class Policy(Protocol):
-    """Anything with Stable-Baselines3's `predict`."""
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-    ) -> tuple[np.ndarray, Any]: ...
+class SuccessUnknown(ValueError):
+    """Nothing says what counts as success."""
 
 
 Success = Callable[[Any, dict[str, Any]], bool]
@@ -40,17 +34,18 @@ class Episode:
 
     Args:
         seed: of the environment's reset.
-        layout: (wall_x, door_y), or None where the environment has none.
-        success: within the success radius at any time.
+        layout: its numbers, or None where the world has none.
+        success: at any time.
         success_end: at the last step.
-        success_strict: within 1.41 pixels at any time; None where `success` came from the caller.
+        success_strict: by the world's strict radius at any time; None where it has none or
+            `success` came from the caller.
         steps: until the first success, or None.
-        optimal_steps: n* = ceil((shortest path - radius) / step length), where that is known.
+        optimal_steps: the fewest possible, where the world knows and it is the world's success.
         error: what was raised, where the episode could not be played; it counts as a failure.
     """
 
     seed: int
-    layout: tuple[int, int] | None
+    layout: tuple[float, ...] | None
     success: bool
     success_end: bool
     success_strict: bool | None
@@ -60,7 +55,8 @@ class Episode:
 
     @classmethod
     def failed(cls, seed: int, error: Exception) -> Episode:
-        """An episode that raised."""
+        """An episode that raised; a log of level DEBUG shows the traceback."""
+        logger.debug("the episode of seed %d raised", seed, exc_info=error)
         message = f"{type(error).__name__}: {error}"
         return cls(seed, None, False, False, None, None, None, message)
 
@@ -78,15 +74,18 @@ def play(
 
     Args:
         policy: acts on batches of observations.
-        make_env: builds the environment, which must not terminate on success. Without `success`
-            its info must give `distance`, `is_success` and, at reset, `shortest_path`, and its
-            `config` the `success_radius` and `step_length`.
+        make_env: builds the environment, which must not terminate on success.
         seeds: one episode each.
         parallel: environments side by side.
         on_episode: called with the number of finished episodes.
-        success: what counts, in environments of any kind.
+        success: what counts; by default `is_success` in the info of a step. What the world offers
+            of `RatesEpisodes` and `HasLayout` is noted too.
         workers: processes that share the seeds, if the policy and `make_env` can be pickled. The
             result does not depend on their number; what a dying one played is played again.
+
+    Raises:
+        SuccessUnknown: if neither `success` nor the info says what counts.
+        Exception: what building the environment raised, or every single episode.
     """
     if not callable(getattr(policy, "predict", None)):
         raise TypeError(
@@ -98,14 +97,6 @@ def play(
             f"seeds must not be empty, parallel and workers at least 1, got {len(seeds)} seeds, "
             f"parallel {parallel} and workers {workers}; raise them"
         )
-    if success is None:
-        env = make_env()
-        env.close()
-        if not isinstance(env.observation_space, gym.spaces.Dict):
-            raise ValueError(
-                "evaluation needs a goal-conditioned environment with a dict observation, got "
-                f"{env.observation_space}; wrap the environment, or say what `success` is"
-            )
     size = min(parallel, math.ceil(len(seeds) / workers))
     shares = [seeds[begin : begin + size] for begin in range(0, len(seeds), size)]
     work = partial(_play_share, policy, make_env, success)
@@ -117,6 +108,10 @@ def play(
         episodes += result
         if on_episode is not None:
             on_episode(len(episodes))
+    if all(episode.error for episode in episodes):
+        if not isinstance(result, WorkerDied):
+            _play_one(policy, make_env, seeds[0], success)  # raises what it raised before
+        raise RuntimeError(f"every episode raised; the first: {episodes[0].error}")
     return episodes
 
 
@@ -127,6 +122,8 @@ def _play_share(
     envs = [make_env() for _ in seeds]
     try:
         return _play_batch(policy, envs, seeds, success)
+    except SuccessUnknown:
+        raise
     except Exception:
         return [_play_alone(policy, make_env, seed, success) for seed in seeds]
     finally:
@@ -138,13 +135,19 @@ def _play_alone(
     policy: Policy, make_env: Callable[[], gym.Env], seed: int, success: Success | None
 ) -> Episode:
     try:
-        env = make_env()
-        try:
-            return _play_batch(policy, [env], [seed], success)[0]
-        finally:
-            env.close()
+        return _play_one(policy, make_env, seed, success)
     except Exception as error:
         return Episode.failed(int(seed), error)
+
+
+def _play_one(
+    policy: Policy, make_env: Callable[[], gym.Env], seed: int, success: Success | None
+) -> Episode:
+    env = make_env()
+    try:
+        return _play_batch(policy, [env], [seed], success)[0]
+    finally:
+        env.close()
 
 
 def _play_batch(
@@ -181,7 +184,12 @@ class EpisodeRunner:
 
     def __init__(self, env: gym.Env, seed: int, success: Success | None) -> None:
         self._env, self._seed, self._success = env, seed, success
-        self.observation, self._begin = env.reset(seed=seed)
+        self.observation, _ = env.reset(seed=seed)
+        world = env.unwrapped
+        rated = world if success is None and isinstance(world, RatesEpisodes) else None
+        self._strict_radius = rated.strict_radius if rated else None
+        self._fewest_steps = rated.fewest_steps() if rated else None
+        self._layout = tuple(world.layout.tolist()) if isinstance(world, HasLayout) else None
         self._nearest, self._there = math.inf, False
         self._steps, self._first_entry, self.running = 0, 0, True
 
@@ -191,33 +199,31 @@ class EpisodeRunner:
             return
         self.observation, _, terminated, truncated, info = self._env.step(action)
         self._steps += 1
-        if self._success is None:
-            self._nearest = min(self._nearest, info["distance"])
-            self._there = bool(info["is_success"])
-        else:
+        if self._success is not None:
             self._there = bool(self._success(self.observation, info))
+        elif "is_success" in info:
+            self._there = bool(info["is_success"])
+            self._nearest = min(self._nearest, info.get("distance", math.inf))
+        else:
+            raise SuccessUnknown(
+                f"the environment's info must have is_success, got {sorted(info)}; say what "
+                "`success` is"
+            )
         if self._there and not self._first_entry:
             self._first_entry = self._steps
         self.running = not (terminated or truncated)
 
     def episode(self) -> Episode:
         """What happened."""
-        layout = strict = optimal = None
-        if self._success is None:
-            config = self._env.unwrapped.config  # type: ignore[attr-defined]
-            way = self._begin["shortest_path"] - config.success_radius
-            optimal = max(1, math.ceil(way / config.step_length))
-            strict = bool(self._nearest <= STRICT_RADIUS)
-        if "wall_x" in self._begin:
-            layout = (int(self._begin["wall_x"]), int(self._begin["door_y"]))
+        radius = self._strict_radius
         return Episode(
             seed=int(self._seed),
-            layout=layout,
+            layout=self._layout,
             success=self._first_entry > 0,
             success_end=self._there,
-            success_strict=strict,
+            success_strict=None if radius is None else bool(self._nearest <= radius),
             steps=self._first_entry or None,
-            optimal_steps=optimal,
+            optimal_steps=self._fewest_steps,
         )
 
 

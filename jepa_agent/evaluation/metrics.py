@@ -61,7 +61,7 @@ def summarise(
         success_low=low,
         success_high=high,
         success_end=float(np.mean([e.success_end for e in episodes])),
-        success_strict=sum(strict) / len(episodes) if known else None,
+        success_strict=sum(strict) / len(episodes) if strict else None,
         steps=float(np.mean(solved)) if solved else None,
         steps_ratio=float(np.mean([n / best for n, best in ways])) if ways else None,
         spl=sum(best / max(n, best) for n, best in ways) / len(episodes) if known else None,
@@ -87,8 +87,9 @@ def table(rows: Sequence[Row]) -> Table:
         title=f"{rows[0].suite}: % of {counts} episodes (Wilson 95 %)",
         box=box.SIMPLE,
         caption=(
-            "success: goal entered at any time; end: there at the last step; strict: within 1.41 "
-            "px; ratio: steps to optimal steps; ms: a decision, median and 95th percentile"
+            "success: goal entered at any time; end: there at the last step; strict: by the "
+            "stricter radius; ratio: steps to optimal steps; ms: a decision, median and 95th "
+            "percentile"
         ),
     )
     for heading in ("policy", "success", "end", "strict", "ratio", "SPL", "ms"):
@@ -134,13 +135,13 @@ def mcnemar(first: Sequence[Episode], second: Sequence[Episode]) -> tuple[int, i
     return only_first, only_second, min(1.0, 2 * tail)
 
 
-def by_layout(episodes: Sequence[Episode]) -> dict[tuple[int, int], tuple[int, int]]:
-    """Episodes and successes of each layout (wall_x, door_y)."""
-    counts: dict[tuple[int, int], tuple[int, int]] = {}
+def by_layout(episodes: Sequence[Episode]) -> dict[tuple[float, ...], tuple[int, int]]:
+    """Episodes and successes by the first two numbers of their layout."""
+    counts: dict[tuple[float, ...], tuple[int, int]] = {}
     for episode in episodes:
         if episode.layout is not None:
-            played, solved = counts.get(episode.layout, (0, 0))
-            counts[episode.layout] = (played + 1, solved + episode.success)
+            played, solved = counts.get(episode.layout[:2], (0, 0))
+            counts[episode.layout[:2]] = (played + 1, solved + episode.success)
     return dict(sorted(counts.items()))
 
 

@@ -16,14 +16,14 @@ from ..models.world_model import WorldModel
 
 @dataclass(frozen=True)
 class OpenLoopStep:
-    """Errors after some environment steps, in the state's units (pixels), means over windows.
+    """Errors after some environment steps, in the unit of the states, means over windows.
 
     Args:
         steps: environment steps imagined from one true frame.
         error: of the imagined state.
         stand_still: control: of the state before the first step.
         random_actions: control: of the state imagined under another window's actions.
-        violations: share of imagined states that are not free (in a wall), or None.
+        violations: share of imagined states that are not free, or None.
     """
 
     steps: int

@@ -14,17 +14,17 @@ import torch
 
 Result = TypeVar("Result")
 ATTEMPTS = 2
-"""How often a share of the work is begun before it is given up."""
+"""How often a share is begun before it is given up."""
 
 
 class WorkerDied(RuntimeError):
-    """A process that worked for this one ended before its work did."""
+    """A worker process ended before its work did."""
 
 
 def shared(
     work: Callable[[Sequence[int]], Result], shares: Sequence[Sequence[int]], workers: int
 ) -> Iterator[Result | WorkerDied]:
-    """Work on shares in several processes, each on one thread.
+    """Map `work` over shares in several processes, each on one thread.
 
     A share whose process dies (out of memory, killed) is begun again in a new one, with a warning.
 
@@ -36,58 +36,58 @@ def shared(
     Yields:
         What `work` returns, in the order of the shares; an error for one whose processes all died.
     """
-    desks: list[_Desk[Result]] = []
+    executors: list[_Restarted[Result]] = []
     own = threading.local()
 
-    def sit_down() -> None:
-        own.desk = _Desk(work)
-        desks.append(own.desk)
+    def begin() -> None:
+        own.executor = _Restarted(work)
+        executors.append(own.executor)
 
-    with ThreadPoolExecutor(workers, initializer=sit_down) as threads:
+    with ThreadPoolExecutor(workers, initializer=begin) as threads:
         try:
-            yield from threads.map(lambda share: own.desk(share), shares)
+            yield from threads.map(lambda share: own.executor.run(share), shares)
         finally:
-            for desk in desks:
-                desk.close()
+            for executor in executors:
+                executor.close()
 
 
-class _Desk(Generic[Result]):
-    """One worker, whose death is noticed."""
+class _Restarted(Generic[Result]):
+    """An executor of one process, which is started again if it dies."""
 
     def __init__(self, work: Callable[[Sequence[int]], Result]) -> None:
         self._work = work
-        self._pool = self._new_pool()
+        self._executor = self._new_executor()
 
-    def __call__(self, share: Sequence[int]) -> Result | WorkerDied:
+    def run(self, share: Sequence[int]) -> Result | WorkerDied:
         seeds = f"the episodes of seeds {share[0]} to {share[-1]}"
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._pool.submit(_do, share).result()
+                return self._executor.submit(_run_work, share).result()
             except BrokenProcessPool:
-                self._pool = self._new_pool()
+                self._executor = self._new_executor()
                 if attempt < ATTEMPTS:
                     warnings.warn(f"a worker died; {seeds} are played again", stacklevel=2)
         return WorkerDied(f"its worker died {ATTEMPTS} times among {seeds}; use fewer --workers")
 
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._executor.shutdown(cancel_futures=True)
 
-    def _new_pool(self) -> ProcessPoolExecutor:
+    def _new_executor(self) -> ProcessPoolExecutor:
         # a forked copy of a process with threads may hang; a fresh one cannot
         fresh = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(1, fresh, _take_up, (self._work,))
+        return ProcessPoolExecutor(1, fresh, _initialize, (self._work,))
 
 
-_own_work: Callable
-"""Of a worker."""
+_work: Callable
+"""What this process does with a share, if it is a worker."""
 
 
-def _take_up(work: Callable) -> None:
-    """Begin as a worker, on one thread, since the others need the other cores."""
-    global _own_work
+def _initialize(work: Callable) -> None:
+    """Set up a worker: on one thread, since the others need the other cores."""
+    global _work
     torch.set_num_threads(1)
-    _own_work = work
+    _work = work
 
 
-def _do(share: Sequence[int]) -> Any:
-    return _own_work(share)
+def _run_work(share: Sequence[int]) -> Any:
+    return _work(share)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from .. import __version__
 from ..agent.agent import JEPAAgent
@@ -17,9 +17,14 @@ from ..envs import CollectConfig, OraclePolicy, RandomPolicy, StraightPolicy, co
 from .episodes import measure_latency, play
 from .metrics import Report, summarise
 from .open_loop import open_loop
+from .policies import Policy
 
 SUITES = {"fixed": "fixed", "train-layouts": "train", "test-layouts": "test", "ood": "ood"}
 """Layouts by the name of the suite."""
+SETTINGS = {
+    suite: {"layout": layout, "terminate_on_success": False} for suite, layout in SUITES.items()
+}
+"""The environment's keyword arguments by the name of the suite."""
 
 HELD_OUT_DATA = {
     "fixed": CollectConfig("mixed", "fixed", episodes=512, steps=60, seed=10_000),
@@ -52,7 +57,7 @@ def evaluate(
         checkpoint: where the agent comes from, for the record.
         workers: processes that share the episodes.
     """
-    policies = {
+    policies: dict[str, Policy] = {
         "agent": agent,
         "oracle": OraclePolicy(),
         "straight": StraightPolicy(),
@@ -61,29 +66,28 @@ def evaluate(
     rows, results, unrolled = [], {}, {}
     with Progress(transient=True) as progress:
         for suite in suites:
-            make_env = partial(agent.env_ref.make, layout=SUITES[suite], terminate_on_success=False)
+            make_env = partial(agent.env_ref.make, **SETTINGS[suite])
             for name, policy in policies.items():
                 task = progress.add_task(f"{name} on {suite}", total=len(seeds))
-                episodes = play(
-                    policy,
-                    make_env,
-                    seeds,
-                    parallel,
-                    lambda done, task=task: progress.update(task, completed=done),
-                    workers=workers if policy is agent else 1,
-                )
+                done = partial(_show, progress, task)
+                share = workers if policy is agent else 1
+                episodes = play(policy, make_env, seeds, parallel, done, workers=share)
                 latency = measure_latency(policy, agent.env_ref.make)
                 rows.append(summarise(name, suite, episodes, latency))
                 results[f"{name}/{suite}"] = episodes
             if agent.model.probe is None:
                 continue  # what is imagined cannot be compared with the truth
-            world = agent.env_ref.make().unwrapped
+            world: Any = agent.env_ref.make().unwrapped
             data = collect(CollectConfig("mixed", SUITES[suite], 2048, 60, 2, seed=seeds.start))
             unrolled[suite] = open_loop(
                 agent.model, world.render_states, Trajectories.from_rollouts(*data),
                 is_free=world.is_free,
             )  # fmt: skip
     return Report(rows, measured_with(agent, seeds, parallel, checkpoint), results, unrolled)
+
+
+def _show(progress: Progress, task: TaskID, done: int) -> None:
+    progress.update(task, completed=done)
 
 
 def measured_with(agent: JEPAAgent, seeds: range, parallel: int, checkpoint: str) -> dict[str, Any]:

@@ -220,6 +220,7 @@ def measure_world(
     row = summarise(name, layout, play(agent, make, seeds))
     return {
         **asdict(found),
+        "rank_correlation_through_door": found.rank_correlations["through the door"],
         "success": row.success,
         "success_strict": row.success_strict,
         "steps_ratio": row.steps_ratio,

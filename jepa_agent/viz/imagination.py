@@ -9,37 +9,34 @@ import torch
 
 from ..agent.agent import JEPAAgent
 from ..agent.costs import imagine
-from ..agent.error_memory import ErrorMemory
-from ..planners import Plan
+from ..agent.state import AgentState
+from ..models.world_model import WorldModel
 
 SHOWN_CANDIDATES = 24
 
 
 @torch.no_grad()
-def imagined_paths(
-    agent: JEPAAgent, image: np.ndarray, plan: Plan, error_memory: ErrorMemory | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def imagined_paths(model: WorldModel, state: AgentState) -> tuple[np.ndarray, np.ndarray]:
     """States that the probe reads off an imagined plan and off the best of its last candidates.
 
     Args:
-        agent: whose model imagines; it must have a probe.
-        image: uint8 (H, W, C), the current observation.
-        plan: of one problem.
-        error_memory: that it was found with.
+        model: imagines; it must have a probe.
+        state: of one environment that has just planned.
 
     Returns:
         The plan's states (horizon + 1, S), and those of up to 24 candidates
         (N, horizon + 1, S), from best to worst.
     """
-    latents = agent.model.encode(torch.as_tensor(image[None], device=agent.device))  # (1, D)
+    plan, latents = state.search, state.latents  # (1, D)
+    assert plan is not None
     rounds = list(zip(plan.trace.costs, plan.trace.candidates, strict=True))
     several = [one for one in rounds if one[0].shape[1] > 1]  # MPPI's last one is its mean alone
     costs, candidates = (several or rounds)[-1]
     order = costs[0].argsort()[:SHOWN_CANDIDATES]
     actions = torch.cat([plan.actions[:, None], candidates[:, order]], dim=1)
-    imagined = imagine(agent.model, latents, actions, error_memory)[0][0]  # (N, H, D)
+    imagined = imagine(model, latents, actions, state.error_memory)[0][0]  # (N, H, D)
     start = latents[:, None].expand(imagined.shape[0], -1, -1)
-    states = agent.model.locate(torch.cat([start, imagined], dim=1)).cpu().numpy()
+    states = model.locate(torch.cat([start, imagined], dim=1)).cpu().numpy()
     return states[0], states[1:]
 
 
@@ -54,6 +51,7 @@ class Landscape:
 
     def __init__(self, agent: JEPAAgent, states: np.ndarray, layout: np.ndarray) -> None:
         self._agent, self._layout = agent, layout
+        self._world: Any = agent.env_ref.make().unwrapped
         self._shape = states.shape[:-1]
         self._latents = self._encode(states)
         with torch.no_grad():
@@ -64,14 +62,14 @@ class Landscape:
 
         Args:
             goal: in the same layout.
-            distance: "value" or "latent", as in `CostConfig`.
+            distance: "learned" or "latent", as in `CostConfig`.
 
         Returns:
-            (...): chunks for "value", mean squared difference for "latent".
+            (...): chunks for "learned", mean squared difference for "latent".
         """
         model, wanted = self._agent.model, self._encode(goal)
         with torch.no_grad():
-            if distance == "value":
+            if distance == "learned":
                 field = model.embedding_distance(self._embedded, model.distance_embedding(wanted))
             else:
                 field = (self._latents - wanted).square().mean(dim=-1)
@@ -80,8 +78,7 @@ class Landscape:
     @torch.no_grad()
     def _encode(self, states: np.ndarray) -> torch.Tensor:
         agent = self._agent
-        world: Any = agent.env_ref.make().unwrapped
         flat = torch.as_tensor(states, device=agent.device).float().reshape(-1, states.shape[-1])
         where = torch.as_tensor(self._layout, device=agent.device).float()
-        images = (world.render_states(part, where) for part in flat.split(1024))
+        images = (self._world.render_states(part, where) for part in flat.split(1024))
         return torch.cat([agent.model.encode(each) for each in images])

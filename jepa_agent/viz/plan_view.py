@@ -38,9 +38,9 @@ class View:
 
     Args:
         world: draws itself: `scene(size, floor)` and `state_to_screen(states, size)`.
-        caption: a line about the present, below the rooms.
+        caption: a line about the present, below the world.
         keys: a line about what can be done, below the caption.
-        message: something to notice, in the rooms.
+        message: something to notice, in the world.
         help: lines over everything, of key, tab and text.
         plan: states (P, S) of the plan in execution.
         candidates: states (N, P, S) of others, from best to worst; they fade in that order.

@@ -17,32 +17,36 @@ except ImportError:
     raise ImportError('plots need matplotlib; run `pip install -e ".[plots]"`') from None
 
 
-def heat_map(episodes: Sequence[Episode], title: str) -> Figure:
-    """Success in every layout."""
+def heat_map(episodes: Sequence[Episode], title: str, names: Sequence[str]) -> Figure:
+    """Success by the first two numbers of the layout, whole ones, which have these names."""
     counts = by_layout(episodes)
-    walls = range(min(wall for wall, _ in counts), max(wall for wall, _ in counts) + 1)
-    doors = range(min(door for _, door in counts), max(door for _, door in counts) + 1)
-    share = np.full((len(doors), len(walls)), np.nan)
-    for (wall, door), (played, solved) in counts.items():
-        share[door - doors.start, wall - walls.start] = solved / played
+    across, down = np.array(list(counts), dtype=int).T
+    left, top = across.min(), down.min()
+    share = np.full((down.max() - top + 1, across.max() - left + 1), np.nan)
+    share[down - top, across - left] = [solved / played for played, solved in counts.values()]
     figure = Figure(figsize=(6, 7), layout="constrained")
     axes = figure.subplots()
-    extent = (walls.start - 0.5, walls.stop - 0.5, doors.stop - 0.5, doors.start - 0.5)
+    extent = (left - 0.5, across.max() + 0.5, down.max() + 0.5, top - 0.5)
     picture = axes.imshow(share, cmap="cividis", vmin=0, vmax=1, extent=extent, aspect="auto")
-    axes.set(xlabel="wall_x", ylabel="door_y", title=title)
+    axes.set(xlabel=names[0], ylabel=names[1], title=title)
     figure.colorbar(picture, label="success")
     return figure
 
 
-def open_loop_errors(steps: Sequence[OpenLoopStep], title: str) -> Figure:
-    """Errors of imagination beside two controls."""
+def open_loop_errors(steps: Sequence[OpenLoopStep], title: str, unit: str) -> Figure:
+    """Errors of imagination in a unit, beside two controls."""
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
     across = [each.steps for each in steps]
     for name, style in (("error", "o-"), ("stand_still", "s--"), ("random_actions", "^--")):
         label = {"error": "imagined"}.get(name, name.replace("_", " "))
         axes.plot(across, [getattr(each, name) for each in steps], style, label=label)
-    axes.set(xlabel="steps imagined", ylabel="error, pixels", title=title, ylim=(0, None))
+    axes.set(
+        xlabel="steps imagined",
+        ylabel=f"error,{unit}" if unit else "error",
+        title=title,
+        ylim=(0, None),
+    )
     axes.legend()
     return figure
 
@@ -56,6 +60,7 @@ def training_curves(lines: Sequence[dict[str, Any]]) -> Figure:
             losses.setdefault(name, []).append((line["step"], value))
         found = dict(line["diagnostics"] or {})
         found |= found.pop("collapse", {})
+        found |= {f"rank, {name}": r for name, r in found.pop("rank_correlations", {}).items()}
         for name, value in found.items():
             if isinstance(value, int | float):
                 measured.setdefault(name, []).append((line["step"], value))

@@ -9,7 +9,7 @@ import base64
 import io
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..agent.agent import JEPAAgent
 from ..envs.drawing import to_array
 from ..evaluation.episodes import Episode
 from ..evaluation.metrics import Report
-from ..evaluation.two_rooms import SUITES
+from ..worlds.protocols import Drawable, HasLayout, unit_of
 from .plan_view import draw
 from .session import Session
 from .videos import VideoWriter
@@ -39,7 +39,13 @@ FIELDS = 3
 """Episodes of a suite whose energy field is shown."""
 
 
-def write_report(folder: Path, agent: JEPAAgent, report: Report, run: Path) -> Path:
+def write_report(
+    folder: Path,
+    agent: JEPAAgent,
+    report: Report,
+    run: Path,
+    settings: Mapping[str, Mapping[str, Any]],
+) -> Path:
     """Write `index.html` into a folder.
 
     Args:
@@ -47,33 +53,34 @@ def write_report(folder: Path, agent: JEPAAgent, report: Report, run: Path) -> P
         agent: who was evaluated; replays episodes for the videos.
         report: of the evaluation.
         run: the training's folder, whose curves are shown if it has some.
+        settings: the environment's keyword arguments by suite.
 
     Returns:
         The path of the page.
     """
-    suites = []
+    suites, world = [], agent.env_ref.make().unwrapped
+    names = world.layout_names if isinstance(world, HasLayout) else ()
+    unit = unit_of(world)
+    can_draw = isinstance(world, Drawable)
     for suite in report.suites:
-        layout, episodes = SUITES[suite], report.episodes[f"agent/{suite}"]
-        picked = notable(episodes)
+        kwargs, episodes = settings.get(suite, {}), report.episodes[f"agent/{suite}"]
+        picked = notable(episodes) if can_draw else {}
         suites.append(
             {
                 "name": suite,
                 "rows": [row for row in report.rows if row.suite == suite],
-                "heat_map": as_image(heat_map(episodes, suite)),
-                "open_loop": as_image(open_loop_errors(report.open_loop[suite], suite))
+                "heat_map": as_image(heat_map(episodes, suite, names)) if names else None,
+                "open_loop": as_image(open_loop_errors(report.open_loop[suite], suite, unit))
                 if suite in report.open_loop
                 else None,
                 "videos": [
-                    (f"{name}: {story(episode)}", replay(agent, layout, episode))
+                    (f"{name}: {story(episode)}", replay(agent, kwargs, episode))
                     for name, episode in picked.items()
                 ],
                 "fields": [
-                    (
-                        "seed {}, wall {}, door {}".format(each.seed, *each.layout),
-                        energy(agent, layout, each.seed),
-                    )
+                    (place(each, names), energy(agent, kwargs, each.seed))
                     for each in episodes[:FIELDS]
-                    if each.layout is not None
+                    if can_draw
                 ],
             }
         )
@@ -108,9 +115,15 @@ def story(episode: Episode) -> str:
     return f"{where}, taken {episode.steps}" if episode.steps else f"{where}, goal not reached"
 
 
-def replay(agent: JEPAAgent, layout: str, episode: Episode) -> str:
+def place(episode: Episode, names: Sequence[str]) -> str:
+    """The episode's seed and layout."""
+    numbers = zip(names, episode.layout or (), strict=False)
+    return ", ".join([f"seed {episode.seed}", *(f"{name} {value:g}" for name, value in numbers)])
+
+
+def replay(agent: JEPAAgent, settings: Mapping[str, Any], episode: Episode) -> str:
     """The episode as a GIF, played again with what the agent imagines."""
-    session = Session(agent, layout, episode.seed)
+    session = Session(agent, episode.seed, **settings)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "episode.gif"
         with VideoWriter(path, FRAMES_A_SECOND) as writer:
@@ -121,11 +134,11 @@ def replay(agent: JEPAAgent, layout: str, episode: Episode) -> str:
         return as_data("image/gif", path.read_bytes())
 
 
-def energy(agent: JEPAAgent, layout: str, seed: int) -> str:
+def energy(agent: JEPAAgent, settings: Mapping[str, Any], seed: int) -> str:
     """The learned distance to an episode's goal, and the true one, before the first step."""
     import imageio.v3 as imageio
 
-    session = Session(agent, layout, seed)
+    session = Session(agent, seed, **settings)
     session.fields = "learned and true"
     picture = to_array(draw(session.view(wait=True), VIDEO_SIZE))
     session.close()

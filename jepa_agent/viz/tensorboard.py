@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,17 @@ class DistanceMaps(TensorBoard):
 
     Args:
         folder: where to.
-        layout: of the layouts that are drawn.
+        settings: of the environment that is drawn.
     """
 
-    def __init__(self, folder: str | Path, layout: str) -> None:
+    def __init__(self, folder: str | Path, settings: Mapping[str, Any]) -> None:
         super().__init__(folder)
-        self._layout = layout
+        self._settings = settings
 
     def __call__(self, progress: Progress, trained: Any) -> None:
         super().__call__(progress, trained)
         if progress.diagnostics:
-            session = Session(trained, self._layout)
+            session = Session(trained, **self._settings)
             session.fields = "learned and true"
             picture = to_array(draw(session.view(wait=True)))
             session.close()

@@ -39,11 +39,14 @@ class VideoWriter:
                 raise ImportError(
                     f"{path} needs ffmpeg; run `pip install jepa-agent[video]` or write a .gif"
                 ) from None
-            options = {"fps": fps, "macro_block_size": 8}
+            options = {"fps": fps, "macro_block_size": 2}  # H.264 needs even sides
         self._writer = imageio.get_writer(self._temporary, **options)
 
     def add(self, frame: np.ndarray) -> None:
-        """Append a uint8 frame (height, width, 3)."""
+        """Append a uint8 frame (height, width, 3); MP4 repeats the last line of an odd side."""
+        if self._path.suffix.lower() == ".mp4":
+            odd = [(0, side % 2) for side in frame.shape[:2]]
+            frame = np.pad(frame, [*odd, (0, 0)], mode="edge")
         self._writer.append_data(frame)
 
     def __enter__(self) -> VideoWriter:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +57,15 @@ def test_one_observation_is_planned_like_a_batch(tiny_agent: JEPAAgent) -> None:
     assert actions.shape == (5, 2)
     assert state.planned.tolist() == [True] * 5
     for index in range(5):
-        alone, _ = tiny_agent.predict(row(batch, index))
+        alone, _ = tiny_agent.act(row(batch, index))
         assert alone.shape == (2,)
         np.testing.assert_allclose(alone, actions[index], rtol=0, atol=1e-6)
 
 
 def test_permuting_the_batch_permutes_the_actions(tiny_agent: JEPAAgent) -> None:
     batch, order = observations(tiny_agent, 5), [3, 0, 4, 1, 2]
-    actions, _ = tiny_agent.predict(batch)
-    permuted, _ = tiny_agent.predict({key: value[order] for key, value in batch.items()})
+    actions, _ = tiny_agent.act(batch)
+    permuted, _ = tiny_agent.act({key: value[order] for key, value in batch.items()})
     np.testing.assert_allclose(permuted, actions[order], rtol=0, atol=1e-6)
 
 
@@ -77,8 +79,7 @@ def test_actions_are_allowed(tiny_agent: JEPAAgent) -> None:
 
 def test_the_plan_lowers_the_imagined_distance(tiny_agent: JEPAAgent) -> None:
     batch = observations(tiny_agent, 5)
-    tiny_agent.predict(batch)
-    plan = tiny_agent.last_plan
+    plan = tiny_agent.act(batch)[1].search
     assert plan is not None
     frames = torch.as_tensor(np.stack([batch["observation"], batch["desired_goal"]]))
     latents, goals = tiny_agent.model.encode(frames)
@@ -130,8 +131,8 @@ def test_replanning_starts_from_the_shifted_plan(tiny_agent: JEPAAgent) -> None:
         # The second environment begins a new episode just when both are due again.
         _, state = tiny_agent.predict(batch, state, np.array([step == 0, step in (0, 2 * CHUNK)]))
         if state.planned.all():
-            assert tiny_agent.last_plan is not None
-            plans.append(tiny_agent.last_plan.actions)
+            assert state.search is not None
+            plans.append(state.search.actions)
     assert (starts[0] == 0.0).all()
     assert torch.equal(starts[1], plans[0][:, [1, 1]])  # horizon 2: the last action is repeated
     assert torch.equal(starts[2][0], plans[1][0, [1, 1]])
@@ -167,13 +168,68 @@ def test_a_new_episode_is_planned_at_once_and_from_nothing(tiny_agent: JEPAAgent
     assert state.planned.tolist() == [True, False]
 
 
-def test_without_a_state_every_call_plans_anew(tiny_agent: JEPAAgent) -> None:
+def test_stable_baselines3s_loop_may_drop_the_state(tiny_agent: JEPAAgent) -> None:
+    """`action, _ = agent.predict(observation)` plays as if the state were kept."""
+    env = tiny_agent.env_ref.make(terminate_on_success=False, max_episode_steps=7)
+    observation, _ = env.reset(seed=0)
+    kept, state, start = observation, None, True
+    decisions: list[int] = []
+    for step in range(16):  # three episodes, whose ends nobody tells the first loop
+        action, memory = tiny_agent.predict(observation)
+        expected, state = tiny_agent.act(kept, state, np.array([start]))
+        np.testing.assert_array_equal(action, expected)
+        if memory.planned[0]:
+            decisions.append(step)
+        observation, _, _, start, _ = env.step(action)
+        if start:
+            observation, _ = env.reset()
+        kept = observation
+    assert decisions == [0, 3, 6, 7, 10, 13, 14]
+
+
+def test_what_is_remembered_ends_with_what_it_was_of(tiny_agent: JEPAAgent) -> None:
+    batch = observations(tiny_agent, 2)
+    first, _ = tiny_agent.predict(batch)
+    assert tiny_agent.predict(batch)[1].elapsed.tolist() == [2, 2]
+    assert tiny_agent.predict(row(batch, 0))[1].elapsed.tolist() == [1]  # another number
+    tiny_agent.predict(batch)
+    everyone = np.array([True, True])  # as Stable-Baselines3's evaluate_policy begins
+    np.testing.assert_array_equal(tiny_agent.predict(batch, None, everyone)[0], first)
+    assert tiny_agent.predict(batch, None, ~everyone)[1].elapsed.tolist() == [2, 2]
+    _, state = tiny_agent.act(batch)
+    assert tiny_agent.predict(batch, state)[1].elapsed.tolist() == [2, 2]
+    assert tiny_agent.predict(batch)[1].elapsed.tolist() == [1, 1]  # a state was passed in between
+    tiny_agent.set_goal(batch["desired_goal"][0])
+    assert tiny_agent.predict(batch["observation"])[1].elapsed.tolist() == [1, 1]
+    assert tiny_agent.predict(batch["observation"])[1].elapsed.tolist() == [2, 2]
+
+
+def test_actions_are_the_callers_own(tiny_agent: JEPAAgent) -> None:
     observation = row(observations(tiny_agent, 1), 0)
-    first, state = tiny_agent.predict(observation)
-    again, state_again = tiny_agent.predict(observation)
-    assert state.planned[0]
-    assert state_again.planned[0]
-    np.testing.assert_array_equal(first, again)
+    action, state = tiny_agent.act(observation)
+    meant = action.copy()
+    action *= 0.5
+    np.testing.assert_array_equal(tiny_agent.act(observation, state)[0], meant)
+
+
+def test_a_compiled_agent_can_be_sent_to_another_process(
+    default_agent: JEPAAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.compile", lambda search, **_: lambda *given: search(*given))
+    agent = copy.copy(default_agent)
+    agent.compile()
+    observation, _ = agent.env_ref.make().reset(seed=0)
+    again = pickle.loads(pickle.dumps(agent))
+    np.testing.assert_array_equal(again.act(observation)[0], default_agent.act(observation)[0])
+
+
+def test_images_may_have_their_channels_first(tiny_agent: JEPAAgent) -> None:
+    """As Stable-Baselines3's VecTransposeImage turns them."""
+    batch = observations(tiny_agent, 2)
+    turned = {key: np.moveaxis(value, -1, 1) for key, value in batch.items()}
+    np.testing.assert_array_equal(tiny_agent.act(turned)[0], tiny_agent.act(batch)[0])
+    one, _ = tiny_agent.act(row(turned, 1))
+    np.testing.assert_array_equal(one, tiny_agent.act(row(batch, 1))[0])
 
 
 def test_a_state_that_was_passed_in_is_not_changed(tiny_agent: JEPAAgent) -> None:
@@ -187,9 +243,9 @@ def test_a_state_that_was_passed_in_is_not_changed(tiny_agent: JEPAAgent) -> Non
 
 def test_the_seed_decides_the_search(tiny_agent: JEPAAgent) -> None:
     observation = row(observations(tiny_agent, 1), 0)
-    first, _ = tiny_agent.predict(observation)
+    first, _ = tiny_agent.act(observation)
     tiny_agent.seed = 1
-    assert (tiny_agent.predict(observation)[0] != first).any()
+    assert (tiny_agent.act(observation)[0] != first).any()
 
 
 def test_predict_leaves_the_global_generator_alone(tiny_agent: JEPAAgent) -> None:
@@ -203,7 +259,7 @@ def test_predict_leaves_the_global_generator_alone(tiny_agent: JEPAAgent) -> Non
     [
         ("observation", np.zeros((65, 65, 3), np.float32), "float32"),
         ("observation", np.zeros((64, 64, 3), np.uint8), r"\(64, 64, 3\)"),
-        ("observation", np.zeros((3, 65, 65), np.uint8), r"\(3, 65, 65\)"),
+        ("observation", np.zeros((3, 64, 65), np.uint8), r"\(3, 64, 65\)"),
         ("observation", np.zeros((1, 1, 65, 65, 3), np.uint8), r"\(1, 1, 65, 65, 3\)"),
         ("desired_goal", np.zeros((65, 65), np.uint8), r"\(65, 65\)"),
         ("desired_goal", np.zeros(2, np.float32), r"float32 \(2,\)"),
@@ -316,11 +372,11 @@ def test_a_compiled_search_finds_the_same_plans(default_agent: JEPAAgent) -> Non
     compiled = JEPAAgent.load("default")
     compiled.compile()
     observation, _ = default_agent.env_ref.make().reset(seed=3)
-    plain, _ = default_agent.predict(observation)
-    same, _ = compiled.predict(observation)
+    plain, state = default_agent.act(observation)
+    same, compiled_state = compiled.act(observation)
     np.testing.assert_allclose(same, plain, atol=1e-3)
     torch.testing.assert_close(
-        compiled.last_plan.trace.costs[0], default_agent.last_plan.trace.costs[0],
+        compiled_state.search.trace.costs[0], state.search.trace.costs[0],
         rtol=1e-3, atol=1e-3,
     )  # fmt: skip
 

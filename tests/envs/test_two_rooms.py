@@ -1,6 +1,8 @@
 """TwoRooms-v0: Gymnasium's and Stable-Baselines3's contracts, the task, its options."""
 
+import copy
 import dataclasses
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,6 +51,20 @@ def play(env: gym.Env, seed: int, steps: int = 30) -> Iterator[np.ndarray]:
     for _ in range(steps):
         observation, *rest, info = env.step(rng.uniform(-1, 1, 2).astype(np.float32))
         yield from (*observation.values(), *map(np.asarray, (*rest, *info.values())))
+
+
+# Windows
+
+
+def test_copies_of_an_environment_with_a_window_open_their_own() -> None:
+    env = gym.make("TwoRooms-v0", render_mode="human", obs_type="state")
+    env.reset(seed=0)
+    for other in (copy.deepcopy(env), pickle.loads(pickle.dumps(env))):
+        assert np.array_equal(other.unwrapped.state, env.unwrapped.state)  # type: ignore[attr-defined]
+        other.step(np.zeros(2, np.float32))
+        other.close()
+    env.step(np.zeros(2, np.float32))  # whose display the copies have closed
+    env.close()
 
 
 # Contracts

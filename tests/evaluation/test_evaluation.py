@@ -15,9 +15,10 @@ from rich.console import Console
 
 from jepa_agent import JEPAAgent
 from jepa_agent.envs import RandomPolicy
-from jepa_agent.evaluation.episodes import Episode, measure_latency, play
+from jepa_agent.evaluation.episodes import Episode, SuccessUnknown, measure_latency, play
 from jepa_agent.evaluation.metrics import Report, by_layout, mcnemar, summarise, table, wilson
 from jepa_agent.evaluation.open_loop import OpenLoopStep
+from jepa_agent.evaluation.policies import RandomActions
 
 GOALS = {0: 100.0, 1: 5.0, 2: 20.0}
 """Goals by seed modulo 3: out of reach, passed by, reached in the end."""
@@ -33,7 +34,8 @@ class LineEnv(gym.Env):
 
     observation_space = gym.spaces.Dict({"observation": gym.spaces.Box(-99, 99, (1,), np.float32)})
     action_space = gym.spaces.Box(-1.0, 1.0, (1,), np.float32)
-    config = SimpleNamespace(success_radius=1.0, step_length=2.0)
+    layout_names, layout = ("first", "second"), np.array([1, 2])
+    strict_radius = 1.41
 
     def __init__(self, seeds: list[int]) -> None:
         self.seeds = seeds
@@ -44,7 +46,10 @@ class LineEnv(gym.Env):
         self.seeds.append(-1 if seed is None else seed)
         self.x, self.left = 0.0, 10 + self.seeds[-1] % 2
         self.goal = GOALS[self.seeds[-1] % 3]
-        return self.observe(), {**self.info(), "shortest_path": self.goal}
+        return self.observe(), self.info()
+
+    def fewest_steps(self) -> int:
+        return math.ceil((self.goal - self.x - 1.0) / 2.0)
 
     def step(
         self, action: np.ndarray
@@ -59,8 +64,7 @@ class LineEnv(gym.Env):
 
     def info(self) -> dict[str, Any]:
         distance = abs(self.goal - self.x)
-        is_success = distance <= self.config.success_radius
-        return {"distance": distance, "is_success": is_success, "wall_x": 1, "door_y": 2}
+        return {"distance": distance, "is_success": distance <= 1.0}
 
 
 class Forward:
@@ -116,16 +120,6 @@ def test_progress_is_reported_after_every_batch() -> None:
     finished: list[int] = []
     play(Forward(), lambda: LineEnv([]), range(10), 4, finished.append)
     assert finished == [4, 8, 10]
-
-
-def test_optimal_steps_are_at_least_one() -> None:
-    class Near(LineEnv):
-        def reset(self, **kwargs: Any) -> Any:
-            observation, info = super().reset(**kwargs)
-            return observation, {**info, "shortest_path": 0.5}
-
-    (episode,) = play(Forward(), lambda: Near([]), [1])
-    assert episode.optimal_steps == 1
 
 
 @pytest.mark.parametrize(
@@ -257,8 +251,54 @@ def test_the_number_of_environments_changes_nothing_for_the_random_policy(parall
 def test_what_cannot_be_evaluated_is_rejected() -> None:
     with pytest.raises(TypeError, match=r"a policy must have predict.*got int"):
         play(3, lambda: LineEnv([]), [0])  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="needs a goal-conditioned environment"):
-        play(Forward(), lambda: gym.make("Pendulum-v1"), [0])
+    pendulum = gym.make("Pendulum-v1")
+    with pytest.raises(SuccessUnknown, match=r"info must have is_success, got \[\]; say what"):
+        play(RandomActions(pendulum.action_space), lambda: gym.make("Pendulum-v1"), [0, 1])
+
+
+def test_mistakes_in_the_set_up_are_no_failures() -> None:
+    def broken() -> gym.Env:
+        raise FileNotFoundError("no such maze")
+
+    class Confused(Forward):
+        def predict(self, *_: Any, **__: Any) -> Any:
+            raise ZeroDivisionError("of what?")
+
+    with pytest.raises(FileNotFoundError, match="no such maze"):
+        play(Forward(), broken, range(5))
+    with pytest.raises(ZeroDivisionError, match="of what"):
+        play(Confused(), lambda: LineEnv([]), range(5), 2)
+
+
+def test_a_world_that_offers_less_is_evaluated_by_what_it_has() -> None:
+    class Plain(LineEnv):
+        strict_radius = layout_names = property()  # type: ignore[assignment]
+
+        def info(self) -> dict[str, Any]:
+            return {"is_success": self.x >= 4.0}
+
+    (played,) = play(Forward(), lambda: Plain([]), [0])
+    assert played == Episode(0, None, True, True, None, 2, None)
+
+
+@pytest.mark.parametrize("keys", [(), ("observation", "desired_goal")])
+def test_random_actions_depend_on_the_first_observation_alone(keys: tuple[str, ...]) -> None:
+    space = gym.spaces.Box(np.float32([-2, -np.inf]), np.float32([3, np.inf]))
+    rows = np.arange(14, dtype=np.float32).reshape(7, 2)
+
+    def walk(rows: np.ndarray) -> np.ndarray:
+        policy, state, actions = RandomActions(space, 5), None, []
+        for step in range(3):
+            observation = {key: rows + step for key in keys} or rows + step
+            action, state = policy.predict(observation, state, np.full(len(rows), step == 0))
+            actions.append(action)
+        return np.stack(actions)
+
+    together = walk(rows)
+    assert together.shape == (3, 7, 2)
+    assert all(space.contains(action) for action in together.reshape(-1, 2))
+    assert len(np.unique(together)) == together.size
+    np.testing.assert_array_equal(walk(rows[2:3]), together[:, 2:3])
 
 
 @pytest.mark.parametrize(("seeds", "parallel"), [([], 64), ([0], 0)])
@@ -286,7 +326,7 @@ def test_layouts_are_counted() -> None:
     episodes = [
         Episode(0, (2, 1), True, True, True, 1, 1),
         Episode(1, (1, 9), False, False, False, None, 1),
-        Episode(2, (2, 1), False, False, False, None, 1),
+        Episode(2, (2, 1, 5), False, False, False, None, 1),
         Episode.failed(3, RuntimeError()),
     ]
     assert by_layout(episodes) == {(1, 9): (1, 0), (2, 1): (2, 1)}

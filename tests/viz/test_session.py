@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,14 +14,16 @@ from jepa_agent import JEPAAgent
 from jepa_agent.envs.drawing import Window
 from jepa_agent.planners import CEM, PLANNERS, Gradient
 from jepa_agent.viz.plan_view import SIZE, draw, places
+from jepa_agent.viz.session import Session
+from jepa_agent.viz.window import Player
+
+FIXED = {"layout": "fixed", "terminate_on_success": False}
 
 
 @pytest.fixture
 def session() -> Iterator[Any]:
     """The shipped agent on the fixed layout: wall 32, door 18."""
-    session = importlib.import_module("jepa_agent.viz.session").Session(
-        JEPAAgent.load("default"), "fixed", seed=3
-    )
+    session = Session(JEPAAgent.load("default"), 3, **FIXED)
     yield session
     session.close()
 
@@ -38,7 +39,7 @@ def walk(session: Any, steps: int = 100) -> None:
 def test_the_agent_walks_to_goals_that_are_set(session: Any) -> None:
     walk(session)
     assert session.reached_at == session.steps
-    session.set_goal(np.float32([50, 50]))
+    session.move("goal", np.float32([50, 50]))
     assert session.reached_at is None
     np.testing.assert_array_equal(session.info["goal"], [50, 50])
     walk(session)
@@ -51,13 +52,13 @@ def test_the_agent_walks_to_goals_that_are_set(session: Any) -> None:
 def test_planning_never_blocks_the_game(
     session: Any, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., None]
 ) -> None:
-    predict = session.agent.predict
+    act = session.agent.act
 
     def slow(*arguments: Any) -> Any:
         time.sleep(0.3)
-        return predict(*arguments)
+        return act(*arguments)
 
-    monkeypatch.setattr(session.agent, "predict", slow)
+    monkeypatch.setattr(session.agent, "act", slow)
     began = time.perf_counter()
     assert not session.step()
     session.view()
@@ -68,24 +69,24 @@ def test_planning_never_blocks_the_game(
 
 def test_a_plan_for_a_world_that_changed_is_dropped(session: Any) -> None:
     session.step()  # planning begins
-    session.move_wall(40)
-    session.set_goal(np.float32([50, 50]))
+    session.move("wall", np.float32([40, 9]))
+    session.move("goal", np.float32([50, 50]))
     session.step(wait=True)
     assert session.info["wall_x"] == 40
     assert len(session.energy) == 1
 
 
 def test_what_is_dragged_into_walls_gives_way(session: Any) -> None:
-    session.set_goal(np.float32([32, 50]))  # in the wall
+    session.move("goal", np.float32([32, 50]))  # in the wall
     assert "nearest free point" in session.view().message
     assert session.world.is_free(session.info["goal"], session.world.layout)
     assert abs(session.info["goal"][1] - 50) < 1
-    session.move_agent(np.float32([-20, 90]))
+    session.move("agent", np.float32([-20, 90]))
     assert session.world.is_free(session.info["position"], session.world.layout)
-    session.move_wall(session.info["position"][0])
+    session.move("wall", session.info["position"])
     assert session.world.is_free(session.info["position"], session.world.layout)
-    session.move_wall(-9.0)
-    session.move_door(999.0)
+    session.move("wall", np.float32([-9, 9]))
+    session.move("door", np.float32([9, 999]))
     assert session.info["wall_x"] == 11
     assert session.info["door_y"] == 56
     assert session.step(wait=True)
@@ -116,9 +117,7 @@ def test_the_ghost_follows_by_imagination_alone(session: Any) -> None:
 
 
 def test_without_a_probe_all_works_but_pictures_of_imagination(without_probe: JEPAAgent) -> None:
-    session = importlib.import_module("jepa_agent.viz.session").Session(
-        without_probe, "fixed", seed=3
-    )
+    session = Session(without_probe, 3, **FIXED)
     assert "no probe" in session.view().message
     session.show_ghost, session.fields = True, "learned and true"
     walk(session)
@@ -138,7 +137,7 @@ def test_fields_follow_the_world(session: Any) -> None:
     first = session.view(wait=True)
     assert first.field.shape == first.truth.shape
     assert np.abs(first.field.astype(int) - first.truth).mean() < 25
-    session.move_door(50)
+    session.move("door", np.float32([9, 50]))
     second = session.view(wait=True)
     assert (second.truth != first.truth).any()
     assert (second.field != first.field).any()
@@ -159,9 +158,7 @@ def test_a_new_episode_is_the_next_seed(session: Any) -> None:
 @pytest.fixture
 def player(session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
-    player = importlib.import_module("jepa_agent.cli.plan").Player(
-        session, Window("test", 60, SIZE)
-    )
+    player = Player(session, Window("test", 60, SIZE))
     yield player
     player._window.close()
 
@@ -229,18 +226,19 @@ def test_a_window_closed_in_mid_plan_leaves_cleanly(
 ) -> None:
     import pygame
 
-    predict = session.agent.predict
+    act = session.agent.act
 
     def leaving(*arguments: Any) -> Any:
         pygame.event.post(pygame.event.Event(pygame.QUIT))
         time.sleep(0.2)
-        return predict(*arguments)
+        return act(*arguments)
 
-    monkeypatch.setattr(session.agent, "predict", leaving)
+    monkeypatch.setattr(session.agent, "act", leaving)
     assert player.run() == []
 
 
-def test_an_untouched_window_closes_after_its_episodes(session: Any) -> None:
-    plan = importlib.import_module("jepa_agent.cli.plan")
-    plan.STEPS_A_SECOND = 10_000
-    assert plan.Player(session, Window("test", 10_000, SIZE), 2).run() == [True, True]
+def test_an_untouched_window_closes_after_its_episodes(
+    session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jepa_agent.viz.window.STEPS_A_SECOND", 10_000)
+    assert Player(session, Window("test", 10_000, SIZE), 2).run() == [True, True]

@@ -34,6 +34,18 @@ def test_a_video_can_be_read_back(tmp_path: Path, ending: str) -> None:
         assert np.abs(frame.astype(int) - original).max() < 12
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # imageio's reader
+def test_an_mp4_keeps_its_size_if_even(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for size, kept in (((58, 84), (58, 84)), ((57, 83), (58, 84))):
+        with VideoWriter(tmp_path / "a.mp4", fps=10) as writer:
+            for _ in range(3):
+                writer.add(np.zeros((*size, 3), np.uint8))
+        reader: Any = imageio.get_reader(tmp_path / "a.mp4")
+        assert reader.get_data(0).shape[:2] == kept
+        reader.close()
+    assert "macro" not in caplog.text
+
+
 def write_and_fail(path: Path, count: int) -> None:
     with VideoWriter(path, 10) as writer:
         for frame in frames(count):

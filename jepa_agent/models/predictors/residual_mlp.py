@@ -38,7 +38,7 @@ class ResidualMLP(nn.Module):
 
     def __init__(self, config: ResidualMLPConfig, latent_dim: int, action_dim: int) -> None:
         super().__init__()
-        # walls and doors have edges, and so have ReLU units: three layers of them learn where
+        # walls and gaps have edges, and so have ReLU units: three layers of them learn where
         # a move ends twice as exactly as two of the smooth ones
         self.change = mlp(
             latent_dim + action_dim, config.width, config.depth, latent_dim, nn.ReLU()

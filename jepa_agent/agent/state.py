@@ -1,0 +1,53 @@
+"""What an agent remembers between decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..planners import Plan
+from .error_memory import ErrorMemory
+
+
+@dataclass(frozen=True)
+class AgentState:
+    """What the agent remembers of n environments between decisions.
+
+    Args:
+        plan: (n, H, A), the current plans; the first action of each is being executed.
+        latents: (n, D), where the current chunks began.
+        goals: (n, *observation_shape), as of the last decisions.
+        goal_latents: (n, D), the same encoded.
+        elapsed: (n,), steps of the current chunk already played.
+        episode: (n,), how many episodes each environment has begun.
+        decision: (n,), decisions made in the current episode.
+        planned: (n,), whether the last call planned.
+        error_memory: outcomes of past chunks, if the cost has a memory.
+        search: what the last call's search found for those that planned, for drawing.
+    """
+
+    plan: Tensor
+    latents: Tensor
+    goals: np.ndarray
+    goal_latents: Tensor
+    elapsed: np.ndarray
+    episode: np.ndarray
+    decision: np.ndarray
+    planned: np.ndarray
+    error_memory: ErrorMemory | None = None
+    search: Plan | None = None
+
+    def select(self, rows: np.ndarray) -> AgentState:
+        """The memory of some of the environments (k,), in that order, without the last search."""
+        index = torch.as_tensor(rows, device=self.plan.device)
+        picked: dict[str, Any] = {
+            name: value[rows] if isinstance(value, np.ndarray) else value[index]
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray | Tensor)
+        }
+        memory = None if self.error_memory is None else self.error_memory.select(index)
+        return AgentState(**picked, error_memory=memory)

@@ -1,0 +1,57 @@
+"""What plays episodes, and the simplest thing that does."""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+
+
+class Policy(Protocol):
+    """Anything with Stable-Baselines3's `predict`."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]: ...
+
+
+class RandomActions:
+    """Random actions of a box, for batches: uniform, or normal where it has no bounds.
+
+    An episode's actions depend on the seed and its first observation alone.
+
+    Args:
+        space: of one action.
+        seed: of all episodes.
+    """
+
+    def __init__(self, space: gym.Space, seed: int = 0) -> None:
+        self._space, self._seed = space, seed
+
+    def predict(
+        self,
+        observation: Any,
+        state: list[gym.Space] | None = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, list[gym.Space]]:
+        """Actions (n, A); the state holds a seeded space for each environment."""
+        parts = list(observation.values()) if isinstance(observation, dict) else [observation]
+        started = np.broadcast_to(False if episode_start is None else episode_start, len(parts[0]))
+        spaces = []
+        for row, fresh in enumerate(started):
+            if state is None or fresh:
+                space = copy.deepcopy(self._space)
+                content = b"".join(np.ascontiguousarray(part[row]).tobytes() for part in parts)
+                space.seed(zlib.crc32(content, self._seed & 0xFFFFFFFF))
+                spaces.append(space)
+            else:
+                spaces.append(state[row])
+        return np.stack([space.sample() for space in spaces]), spaces

@@ -1,0 +1,117 @@
+"""What a world may offer beside Gymnasium's interface; without one of these it lacks that feature.
+
+A world is `env.unwrapped`, and offers a protocol if it has its members: `isinstance` tells.
+Shapes: states (..., S), layouts (..., C) of what is constant in an episode; numpy or torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+
+@runtime_checkable
+class RendersStates(Protocol):
+    """Observations need not be stored: they are rendered from compact states."""
+
+    def render_states(self, states: Any, layout: Any) -> Any:
+        """Observations uint8 (..., H, W, C) of states in layouts."""
+
+
+@runtime_checkable
+class HasLayout(Protocol):
+    """Episodes differ in a layout, which figures are shown by."""
+
+    layout_names: tuple[str, ...]
+    """A name for each of its numbers."""
+
+    @property
+    def layout(self) -> np.ndarray:
+        """(C,), of the episode."""
+
+
+@runtime_checkable
+class HasMap(Protocol):
+    """Where states can be and how far they are from each other."""
+
+    @property
+    def step_length(self) -> float:
+        """The longest path of one step."""
+
+    def is_free(self, states: Any, layout: Any) -> Any:
+        """Whether states are possible: boolean (...)."""
+
+    def shortest_path(self, states: Any, goals: Any, layout: Any) -> Any:
+        """Lengths (...) of the shortest paths between states."""
+
+    def free_states(self, side: int, layout: np.ndarray) -> np.ndarray:
+        """Free states (side, side, S) that cover the world's picture evenly, rows down."""
+
+
+@runtime_checkable
+class GroupsPairs(Protocol):
+    """Some pairs of states are of special interest to whoever learns distances."""
+
+    def pair_groups(self, states: Any, goals: Any, layout: Any) -> Mapping[str, Any]:
+        """Which pairs (...) belong to a group, by the group's name."""
+
+
+@runtime_checkable
+class RatesEpisodes(Protocol):
+    """Success is also measured by a stricter radius and by the fewest steps that reach the goal."""
+
+    strict_radius: float
+    """The largest `info["distance"]` that counts as strict success."""
+
+    def fewest_steps(self) -> int:
+        """From where the agent is."""
+
+
+@runtime_checkable
+class HasUnit(Protocol):
+    """States have a unit."""
+
+    unit: str
+
+
+@runtime_checkable
+class Drawable(Protocol):
+    """The world can be drawn at any size, and paths over it."""
+
+    @property
+    def state(self) -> np.ndarray:
+        """(S,), where the agent is."""
+
+    @property
+    def goal(self) -> np.ndarray:
+        """(S,), the state to reach."""
+
+    def scene(self, size: int, floor: np.ndarray | None = None) -> Any:
+        """A square pygame surface; `floor` is a picture (h, w, 3) to draw below everything."""
+
+    def state_to_screen(self, states: Any, size: int) -> Any:
+        """Pixels (..., 2) of states in a scene of a size."""
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """Things in the world can be moved by a mouse."""
+
+    handles: tuple[str, ...]
+    """Names of what can be dragged; a goal can be set besides, by the name "goal"."""
+
+    def screen_to_state(self, points: Any, size: int) -> Any:
+        """States of pixels (..., 2): the inverse of `state_to_screen`."""
+
+    def handle_at(self, state: np.ndarray) -> str | None:
+        """What can be taken hold of there."""
+
+    def moved(self, name: str, state: np.ndarray) -> dict[str, Any]:
+        """Options for `reset` that change nothing but put a thing there, or as near as can be."""
+
+
+def unit_of(world: Any) -> str:
+    """The unit of a world's states after a space, or nothing."""
+    return f" {world.unit}" if isinstance(world, HasUnit) else ""
