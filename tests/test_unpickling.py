@@ -16,6 +16,7 @@ UNPICKLERS = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "
 LOADERS = (".load", ".loads", ".Unpickler", ".load_replay_buffer")
 SAFE = (
     ".JEPAAgent.load",
+    ".cast('type[JEPAAgent]', cls).load",
     ".Report.load",
     ".Trajectories.load",
     ".checkpoint.load",

@@ -68,10 +68,10 @@ def training_curves(lines: Sequence[dict[str, Any]]) -> Figure:
     shown |= {name.replace("_", " "): points for name, points in measured.items()}
     rows = max(1, -(-len(shown) // 4))
     figure = Figure(figsize=(11, 2 * rows), layout="constrained")
-    grid = figure.subplots(rows, 4, squeeze=False).flat
+    grid = figure.subplots(rows, 4, squeeze=False).ravel()
     for axes, (name, points) in zip(grid, shown.items(), strict=False):
         axes.plot(*zip(*points, strict=True), marker="." if len(points) < 20 else None)
         axes.set_title(name, fontsize=9)
-    for axes in list(grid)[len(shown) :]:
+    for axes in grid[len(shown) :]:
         axes.axis("off")
     return figure

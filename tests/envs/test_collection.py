@@ -148,11 +148,25 @@ def test_metadata_and_progress_say_what_was_made() -> None:
         ("episodes", 299),
         ("steps", 39),
         ("episodes_per_layout", 3),
+        ("layouts", 5),
         ("seed", 2),
     ],
 )
 def test_every_option_changes_the_data(field: str, value: object) -> None:
     assert not same_bytes(collect(SMALL), collect(replace(SMALL, **{field: value})))
+
+
+def test_as_many_layouts_as_asked_for_are_used_about_equally() -> None:
+    """Others with another seed."""
+    config = replace(SMALL, layout="train", episodes_per_layout=4, layouts=5)
+    first, again, other = (
+        np.unique(collect(each).layout, axis=0, return_counts=True)
+        for each in (config, replace(config, steps=20), replace(config, seed=2))
+    )
+    assert len(first[0]) == len(other[0]) == 5
+    assert set(first[1]) == {60}  # 300 episodes
+    np.testing.assert_array_equal(first[0], again[0])
+    assert (first[0] != other[0]).any()
 
 
 @pytest.mark.parametrize(

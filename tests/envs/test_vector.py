@@ -109,6 +109,31 @@ def test_bad_calls_change_nothing(call: Any, message: str) -> None:
     assert_same(env.reset()[0], untouched.reset()[0])
 
 
+def test_a_seed_given_to_one_environment_reseeds_it_alone() -> None:
+    env, fresh = (TwoRoomsVectorEnv(NUM, obs_type="state") for _ in range(2))
+    first, _ = env.reset(seed=3)
+    mask, seeds = np.arange(NUM) == 2, [None, None, 3, None, None, None]
+    again, _ = env.reset(seed=seeds, options={"reset_mask": mask})
+    for key in first:
+        np.testing.assert_array_equal(again[key][~mask], first[key][~mask])
+        np.testing.assert_array_equal(again[key][mask], first[key][:1])  # it had the seed 3
+    unmoved, _ = fresh.reset(seed=range(3, 3 + NUM))
+    assert_same(unmoved, first)
+
+
+def test_the_first_reset_is_of_all() -> None:
+    with pytest.raises(gym.error.ResetNeeded, match="the first reset must be of all"):
+        TwoRoomsVectorEnv(2).reset(options={"reset_mask": np.array([True, False])})
+
+
+def test_finished_episodes_need_a_reset_where_none_is_automatic() -> None:
+    env = TwoRoomsVectorEnv(2, max_episode_steps=1, autoreset_mode=AutoresetMode.DISABLED)
+    env.reset(seed=0)
+    env.step(np.zeros((2, 2), dtype=np.float32))
+    with pytest.raises(gym.error.ResetNeeded, match=r"environments \[0, 1\] have finished"):
+        env.step(np.zeros((2, 2), dtype=np.float32))
+
+
 def test_step_before_reset_and_bad_construction() -> None:
     with pytest.raises(gym.error.ResetNeeded, match=r"call reset\(\) first"):
         TwoRoomsVectorEnv(NUM).step(np.zeros((NUM, 2)))

@@ -19,6 +19,7 @@ from jepa_agent.planners import (
     ICEMConfig,
     MPPIConfig,
     Noise,
+    RandomShootingConfig,
     make_planner,
 )
 from jepa_agent.planners.icem import coloured
@@ -218,6 +219,10 @@ def test_gradient_planning_needs_a_gradient() -> None:
         ),
         (lambda: ICEMConfig(horizon=0), "horizon must be at least 1, got 0"),
         (lambda: ICEMConfig(momentum=1.0), "momentum in"),
+        (lambda: ICEMConfig(elite_fraction_kept=1.1), r"elite_fraction_kept must be in.*1\.1"),
+        (lambda: ICEMConfig(sample_decay=1.01), r"sample_decay must be in \(0, 1\], got 1\.01"),
+        (lambda: ICEMConfig(std=0.0), r"std must be > 0 .*got 0\.0 and 0\.02"),
+        (lambda: RandomShootingConfig(std=0.0), r"std must be > 0, got 0\.0"),
         (lambda: MPPIConfig(temperature=0.0), "temperature.* must be > 0.*0.0"),
         (lambda: MPPIConfig(num_samples=1), "num_samples must be at least 3, got 1"),
         (lambda: GradientConfig(learning_rate=-1.0), "learning_rate must be > 0.*-1.0"),

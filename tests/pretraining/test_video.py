@@ -171,7 +171,7 @@ class Clairvoyant(VideoModel):
 def test_detection_knows_the_present_and_falls_with_a_bad_future() -> None:
     model = Clairvoyant(TINY).eval()
     videos = MovingDigits(np.full((4, DIGIT, DIGIT), 200, np.uint8), "block", objects=1)
-    config = DetectionConfig(steps=150, batch=16, frames=6, clips=64, learning_rate=1e-2)
+    config = DetectionConfig(steps=40, batch=8, frames=6, clips=32, learning_rate=4e-2)
     head, decoder = train_readers(model, videos, config)
     found = average_precision(model, head, videos, config)
     assert set(found) == {"model", "copy", "truth"}
