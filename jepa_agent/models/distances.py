@@ -29,7 +29,7 @@ class BlockNormConfig(DistanceHeadConfig, kind="block_norm"):
     """A metric: the sum of the Euclidean distances of the embedding's blocks.
 
     One block can only learn a Euclidean space; sums of several also hold trees, as rooms joined by
-    doors are.
+    passages are.
 
     Args:
         width: hidden units per layer.
