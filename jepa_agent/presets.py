@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from .agent.costs import CostConfig
 from .envs import CollectConfig
+from .models.distances import BlockNormConfig
 from .models.encoders import ImpalaConfig, PatchPoolConfig, VectorMLPConfig
 from .models.predictors import GRUConfig, StepwiseMLPConfig
-from .models.world_model import DistanceHeadConfig, WorldModelConfig
+from .models.world_model import WorldModelConfig
 from .planners import CEMConfig, MPPIConfig
 from .training.config import LossWeights, Preset, RefinementConfig, TrainingConfig
 
@@ -21,7 +22,7 @@ BASE = Preset(
         latent_dim=256,
         encoder=PatchPoolConfig(),
         predictor=StepwiseMLPConfig(),
-        distance_head=DistanceHeadConfig(width=512, depth=2),
+        distance_head=BlockNormConfig(width=512, depth=2),
     ),
     training=TrainingConfig(
         steps=2400,
@@ -61,7 +62,7 @@ VECTOR = Preset(
     model=WorldModelConfig(
         latent_dim=64,
         encoder=VectorMLPConfig(),
-        distance_head=DistanceHeadConfig(width=256, depth=2),
+        distance_head=BlockNormConfig(width=256, depth=2),
     ),
     training=TrainingConfig(
         steps=2000,

@@ -1,60 +1,36 @@
-"""CandidateTracker over action sequences. Needs torch; knows no model and no pixels."""
+"""Search over action sequences. Needs torch; knows no model and no pixels."""
 
-import importlib
-from collections.abc import Callable
+from typing import Any
 
-from .base import ActionBounds, CandidateTracker, Cost, Noise, Plan, Planner, Trace
+from ..registry import import_modules, import_object
+from .base import ActionBounds, CandidateTracker, Cost, Noise, Plan, Planner, PlannerConfig, Trace
 from .cem import CEM, CEMConfig
 from .gradient import CEMGradient, CEMGradientConfig, Gradient, GradientConfig
 from .icem import ICEM, ICEMConfig
 from .mppi import MPPI, MPPIConfig
 from .random_shooting import RandomShooting, RandomShootingConfig
 
-PLANNERS: dict[str, Callable[..., Planner]] = {
-    "cem": CEM,
-    "icem": ICEM,
-    "mppi": MPPI,
-    "gradient": Gradient,
-    "cem-gradient": CEMGradient,
-    "random": RandomShooting,
-}
-"""The planners by the names that scripts and checkpoints use."""
+import_modules(__name__, __path__)
 
-CONFIGS: dict[str, type] = {
-    "cem": CEMConfig,
-    "icem": ICEMConfig,
-    "mppi": MPPIConfig,
-    "gradient": GradientConfig,
-    "cem-gradient": CEMGradientConfig,
-    "random": RandomShootingConfig,
-}
-"""Their configs, by the same names."""
-
-
-PlannerConfig = (
-    CEMConfig | ICEMConfig | MPPIConfig | GradientConfig | CEMGradientConfig | RandomShootingConfig
-)
-
-
-def planner_of(config: PlannerConfig) -> Planner:
-    """The planner of a config."""
-    return next(PLANNERS[name](config) for name, kind in CONFIGS.items() if type(config) is kind)
+PLANNERS: dict[str, type[PlannerConfig]] = PlannerConfig.kinds
+"""The planners' configs by the names that scripts and checkpoints use."""
 
 
 def make_planner(name: str) -> Planner:
-    """A planner with its default config, by name, or a class given as `package.module:Name`.
+    """A planner with its default settings.
+
+    Args:
+        name: one of `PLANNERS`, or `package.module:Name` of a planner or of its config.
 
     Raises:
         ValueError: if the name is unknown, or the class cannot be imported or does not plan.
     """
-    if name in PLANNERS:
-        return PLANNERS[name]()
-    module, _, attribute = name.partition(":")
     rule = f"a planner must be one of {sorted(PLANNERS)} or a class given as package.module:Name"
-    try:
-        planner = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{rule}, got {name!r} ({error}); check spelling and PYTHONPATH") from None
+    if name not in PLANNERS and ":" not in name:
+        raise ValueError(f"{rule}, got {name!r}")
+    planner: Any = (PLANNERS[name] if name in PLANNERS else import_object(name))()
+    if isinstance(planner, PlannerConfig):
+        planner = planner.build()
     if not callable(getattr(planner, "plan", None)) or not hasattr(planner, "horizon"):
         raise ValueError(f"{rule} with `horizon` and `plan`, got {name!r}; add them")
     return planner
@@ -62,7 +38,6 @@ def make_planner(name: str) -> Planner:
 
 __all__ = [
     "CEM",
-    "CONFIGS",
     "ICEM",
     "MPPI",
     "PLANNERS",
@@ -84,5 +59,4 @@ __all__ = [
     "RandomShootingConfig",
     "Trace",
     "make_planner",
-    "planner_of",
 ]

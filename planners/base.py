@@ -5,12 +5,15 @@ Shapes: B problems planned at once, N candidates per problem, H horizon, A actio
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+from ..registry import Registered
 
 Cost = Callable[[Tensor], Tensor]
 """Candidates (B, N, H, A) to costs (B, N)."""
@@ -115,6 +118,15 @@ class Planner(Protocol):
             warm_start: (B, H, A), where to begin; zeros if nothing is known.
         """
         ...
+
+
+@dataclass(frozen=True)
+class PlannerConfig(Registered):
+    """The settings of a planner, a kind of which is a subclass."""
+
+    @abstractmethod
+    def build(self) -> Planner:
+        """The planner; its `config` is this object, by which it is saved."""
 
 
 class CandidateTracker:

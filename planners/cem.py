@@ -13,6 +13,7 @@ from .base import (
     Cost,
     Noise,
     Plan,
+    PlannerConfig,
     check_at_least,
     check_warm_start,
     gather,
@@ -20,7 +21,7 @@ from .base import (
 
 
 @dataclass(frozen=True)
-class CEMConfig:
+class CEMConfig(PlannerConfig, kind="cem"):
     """CEM's settings, in units of the action space.
 
     Args:
@@ -50,6 +51,9 @@ class CEMConfig:
             raise ValueError(
                 f"std must be > 0 and min_std >= 0, got {self.std} and {self.min_std}; change them"
             )
+
+    def build(self) -> CEM:
+        return CEM(self)
 
 
 class CEM:

@@ -17,6 +17,7 @@ from .base import (
     Cost,
     Noise,
     Plan,
+    PlannerConfig,
     check_at_least,
     check_warm_start,
 )
@@ -24,7 +25,7 @@ from .cem import CEM, CEMConfig
 
 
 @dataclass(frozen=True)
-class GradientConfig:
+class GradientConfig(PlannerConfig, kind="gradient"):
     """Gradient planning's settings, in units of the action space.
 
     Args:
@@ -53,6 +54,9 @@ class GradientConfig:
                 "learning_rate must be > 0, std and noise >= 0, got "
                 f"{self.learning_rate}, {self.std} and {self.noise}; change them"
             )
+
+    def build(self) -> Gradient:
+        return Gradient(self)
 
 
 class Gradient:
@@ -109,7 +113,7 @@ def _gradient(costs: Tensor, candidates: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class CEMGradientConfig:
+class CEMGradientConfig(PlannerConfig, kind="cem-gradient"):
     """CEM, then gradient steps from its plan.
 
     Args:
@@ -130,6 +134,9 @@ class CEMGradientConfig:
                 "cem and gradient must have one horizon, got "
                 f"{self.cem.horizon} and {self.gradient.horizon}; make them equal"
             )
+
+    def build(self) -> CEMGradient:
+        return CEMGradient(self)
 
 
 class CEMGradient:

@@ -13,6 +13,7 @@ from .base import (
     Cost,
     Noise,
     Plan,
+    PlannerConfig,
     check_at_least,
     check_warm_start,
     gather,
@@ -20,7 +21,7 @@ from .base import (
 
 
 @dataclass(frozen=True)
-class ICEMConfig:
+class ICEMConfig(PlannerConfig, kind="icem"):
     """iCEM's settings, in units of the action space.
 
     Args:
@@ -71,6 +72,9 @@ class ICEMConfig:
         return [
             max(2, round(self.num_samples * self.sample_decay**i)) for i in range(self.iterations)
         ]
+
+    def build(self) -> ICEM:
+        return ICEM(self)
 
 
 class ICEM:

@@ -13,13 +13,14 @@ from .base import (
     Cost,
     Noise,
     Plan,
+    PlannerConfig,
     check_at_least,
     check_warm_start,
 )
 
 
 @dataclass(frozen=True)
-class MPPIConfig:
+class MPPIConfig(PlannerConfig, kind="mppi"):
     """MPPI's settings, in units of the action space.
 
     Args:
@@ -48,6 +49,9 @@ class MPPIConfig:
                 "temperature and std must be > 0 and std_decay in (0, 1], got "
                 f"{self.temperature}, {self.std} and {self.std_decay}; change them"
             )
+
+    def build(self) -> MPPI:
+        return MPPI(self)
 
 
 class MPPI:

@@ -13,13 +13,14 @@ from .base import (
     Cost,
     Noise,
     Plan,
+    PlannerConfig,
     check_at_least,
     check_warm_start,
 )
 
 
 @dataclass(frozen=True)
-class RandomShootingConfig:
+class RandomShootingConfig(PlannerConfig, kind="random"):
     """Random shooting's settings.
 
     Args:
@@ -36,6 +37,9 @@ class RandomShootingConfig:
         check_at_least(self, horizon=1, num_samples=1)
         if not self.std > 0:
             raise ValueError(f"std must be > 0, got {self.std}; raise it")
+
+    def build(self) -> RandomShooting:
+        return RandomShooting(self)
 
 
 class RandomShooting:

@@ -55,16 +55,16 @@ def wait_until() -> Callable[..., None]:
 def tiny_model_config() -> WorldModelConfig:
     """A world model for Two Rooms with a few thousand parameters."""
     from jepa_agent import WorldModelConfig
+    from jepa_agent.models.distances import BlockNormConfig
     from jepa_agent.models.encoders import PatchCNNConfig
     from jepa_agent.models.predictors import ResidualMLPConfig
-    from jepa_agent.models.world_model import DistanceHeadConfig
 
     return WorldModelConfig(
         chunk=3,
         latent_dim=8,
         encoder=PatchCNNConfig(patch=16, channels=(4, 4), hidden=16),
         predictor=ResidualMLPConfig(width=16, depth=1),
-        distance_head=DistanceHeadConfig(width=16, depth=1, dim=4, blocks=2),
+        distance_head=BlockNormConfig(width=16, depth=1, dim=4, blocks=2),
     )
 
 

@@ -11,12 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..device import default_device
-from ..io import checkpoint
-from ..io.serialisation import from_dict, to_dict
-from ..models.world_model import WorldModel, WorldModelConfig
-from ..planners import CEM, CONFIGS, PLANNERS, ActionBounds, Noise, Plan, Planner
+from ..models.world_model import WorldModel
+from ..planners import CEM, ActionBounds, Noise, Plan, Planner
 from ..worlds.reference import EnvRef
+from . import checkpointing
 from .costs import CostConfig, PlanningCost
 from .error_memory import ErrorMemory
 from .hub import HubMixin
@@ -215,26 +213,11 @@ class JEPAAgent(HubMixin):
         Args:
             directory: created if missing.
             half: store the weights as float16, in half the space.
+
+        Raises:
+            TypeError: if the planner has settings and no `config` to save them by.
         """
-        planner: Any = self.planner
-        name = next((n for n, kind in PLANNERS.items() if type(planner) is kind), None)
-        if name is None:
-            raise TypeError(
-                f"a checkpoint records one of the planners {sorted(PLANNERS)}, got "
-                f"{type(planner).__name__}; set agent.planner after loading instead"
-            )
-        config = {
-            "env_ref": to_dict(self.env_ref),
-            "bounds": to_dict(self.bounds),
-            "model": to_dict(self.model.config),
-            "cost": to_dict(self.cost),
-            "planner": {"name": name, "config": to_dict(planner.config)},
-            "notes": self.notes,
-        }
-        tensors = self.model.state_dict()
-        if half:
-            tensors = {name: tensor.half() for name, tensor in tensors.items()}
-        checkpoint.save(directory, tensors, config)
+        checkpointing.save(self, directory, half)
 
     @classmethod
     def load(
@@ -242,6 +225,7 @@ class JEPAAgent(HubMixin):
         path_or_name: str | Path = "default",
         device: torch.device | str | None = None,
         seed: int = 0,
+        allow_code: bool = False,
     ) -> JEPAAgent:
         """Load a checkpoint directory, or a shipped one by name ("default").
 
@@ -249,28 +233,13 @@ class JEPAAgent(HubMixin):
             path_or_name: the checkpoint.
             device: where to plan; by default a GPU where there is one.
             seed: of the search's random numbers.
+            allow_code: import the modules of encoders, predictors, distance heads and planners
+                that are not the library's. This runs their code.
 
         Raises:
             CheckpointError: if it is missing, damaged, foreign or of another version.
         """
-        tensors, config = checkpoint.load(path_or_name)
-        try:
-            model = WorldModel(from_dict(WorldModelConfig, config["model"], "model"))
-            model.load_state_dict(tensors)
-            return cls(
-                model.to(device or default_device()),
-                from_dict(ActionBounds, config["bounds"], "bounds"),
-                from_dict(EnvRef, config["env_ref"], "env_ref"),
-                _planner(config["planner"]),
-                from_dict(CostConfig, config["cost"], "cost"),
-                seed,
-                config["notes"],
-            )
-        except (KeyError, ValueError, RuntimeError, TypeError) as error:
-            raise checkpoint.CheckpointError(
-                f"the config and weights of {path_or_name} must fit this version, got {error}; "
-                "restore or retrain it"
-            ) from error
+        return checkpointing.load(cls, path_or_name, device, seed, allow_code)
 
     def _seen_and_wanted(
         self, observation: Mapping[str, np.ndarray] | np.ndarray
@@ -315,14 +284,6 @@ class JEPAAgent(HubMixin):
         size = self.cost.error_memory
         error_memory = ErrorMemory.none(self.model, count, size) if size else None
         return AgentState(plan, zeros, zeros, zeros, zeros.astype(bool), error_memory)
-
-
-def _planner(document: dict[str, Any]) -> Planner:
-    name = document["name"]
-    if name not in PLANNERS:
-        raise ValueError(f"planner.name must be one of {sorted(PLANNERS)}, got {name!r}")
-    config: Any = from_dict(CONFIGS[name], document["config"], "planner.config")
-    return PLANNERS[name](config)
 
 
 def _mix(*numbers: int) -> int:

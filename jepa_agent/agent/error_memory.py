@@ -41,7 +41,7 @@ class ErrorMemory(NamedTuple):
         shapes = (
             (config.latent_dim,),
             (config.latent_dim,),
-            (size, config.distance_head.dim),
+            (size, model.distance_head.dim),
             (size, config.action_dim),
             (size, config.latent_dim),
             (size,),

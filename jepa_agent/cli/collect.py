@@ -14,9 +14,10 @@ from pathlib import Path
 import gymnasium as gym
 from rich.progress import Progress
 
-from ..data.recording import load_object, record
+from ..data.recording import record
 from ..data.trajectories import Trajectories
 from ..envs import CollectConfig, collect
+from ..registry import import_object
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def main(args: Args) -> None:
             )
             Trajectories.from_rollouts(*collect(config, on_episodes)).save(args.out)
         else:
-            policy = None if args.policy == "random" else load_object(args.policy)()
+            policy = None if args.policy == "random" else import_object(args.policy)()
             kwargs = {"layout": args.layout} if args.env == "TwoRooms-v0" else {}
             env = gym.make(args.env, render_mode="rgb_array" if args.pixels else None, **kwargs)
             record(

@@ -24,13 +24,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ..agent.agent import JEPAAgent
-from ..data.recording import load_object
 from ..envs.tasks import unseen_factors
 from ..evaluation.episodes import Episode, play
 from ..evaluation.metrics import Report, mcnemar, summarise, table
 from ..evaluation.open_loop import OpenLoopStep
 from ..evaluation.two_rooms import SUITES, default_suites, evaluate, measured_with
 from ..planners import make_planner
+from ..registry import import_object
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class RandomActions:
 
 def other_world(args: Args, agent: JEPAAgent) -> int:
     """Score the agent beside random actions and a rival where success is the caller's."""
-    success = load_object(args.success)
+    success = import_object(args.success)
     if args.goal:
         agent.set_goal(np.array(args.goal, dtype=np.float32))
     world = agent.env_ref.make()
@@ -135,7 +135,7 @@ def other_world(args: Args, agent: JEPAAgent) -> int:
         "random": RandomActions(world.action_space, args.seed),
     }
     if args.rival:
-        policies[args.rival.partition(":")[2]] = load_object(args.rival)()
+        policies[args.rival.partition(":")[2]] = import_object(args.rival)()
     seeds = range(args.seed, args.seed + (100 if args.quick else args.episodes))
     results = {
         f"{name}/{agent.env_ref.id}": play(

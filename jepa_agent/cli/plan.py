@@ -19,6 +19,7 @@ from ..envs.drawing import Window, from_screen, has_display, to_array
 from ..envs.physics import WALL_HALF_THICKNESS
 from ..viz.plan_view import SIZE, View, draw, places, same
 from ..viz.session import FIELDS, Session, load
+from ..viz.session import KEYS as PLANNER_KEYS
 from ..viz.videos import VideoWriter
 
 STEPS_A_SECOND = 15
@@ -26,8 +27,8 @@ FRAMES_A_SECOND = 60
 STEPS = 200
 STEPS_AFTER_SUCCESS = 8
 KEYS = (
-    "click goal   drag agent, wall, door   1-6 planner   space pause   . step   r new   e energy   "
-    "t candidates   g ghost   s picture   v video   h help"
+    f"click goal   drag agent, wall, door   1-{PLANNER_KEYS[-1]} planner   space pause   . step   "
+    "r new   e energy   t candidates   g ghost   s picture   v video   h help"
 )
 NEAR = 3.0
 """Pixels of the observation within which the mouse takes hold of something."""
@@ -179,7 +180,7 @@ class Player:
 
     def _press(self, key: str) -> None:
         session = self._session
-        if key and key in "123456":
+        if key and key in PLANNER_KEYS:
             session.choose_planner(int(key) - 1)
         elif key == " ":
             session.paused, session.touched = not session.paused, True

@@ -31,8 +31,8 @@ from ..data.trajectories import Trajectories
 from ..device import default_device
 from ..envs import CollectConfig, collect
 from ..evaluation.two_rooms import HELD_OUT_DATA, default_suites, evaluate
-from ..models.backbone_encoder import BackboneEncoderConfig
 from ..models.backbones import load_backbone
+from ..models.encoders import BackboneEncoderConfig
 from ..models.world_model import WorldModelConfig
 from ..planners import CEMConfig, PlannerConfig
 from ..training import distributed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,19 +126,3 @@ def _part(observation: Any) -> np.ndarray:
             )
         observation = observation["observation"]
     return np.asarray(observation)
-
-
-def load_object(path: str) -> Any:
-    """Import `package.module:Name`, as a user named it on the command line.
-
-    Raises:
-        ValueError: if the path is not of this form or names nothing.
-    """
-    module, _, name = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"a class must be named package.module:Name and be importable, got {path!r} ({error}); "
-            "check the spelling and PYTHONPATH"
-        ) from error

@@ -14,7 +14,7 @@ from ..data.trajectories import Trajectories
 from ..data.windows import ObservationSource, Renderer, WindowSampler
 from ..envs.episodes import Observation
 from ..models.encoders import PatchPoolConfig
-from ..models.predictors import mlp
+from ..models.layers import mlp
 from ..models.world_model import WorldModel, WorldModelConfig
 
 LATENT_DIM = 256

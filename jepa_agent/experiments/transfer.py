@@ -15,9 +15,8 @@ import torch
 from ..data.trajectories import Trajectories
 from ..device import default_device
 from ..envs import collect
-from ..models.backbone_encoder import BackboneEncoderConfig
 from ..models.backbones import Backbone, BackboneConfig, ResNetConfig
-from ..models.encoders import EncoderConfig
+from ..models.encoders import BackboneEncoderConfig, EncoderConfig
 from ..presets import DATA, QUICK
 from ..pretraining import image, video
 from ..pretraining.datasets import READERS, trajectory_frames

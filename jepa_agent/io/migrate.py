@@ -1,4 +1,4 @@
-"""Checkpoints of older versions, brought to today's names."""
+"""Checkpoints and states of runs of older versions, brought to today's names."""
 
 from __future__ import annotations
 
@@ -10,58 +10,92 @@ TENSORS = {
     "value.": "distance_head.",
     "pixel_mean": "observation_mean",
     "pixel_std": "observation_std",
+    "model.value.": "model.distance_head.",
+    "model.pixel_mean": "model.observation_mean",
+    "model.pixel_std": "model.observation_std",
+    "objective.context.": "objective.contrast_head.",
+    "objective.contexts": "objective.prototypes",
+    "tally.value": "meter.distance",
+    "tally.context": "meter.contrast",
+    "tally.": "meter.",
 }
-"""Beginnings of the weights' names in version 1."""
+"""Beginnings of the names of tensors in version 1, of agents and of runs."""
 
+STAGE = {"groups": "layouts_per_batch", "windows": "windows_per_layout"}
+SEARCH = {"candidates": "num_samples", "elites": "num_elites", "kept": "elite_fraction_kept"}
 FIELDS: dict[str, dict[str, str]] = {
     "": {"env": "env_ref"},
     "model": {"value": "distance_head"},
     "cost": {"over": "reduction", "effort": "action_cost", "memory": "error_memory"},
-    "planner.config": {
-        "candidates": "num_samples",
-        "elites": "num_elites",
-        "kept": "elite_fraction_kept",
-    },
-    "notes.training": {
-        "groups": "layouts_per_batch",
-        "windows": "windows_per_layout",
+    "planner": SEARCH,
+    "cem": SEARCH,
+    "training": {
+        **STAGE,
         "alike": "hard_negative_cluster",
         "within_context": "center_per_layout",
         "unroll": "prediction_horizon",
         "clip": "max_grad_norm",
         "penalty": "constraint_weight",
     },
-    "notes.training.weights": {"value": "distance", "context": "contrast"},
-    "notes.training.refinement": {"groups": "layouts_per_batch", "windows": "windows_per_layout"},
+    "weights": {"value": "distance", "context": "contrast"},
+    "refinement": STAGE,
 }
-"""Renamed fields of version 1, by the path of the object that holds them."""
+"""Renamed fields of version 1, by the name of the object that holds them."""
+
+KINDS: dict[str, dict[str, str]] = {
+    "encoder": {
+        "backbone": "backbone",
+        "queries": "patch_pool",
+        "stacks": "impala",
+        "layers": "vector_mlp",
+        "patch": "patch_cnn",
+    },
+    "predictor": {"depth": "residual_mlp", "state": "stepwise_mlp"},
+    "value": {"blocks": "block_norm"},
+    "network": {"blocks": "resnet", "heads": "vit"},
+    "planner": {
+        "cem": "cem-gradient",
+        "starts": "gradient",
+        "temperature": "mppi",
+        "momentum": "icem",
+        "elites": "cem",
+        "std": "random",
+    },
+    "cem": {"elites": "cem"},
+    "gradient": {"starts": "gradient"},
+}
+"""Kinds, which version 1 did not store, by the first field that an object has."""
 
 
 def from_version_1(
     tensors: dict[str, Tensor], config: dict[str, Any]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The weights and the config of a checkpoint of version 1, by today's names."""
-    renamed = _renamed(config, "")
-    if isinstance(renamed.get("cost"), dict) and renamed["cost"].get("distance") == "value":
-        renamed["cost"]["distance"] = "learned"
-    planner = renamed.get("planner")
-    if isinstance(planner, dict) and isinstance(planner.get("config"), dict):
-        decay = planner["config"].pop("decay", None)
-        if decay is not None and planner.get("name") == "icem":  # it divided
-            planner["config"]["sample_decay"] = 1.0 / decay
-        elif decay is not None:
-            planner["config"]["std_decay"] = decay
-    return {_tensor(name): tensor for name, tensor in tensors.items()}, renamed
+    """The tensors and the config of a checkpoint of version 1, by today's names."""
+    return {_tensor(name): tensor for name, tensor in tensors.items()}, _renamed("", config)
 
 
-def _renamed(document: Any, path: str) -> Any:
-    if not isinstance(document, dict):
-        return document
-    names = FIELDS.get(path, {})
-    return {
-        names.get(name, name): _renamed(value, f"{path}.{name}" if path else name)
-        for name, value in document.items()
-    }
+def _renamed(name: str, value: Any) -> Any:
+    """The value of a field, which has this name in version 1."""
+    if name == "data" or not isinstance(value, dict):
+        return value
+    if name == "planner" and "config" in value:  # in an agent, beside its name
+        value = value["config"]
+    kind = {"kind": "gru"} if name == "predictor" and not value else {}
+    for field, found in KINDS.get(name, {}).items():
+        if field in value:
+            kind = {"kind": found}
+            break
+    names = FIELDS.get(name, {})
+    renamed = kind | {names.get(key, key): _renamed(key, item) for key, item in value.items()}
+    if "decay" in renamed:
+        decay = renamed.pop("decay")
+        if renamed["kind"] == "icem":  # it divided
+            renamed["sample_decay"] = 1.0 / decay
+        else:
+            renamed["std_decay"] = decay
+    if name == "cost" and renamed.get("distance") == "value":
+        renamed["distance"] = "learned"
+    return renamed
 
 
 def _tensor(name: str) -> str:

@@ -9,12 +9,25 @@ import typing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..registry import Registered
+
 Config = TypeVar("Config")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A config as plain data for JSON."""
-    return dataclasses.asdict(config)
+    """A config as plain data for JSON, with the kinds of those that have one."""
+    data = {"kind": config.kind} if isinstance(config, Registered) else {}
+    return data | {
+        field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)
+    }
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_dict(value)
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -39,6 +52,12 @@ def from_dict(cls: type[Config], data: Any, where: str = "") -> Config:
     where = where or cls.__name__
     if not isinstance(data, dict):
         raise ValueError(f"{where} must be an object, got {data!r}; restore the file")
+    if issubclass(cls, Registered):
+        try:
+            cls = cls.of_kind(data.get("kind"))
+        except ValueError as error:
+            raise ValueError(f"{where}.{error}") from None
+        data = {name: value for name, value in data.items() if name != "kind"}
     hints = typing.get_type_hints(cls)
     names = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]
     if set(data) != set(names):
@@ -50,11 +69,6 @@ def from_dict(cls: type[Config], data: Any, where: str = "") -> Config:
     return cls(**{name: _value(hints[name], data[name], f"{where}.{name}") for name in names})
 
 
-def _names(kind: Any) -> set[str]:
-    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
-    return {field.name for field in fields}
-
-
 def _value(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
@@ -63,11 +77,6 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if value is None and type(None) in arguments:
             return None
         inner = [argument for argument in arguments if argument is not type(None)]
-        if len(inner) > 1:  # of several dataclasses, the one with these fields
-            fitting = [
-                kind for kind in inner if isinstance(value, dict) and _names(kind) == set(value)
-            ]
-            inner = fitting or inner
         return _value(inner[0], value, where)
     if origin is dict:
         if not isinstance(value, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,20 @@ from torch import Tensor, nn
 
 from ..io import checkpoint
 from ..io.serialisation import from_dict, to_dict
+from ..registry import Registered, import_kinds
 
 
 @dataclass(frozen=True)
-class ResNetConfig:
+class NetworkConfig(Registered):
+    """The settings of a backbone's network, a kind of which is a subclass."""
+
+    @abstractmethod
+    def build(self, image_shape: tuple[int, int, int]) -> nn.Module:
+        """The network: a module from standardised images (B, C, H, W) to maps (B, F, h, w)."""
+
+
+@dataclass(frozen=True)
+class ResNetConfig(NetworkConfig, kind="resnet"):
     """A residual network for small images: a 3x3 stem, no pooling after it.
 
     Four stages of two blocks of 64 to 512 channels and a stem of stride 1 are ResNet-18 (He et al.,
@@ -45,12 +56,15 @@ class ResNetConfig:
                 f"{self.stride}, {self.channels}, {self.blocks} and {self.outputs}; raise them"
             )
 
+    def build(self, image_shape: tuple[int, int, int]) -> ResNet:
+        return ResNet(self, image_shape[2])
+
 
 RESNET18 = ResNetConfig(1, (64, 128, 256, 512), (2, 2, 2, 2))
 
 
 @dataclass(frozen=True)
-class ViTConfig:
+class ViTConfig(NetworkConfig, kind="vit"):
     """A vision transformer (Dosovitskiy et al., 2010.11929), kornia's; by default ViT-S.
 
     Args:
@@ -71,6 +85,9 @@ class ViTConfig:
                 "patch, dim, depth and heads must be positive and heads divide dim, got "
                 f"{self.patch}, {self.dim}, {self.depth} and {self.heads}; change them"
             )
+
+    def build(self, image_shape: tuple[int, int, int]) -> ViT:
+        return ViT(self, image_shape)
 
 
 class Block(nn.Module):
@@ -164,7 +181,7 @@ class BackboneConfig:
     """
 
     image_shape: tuple[int, int, int] = (28, 28, 1)
-    network: ResNetConfig | ViTConfig = field(default_factory=ResNetConfig)
+    network: NetworkConfig = field(default_factory=ResNetConfig)
 
 
 class Backbone(nn.Module):
@@ -176,12 +193,8 @@ class Backbone(nn.Module):
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self.config = config
-        network, colours = config.network, config.image_shape[2]
-        self.network: nn.Module = (
-            ViT(network, config.image_shape)
-            if isinstance(network, ViTConfig)
-            else ResNet(network, colours)
-        )
+        colours = config.image_shape[2]
+        self.network = config.network.build(config.image_shape)
         self.register_buffer("mean", torch.zeros(colours))
         self.register_buffer("std", torch.ones(colours))
         with torch.no_grad():
@@ -229,8 +242,12 @@ class Backbone(nn.Module):
         checkpoint.save(directory, self.state_dict(), document)
 
 
-def load_backbone(path_or_name: str | Path) -> Backbone:
+def load_backbone(path_or_name: str | Path, allow_code: bool = False) -> Backbone:
     """Load a pretrained encoder, ready for use.
+
+    Args:
+        path_or_name: the checkpoint.
+        allow_code: import the module of a network that is not the library's.
 
     Raises:
         CheckpointError: if it is missing, damaged, of another kind or of another version.
@@ -242,6 +259,8 @@ def load_backbone(path_or_name: str | Path) -> Backbone:
             "give a folder that scripts/pretrain_image.py or scripts/pretrain_video.py wrote"
         )
     try:
+        if allow_code:
+            import_kinds(document["backbone"])
         backbone = Backbone(from_dict(BackboneConfig, document["backbone"], "backbone"))
         backbone.load_state_dict(tensors)
     except (ValueError, RuntimeError) as error:

@@ -1,4 +1,4 @@
-"""How encoders end: places asked by learned queries, and a head that makes the latent."""
+"""Layers that encoders and predictors share."""
 
 from __future__ import annotations
 
@@ -48,3 +48,36 @@ def attention_pool(said: Tensor, queries: int, places: Tensor) -> Tensor:
     attention = scores.transpose(1, 2).softmax(dim=-1)  # (B, Q, P)
     places = places.to(values.dtype).expand(len(said), -1, -1)
     return (attention @ torch.cat([values, places], dim=-1)).flatten(1)
+
+
+def mlp(
+    inputs: int, width: int, depth: int, outputs: int, activation: nn.Module | None = None
+) -> nn.Sequential:
+    """A multilayer perceptron with `depth` hidden layers of `width` units, by default GELU."""
+    activation = activation or nn.GELU(approximate="tanh")
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers += [nn.Linear(inputs, width), activation]
+        inputs = width
+    return nn.Sequential(*layers, nn.Linear(inputs, outputs))
+
+
+def cut_patches(images: Tensor, size: int, mean: Tensor, std: Tensor) -> Tensor:
+    """Standardised patches (B, rows, columns, size * size * C) of uint8 images (B, H, W, C)."""
+    batch, height, width, colours = images.shape
+    rows, columns = height // size, width // size
+    # Patches are cut while the pixels are bytes: a quarter of the memory traffic.
+    images = images[:, : rows * size, : columns * size].reshape(
+        batch, rows, size, columns, size, colours
+    )
+    patches = images.transpose(2, 3).reshape(batch, rows, columns, -1).to(mean.dtype)
+    scale, shift = 1.0 / std, -mean / std
+    return patches.mul_(scale.repeat(size * size)).add_(shift.repeat(size * size))
+
+
+def check_patch(patch: int, height: int, width: int) -> None:
+    """Raise ValueError unless a patch fits into the image."""
+    if patch > min(height, width):
+        raise ValueError(
+            f"patch must be at most the image's size {height} x {width}, got {patch}; lower it"
+        )

@@ -3,43 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .encoders import EncoderConfig, PatchCNNConfig, make_encoder
-from .predictors import PredictorConfig, ResidualMLPConfig, make_predictor, mlp
-
-
-@dataclass(frozen=True)
-class DistanceHeadConfig:
-    """The embedding phi whose distances learn the length of the way.
-
-    The distance is the sum of the Euclidean distances of the embedding's blocks. One block can
-    only learn a Euclidean space; sums of several also hold trees, as rooms joined by doors are.
-
-    Args:
-        width: hidden units per layer.
-        depth: hidden layers.
-        dim: size of the embedding.
-        blocks: equal parts of the embedding.
-    """
-
-    width: int = 256
-    depth: int = 1
-    dim: int = 64
-    blocks: int = 16
-
-    def __post_init__(self) -> None:
-        if min(self.width, self.depth, self.dim, self.blocks) < 1:
-            raise ValueError(
-                f"width, depth, dim and blocks must be positive, got {self.width}, {self.depth}, "
-                f"{self.dim} and {self.blocks}; raise them"
-            )
-        if self.dim % self.blocks:
-            raise ValueError(
-                f"dim must be a multiple of blocks, got {self.dim} and {self.blocks}; change one"
-            )
+from .distances import BlockNormConfig, DistanceHeadConfig
+from .encoders import EncoderConfig, PatchCNNConfig
+from .layers import mlp
+from .predictors import PredictorConfig, ResidualMLPConfig
 
 
 @dataclass(frozen=True)
@@ -64,7 +36,7 @@ class WorldModelConfig:
     latent_dim: int = 128
     encoder: EncoderConfig = field(default_factory=PatchCNNConfig)
     predictor: PredictorConfig = field(default_factory=ResidualMLPConfig)
-    distance_head: DistanceHeadConfig = field(default_factory=DistanceHeadConfig)
+    distance_head: DistanceHeadConfig = field(default_factory=BlockNormConfig)
 
     def __post_init__(self) -> None:
         least = {"action_dim": 1, "state_dim": 0, "chunk": 1, "latent_dim": 2}
@@ -90,11 +62,20 @@ class WorldModel(nn.Module):
         super().__init__()
         self.config = config
         dim = config.latent_dim
-        self.encoder = make_encoder(config.encoder, config.observation_shape, dim)
-        self.predictor = make_predictor(config.predictor, dim, config.action_dim, config.chunk)
-        self.distance_head = mlp(
-            dim, config.distance_head.width, config.distance_head.depth, config.distance_head.dim
-        )
+        if len(config.observation_shape) != config.encoder.observation_ndim:
+            kind = {1: "vectors (S,)", 3: "images (H, W, C)"}[config.encoder.observation_ndim]
+            raise ValueError(
+                f"the encoder {config.encoder.kind} takes {kind}, got observations "
+                f"{config.observation_shape}; choose another encoder"
+            )
+        self.encoder: Any = config.encoder.build(config.observation_shape, dim)
+        if config.predictor.shares_norm and not hasattr(self.encoder, "norm"):
+            raise ValueError(
+                f"the predictor {config.predictor.kind} needs an encoder with a LayerNorm `norm`, "
+                f"got {config.encoder.kind}"
+            )
+        self.predictor = config.predictor.build(dim, config.action_dim, config.chunk)
+        self.distance_head: Any = config.distance_head.build(dim)
         self.probe = mlp(dim, 256, 1, config.state_dim) if config.state_dim else None
         channels = config.observation_shape[-1]
         self.register_buffer("observation_mean", torch.zeros(channels))
@@ -113,7 +94,8 @@ class WorldModel(nn.Module):
 
     def predict(self, latents: Tensor, actions: Tensor) -> Tensor:
         """Latents (..., D) one chunk later, given action chunks (..., K * A)."""
-        return self.predictor(latents, actions, self.encoder.norm)
+        predicted = self.predictor(latents, actions)
+        return self.encoder.norm(predicted) if self.config.predictor.shares_norm else predicted
 
     def rollout(self, latents: Tensor, actions: Tensor) -> Tensor:
         """Imagined latents (..., H, D) from latents (..., D) under chunks (..., H, K * A)."""
@@ -124,19 +106,18 @@ class WorldModel(nn.Module):
         return torch.stack(imagined, dim=-2)
 
     def distance_embedding(self, latents: Tensor) -> Tensor:
-        """The value embedding phi (..., E) of latents (..., D)."""
+        """The distance head's embeddings (..., E) of latents (..., D)."""
         return self.distance_head(latents)
 
     def distance(self, latents: Tensor, goals: Tensor) -> Tensor:
-        """Learned way in chunks (...) from latents to goal latents (..., D)."""
+        """Learned path length in chunks (...) from latents to goal latents (..., D)."""
         return self.embedding_distance(
             self.distance_embedding(latents), self.distance_embedding(goals)
         )
 
     def embedding_distance(self, start: Tensor, end: Tensor) -> Tensor:
-        """Learned way in chunks (...) between value embeddings (..., E)."""
-        blocks = (start - end).unflatten(-1, (self.config.distance_head.blocks, -1))
-        return blocks.norm(dim=-1).sum(dim=-1)
+        """Learned path length in chunks (...) from one embedding (..., E) to another."""
+        return self.distance_head.distance(start, end)
 
     def locate(self, latents: Tensor) -> Tensor:
         """Compact states (..., S) read off latents by the probe, in the environment's units.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.windows import Windows
-from ..models.predictors import mlp
+from ..models.layers import mlp
 from ..models.world_model import WorldModel
 from . import losses
 from .config import TrainingConfig

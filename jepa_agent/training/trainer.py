@@ -23,10 +23,10 @@ from ..data.windows import ObservationSource, Renderer, Windows, WindowSampler, 
 from ..evaluation.diagnostics import Diagnostics, diagnose
 from ..io import checkpoint
 from ..io.serialisation import to_dict
-from ..models.backbone_encoder import BackboneEncoder
 from ..models.backbones import Backbone
+from ..models.encoders import BackboneEncoder
 from ..models.world_model import WorldModel, WorldModelConfig
-from ..planners import ActionBounds, planner_of
+from ..planners import ActionBounds
 from ..worlds.reference import EnvRef
 from . import distributed
 from .config import Preset, RefinementConfig, TrainingConfig
@@ -332,7 +332,7 @@ def train(
     }
     if backbone is not None:
         notes["backbone"] = checkpoint.digest(backbone.state_dict())
-    planner = planner_of(preset.planner)
+    planner = preset.planner.build()
     agent = JEPAAgent(trainer.model, bounds, env, planner, preset.cost, notes=notes)
     trainer.model.requires_grad_(True).train()
     first = distributed.is_main_process()

@@ -17,17 +17,19 @@ from ..agent.agent import JEPAAgent
 from ..envs import TwoRoomsEnv
 from ..envs.physics import HIGH, LOW, WALL_HALF_THICKNESS
 from ..envs.tasks import WALL_RANGE
-from ..planners import PLANNERS
+from ..planners import PLANNERS, make_planner
 from .imagination import Landscape, imagined_paths
 from .plan_view import View, field_picture
 
 GRID = 44
 """Places on a side of the energy field."""
 FIELDS = ("off", "learned", "learned and true")
+KEYS = "".join(str(number) for number in range(1, 10))[: len(PLANNERS)]
+"""Those that choose a planner."""
 HELP = (
     "click\ta new goal",
     "drag\tthe agent, the wall or the door",
-    "1 2 3 4 5 6\t" + ", ".join(PLANNERS),
+    " ".join(KEYS) + "\t" + ", ".join(PLANNERS),
     "space\tpause and go on",
     ".\tone step",
     "r\ta new layout, start and goal",
@@ -147,7 +149,7 @@ class Session:
     def choose_planner(self, number: int) -> None:
         """One of `PLANNERS`, counted from 0."""
         name = list(PLANNERS)[number]
-        self.agent.planner = PLANNERS[name]()
+        self.agent.planner = make_planner(name)
         self._state = None
         self.replan()
         self.say(f"planner: {name}")

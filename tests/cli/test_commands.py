@@ -117,7 +117,7 @@ def test_train_explains_its_presets(exit_of: Exit) -> None:
         ("train quick --collect.policy clever", "clever"),
         ("train quick --collect.episodes 8 --device toaster", "toaster"),
         ("train quick --collect.episodes 8 --collect.steps 4", "longer episodes"),
-        ("train vector", "VectorMLPConfig encodes vectors"),
+        ("train vector", "vector_mlp takes vectors"),
         ("ablate world --only nonsense", "nonsense"),
         ("pretrain_image small --data-dir .", "apt-get install dataset-fashion-mnist"),
         ("pretrain_image cifar10 --data-dir .", "cifar-10-binary.tar.gz"),

@@ -11,8 +11,9 @@ import pytest
 
 import jepa_agent  # noqa: F401  registers the environments
 from jepa_agent import Trajectories
-from jepa_agent.data.recording import load_object, record
+from jepa_agent.data.recording import record
 from jepa_agent.envs import OraclePolicy
+from jepa_agent.registry import import_object
 
 
 class PushRight:
@@ -69,5 +70,5 @@ def test_errors_name_rule_and_fix(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="render_mode='rgb_array'"):
         record(gym.make("Pendulum-v1"), out, episodes=1, pixels=True)
     with pytest.raises(ValueError, match=r"package\.module:Name .*'nothing'"):
-        load_object("nothing")
+        import_object("nothing")
     assert not out.exists()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
+import inspect
 import itertools
 import json
 import pkgutil
@@ -44,7 +45,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 @functools.cache
 def hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+    found = typing.get_type_hints(kind)
+    return {field.name: found[field.name] for field in dataclasses.fields(kind)}
 
 
 def is_stored(hint: Any) -> bool:
@@ -71,7 +73,12 @@ def find() -> dict[str, type]:
         if module.name.split(".")[1] in ("cli", "experiments", "__main__"):
             continue
         for kind in vars(importlib.import_module(module.name)).values():
-            if isinstance(kind, type) and dataclasses.is_dataclass(kind) and is_stored(kind):
+            if (
+                isinstance(kind, type)
+                and dataclasses.is_dataclass(kind)
+                and not inspect.isabstract(kind)
+                and is_stored(kind)
+            ):
                 found[kind.__name__] = kind
     return dict(sorted(found.items()))
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
+from torch import nn
 
 from jepa_agent import EnvRef, Preset, TrainingConfig, WorldModelConfig
 from jepa_agent.io.serialisation import from_dict, to_dict
-from jepa_agent.models.encoders import PatchCNNConfig
-from jepa_agent.planners import ActionBounds, CEMConfig
+from jepa_agent.models.encoders import EncoderConfig, ImpalaConfig, PatchCNNConfig, PatchPoolConfig
+from jepa_agent.models.predictors import GRUConfig
+from jepa_agent.planners import ActionBounds, CEMConfig, MPPIConfig
 from jepa_agent.training.config import LossWeights
 
 
@@ -143,15 +145,42 @@ def test_configs_are_frozen() -> None:
             setattr(config, name, None)
 
 
-def test_a_union_of_configs_is_told_by_its_fields() -> None:
-    from jepa_agent.models.encoders import ImpalaConfig, PatchPoolConfig
-    from jepa_agent.models.predictors import GRUConfig
-
+def test_a_kind_is_stored_and_read() -> None:
     config = WorldModelConfig(encoder=PatchPoolConfig(queries=5), predictor=GRUConfig())
-    assert from_dict(WorldModelConfig, json.loads(json.dumps(to_dict(config)))) == config
-    config = WorldModelConfig(encoder=ImpalaConfig((1, 2)))
-    assert from_dict(WorldModelConfig, json.loads(json.dumps(to_dict(config)))) == config
-    broken = to_dict(config)
-    broken["encoder"] = {"stacks": [1], "nonsense": 2}
-    with pytest.raises(ValueError, match="encoder must have the fields"):
-        from_dict(WorldModelConfig, broken)
+    data = json.loads(json.dumps(to_dict(config)))
+    assert (data["encoder"]["kind"], data["predictor"]) == ("patch_pool", {"kind": "gru"})
+    assert from_dict(WorldModelConfig, data) == config
+
+
+def test_equal_fields_do_not_confuse_two_kinds() -> None:
+    @dataclass(frozen=True)
+    class Twin(EncoderConfig):
+        stacks: tuple[int, ...] = (16, 32, 32)
+
+        def build(self, observation_shape: tuple[int, ...], latent_dim: int) -> nn.Module:
+            return ImpalaConfig(self.stacks).build(observation_shape, latent_dim)
+
+    for config in (Twin((3,)), ImpalaConfig((3,))):
+        data = to_dict(WorldModelConfig(encoder=config))
+        assert from_dict(WorldModelConfig, data).encoder == config
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ({"kind": "impala", "stacks": [1], "x": 2}, "encoder must have the fields"),
+        ({"stacks": [1]}, r"encoder\.kind must be one of .*'impala'.*, got None"),
+        ({"kind": "gru"}, r"encoder\.kind must be one of .*, got 'gru'; import the module"),
+        ({"kind": ["impala"]}, r"encoder\.kind must be one of"),
+        ({"kind": "os:system"}, r"encoder\.kind .*'os:system'; let .*allow_code=True"),
+        ("impala", "encoder must be an object"),
+    ],
+)
+def test_a_kind_that_is_none_is_rejected(encoder: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        from_dict(WorldModelConfig, to_dict(WorldModelConfig()) | {"encoder": encoder})
+
+
+def test_a_config_of_another_kind_of_the_family_is_rejected() -> None:
+    with pytest.raises(ValueError, match=r"kind must be one of \['cem'\], got 'mppi'"):
+        from_dict(CEMConfig, to_dict(MPPIConfig()))

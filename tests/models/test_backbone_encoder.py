@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from jepa_agent import JEPAAgent, Preset, Trajectories, WorldModel, load_backbone, train
-from jepa_agent.models.backbone_encoder import BackboneEncoder, BackboneEncoderConfig
 from jepa_agent.models.backbones import Backbone, BackboneConfig, ResNetConfig, ViTConfig
+from jepa_agent.models.encoders import BackboneEncoder, BackboneEncoderConfig
 from jepa_agent.training.run_folder import RunError
 
 SHAPE = (65, 65, 3)

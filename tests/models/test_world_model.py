@@ -9,15 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jepa_agent import WorldModel, WorldModelConfig
+from jepa_agent.models.distances import BlockNormConfig
 from jepa_agent.models.encoders import (
     ImpalaConfig,
     PatchCNNConfig,
     PatchPoolConfig,
     VectorMLPConfig,
-    make_encoder,
 )
 from jepa_agent.models.predictors import GRUConfig, ResidualMLPConfig, StepwiseMLPConfig
-from jepa_agent.models.world_model import DistanceHeadConfig
 
 SHAPES = [(), (4,), (2, 3), (2, 1, 3)]
 LATENT, CHUNK, HORIZON = 8, 3 * 2, 4
@@ -202,10 +201,10 @@ def test_a_model_without_a_probe_does_all_but_locate(tiny_model_config: WorldMod
         (ResidualMLPConfig, {"depth": 0}),
         (StepwiseMLPConfig, {"width": 0}),
         (StepwiseMLPConfig, {"state": 0}),
-        (DistanceHeadConfig, {"width": 0}),
-        (DistanceHeadConfig, {"dim": 0}),
-        (DistanceHeadConfig, {"depth": -1}),
-        (DistanceHeadConfig, {"blocks": 0}),
+        (BlockNormConfig, {"width": 0}),
+        (BlockNormConfig, {"dim": 0}),
+        (BlockNormConfig, {"depth": -1}),
+        (BlockNormConfig, {"blocks": 0}),
     ],
 )
 def test_sizes_of_parts_must_be_positive(config: Any, settings: dict[str, Any]) -> None:
@@ -215,7 +214,7 @@ def test_sizes_of_parts_must_be_positive(config: Any, settings: dict[str, Any]) 
 
 def test_blocks_must_divide_the_embedding() -> None:
     with pytest.raises(ValueError, match="dim must be a multiple of blocks, got 10 and 4"):
-        DistanceHeadConfig(dim=10, blocks=4)
+        BlockNormConfig(dim=10, blocks=4)
 
 
 def test_a_patch_larger_than_the_image_is_rejected(tiny_model_config: WorldModelConfig) -> None:
@@ -254,10 +253,10 @@ def test_a_stepwise_chunk_is_the_same_step_again_and_again(
     for action in actions.unflatten(-1, (config.chunk, config.action_dim)).unbind(dim=1):
         state = state + predictor.step(predictor.look(state) + predictor.act(action))
     expected = predictor.norm(latent + predictor.write(state))
-    torch.testing.assert_close(predictor(latent, actions, torch.nn.Identity()), expected)
+    torch.testing.assert_close(predictor(latent, actions), expected)
     first, *rest = actions.unflatten(-1, (config.chunk, config.action_dim)).unbind(dim=1)
     later = torch.cat([*rest, first], dim=-1)
-    assert not torch.allclose(predictor(latent, later, torch.nn.Identity()), expected)
+    assert not torch.allclose(predictor(latent, later), expected)
 
 
 def test_a_gru_passes_its_state_through_the_encoders_norm(
@@ -284,7 +283,7 @@ def test_impala_scales_every_image_to_its_full_range(tiny_model_config: WorldMod
 def test_pooling_reads_the_place_of_what_a_query_attends_to() -> None:
     """One query that scores the brightness of a patch reads off where the bright patch is."""
     config = PatchPoolConfig(patch=13, features=1, queries=1, values=1, hidden=3)
-    encoder = make_encoder(config, (65, 65, 3), 2)
+    encoder = config.build((65, 65, 3), 2)
     with torch.no_grad():
         for layer in (encoder.patch_mlp[0], encoder.patch_mlp[2], encoder.patch_mlp[4]):
             layer.weight.zero_()
@@ -305,8 +304,8 @@ def test_pooling_reads_the_place_of_what_a_query_attends_to() -> None:
 @pytest.mark.parametrize(
     ("config", "shape", "message"),
     [
-        (PatchCNNConfig(), (4,), r"PatchCNNConfig encodes images \(H, W, C\), got .*\(4,\)"),
-        (VectorMLPConfig(), (65, 65, 3), "VectorMLPConfig encodes vectors"),
+        (PatchCNNConfig(), (4,), r"patch_cnn takes images \(H, W, C\), got .*\(4,\)"),
+        (VectorMLPConfig(), (65, 65, 3), "vector_mlp takes vectors"),
         (PatchPoolConfig(patch=66), (65, 65, 3), "patch must be at most the image's size 65 x 65"),
     ],
 )
@@ -314,4 +313,4 @@ def test_an_encoder_for_other_observations_is_an_error(
     config: Any, shape: tuple[int, ...], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        make_encoder(config, shape, 8)
+        make(WorldModelConfig(shape, encoder=config))

@@ -25,14 +25,14 @@ from jepa_agent.models.encoders import PatchCNNConfig
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
 from jepa_agent.training.config import LossWeights, RefinementConfig
 from jepa_agent.training.trainer import Trainer
-from jepa_agent.models.world_model import DistanceHeadConfig
+from jepa_agent.models.distances import BlockNormConfig
 
 device = distributed.join(torch.device("cpu"))
 data = Trajectories.from_rollouts(
     *collect(CollectConfig("mixed", episodes=64, steps=20, episodes_per_layout=4))
 )
 model = WorldModelConfig(latent_dim=8, encoder=PatchCNNConfig(patch=16, channels=(4, 4), hidden=16),
-                         distance_head=DistanceHeadConfig(width=16, depth=1, dim=4, blocks=2))
+                         distance_head=BlockNormConfig(width=16, depth=1, dim=4, blocks=2))
 weights = LossWeights(sigreg=0.1, contrast=1.0)
 refinement = RefinementConfig(steps=8, layouts_per_batch=4, windows_per_layout=8)
 config = TrainingConfig(steps=12, layouts_per_batch=8, windows_per_layout=4, horizon=2,

@@ -27,7 +27,7 @@ from jepa_agent.planners import CEMConfig
 from jepa_agent.models.predictors import ResidualMLPConfig
 from jepa_agent.training.config import RefinementConfig
 from jepa_agent.training.trainer import Trainer
-from jepa_agent.models.world_model import DistanceHeadConfig
+from jepa_agent.models.distances import BlockNormConfig
 
 data = Trajectories.from_rollouts(
     *collect(CollectConfig("mixed", episodes=32, steps=12, episodes_per_layout=4))
@@ -35,7 +35,7 @@ data = Trajectories.from_rollouts(
 model = WorldModelConfig(
     chunk=3, latent_dim=8, encoder=PatchCNNConfig(patch=16, channels=(4, 4), hidden=16),
     predictor=ResidualMLPConfig(width=16, depth=1),
-    distance_head=DistanceHeadConfig(width=16, depth=1, dim=4, blocks=2),
+    distance_head=BlockNormConfig(width=16, depth=1, dim=4, blocks=2),
 )
 stage = RefinementConfig(steps=12, layouts_per_batch=2, windows_per_layout=8, horizon=2)
 settings = TrainingConfig(steps=12, layouts_per_batch=2, windows_per_layout=8, horizon=2,

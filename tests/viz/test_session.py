@@ -13,7 +13,7 @@ import pytest
 
 from jepa_agent import JEPAAgent
 from jepa_agent.envs.drawing import Window
-from jepa_agent.planners import CEM, Gradient
+from jepa_agent.planners import CEM, PLANNERS, Gradient
 from jepa_agent.viz.plan_view import SIZE, draw, places
 
 
@@ -93,10 +93,10 @@ def test_what_is_dragged_into_walls_gives_way(session: Any) -> None:
 
 def test_every_planner_can_be_chosen(session: Any) -> None:
     session.step(wait=True)
-    session.choose_planner(0)
+    session.choose_planner(list(PLANNERS).index("cem"))
     assert isinstance(session.agent.planner, CEM)
     session.step(wait=True)
-    session.choose_planner(3)
+    session.choose_planner(list(PLANNERS).index("gradient"))
     assert isinstance(session.agent.planner, Gradient)
     assert "gradient" in session.view().message
     assert "Gradient" in session.view().caption

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .backbones import Backbone, BackboneConfig, ViTConfig
-from .layers import HeadedEncoder, attention_pool, grid, make_head
+from ..backbones import Backbone, BackboneConfig, ViTConfig
+from ..layers import HeadedEncoder, attention_pool, grid, make_head
+from .base import EncoderConfig
 
 
 @dataclass(frozen=True)
-class BackboneEncoderConfig:
+class BackboneEncoderConfig(EncoderConfig, kind="backbone"):
     """A backbone's maps, read by queries as in `PatchPoolConfig`.
 
     Batch norms keep the statistics of pretraining, frozen or not. Images that are not what the
@@ -44,6 +45,9 @@ class BackboneEncoderConfig:
                 "queries, values and hidden must be positive, got "
                 f"{self.queries}, {self.values} and {self.hidden}; raise them"
             )
+
+    def build(self, observation_shape: tuple[int, ...], latent_dim: int) -> BackboneEncoder:
+        return BackboneEncoder(self, observation_shape, latent_dim)
 
 
 class BackboneEncoder(HeadedEncoder):

@@ -1,0 +1,70 @@
+"""Distance heads: how many chunks of actions lie between two latents."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..registry import Registered
+from .layers import mlp
+
+
+@dataclass(frozen=True)
+class DistanceHeadConfig(Registered):
+    """The settings of a distance head, a kind of which is a subclass."""
+
+    @abstractmethod
+    def build(self, latent_dim: int) -> nn.Module:
+        """The head: a module with `dim`, the size E of its embeddings, and two methods.
+
+        `forward(latents)` embeds latents (..., D) as (..., E); `distance(start, end)` is the path
+        length (...), in chunks, from one embedding to another. The way back may be longer.
+        """
+
+
+@dataclass(frozen=True)
+class BlockNormConfig(DistanceHeadConfig, kind="block_norm"):
+    """A metric: the sum of the Euclidean distances of the embedding's blocks.
+
+    One block can only learn a Euclidean space; sums of several also hold trees, as rooms joined by
+    doors are.
+
+    Args:
+        width: hidden units per layer.
+        depth: hidden layers.
+        dim: size of the embedding.
+        blocks: equal parts of the embedding.
+    """
+
+    width: int = 256
+    depth: int = 1
+    dim: int = 64
+    blocks: int = 16
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.depth, self.dim, self.blocks) < 1:
+            raise ValueError(
+                f"width, depth, dim and blocks must be positive, got {self.width}, {self.depth}, "
+                f"{self.dim} and {self.blocks}; raise them"
+            )
+        if self.dim % self.blocks:
+            raise ValueError(
+                f"dim must be a multiple of blocks, got {self.dim} and {self.blocks}; change one"
+            )
+
+    def build(self, latent_dim: int) -> BlockNorm:
+        return BlockNorm(self, latent_dim)
+
+
+class BlockNorm(nn.Sequential):
+    """See `BlockNormConfig`."""
+
+    def __init__(self, config: BlockNormConfig, latent_dim: int) -> None:
+        super().__init__(*mlp(latent_dim, config.width, config.depth, config.dim))
+        self.dim, self.blocks = config.dim, config.blocks
+
+    def distance(self, start: Tensor, end: Tensor) -> Tensor:
+        """Distances (...) between embeddings (..., E)."""
+        return (start - end).unflatten(-1, (self.blocks, -1)).norm(dim=-1).sum(dim=-1)

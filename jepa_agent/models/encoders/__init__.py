@@ -1,0 +1,25 @@
+"""Encoders, observations to latents: one file each, with its config."""
+
+from ...registry import import_modules
+from .backbone import BackboneEncoder, BackboneEncoderConfig
+from .base import EncoderConfig
+from .impala import Impala, ImpalaConfig
+from .patch_cnn import PatchCNN, PatchCNNConfig
+from .patch_pool import PatchPool, PatchPoolConfig
+from .vector_mlp import VectorMLP, VectorMLPConfig
+
+import_modules(__name__, __path__)
+
+__all__ = [
+    "BackboneEncoder",
+    "BackboneEncoderConfig",
+    "EncoderConfig",
+    "Impala",
+    "ImpalaConfig",
+    "PatchCNN",
+    "PatchCNNConfig",
+    "PatchPool",
+    "PatchPoolConfig",
+    "VectorMLP",
+    "VectorMLPConfig",
+]

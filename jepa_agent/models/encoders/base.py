@@ -1,0 +1,27 @@
+"""What an encoder is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from ...registry import Registered
+
+
+@dataclass(frozen=True)
+class EncoderConfig(Registered):
+    """The settings of an encoder, a kind of which is a subclass."""
+
+    observation_ndim: ClassVar[int] = 3
+    """3 for images (H, W, C), 1 for vectors (S,)."""
+
+    @abstractmethod
+    def build(self, observation_shape: tuple[int, ...], latent_dim: int) -> nn.Module:
+        """The encoder: a module that is called with `(observations, mean, std)`.
+
+        These are uint8 images (B, H, W, C) or vectors (B, S), and the mean and standard deviation
+        of their last axis in the data. It returns latents (B, D).
+        """

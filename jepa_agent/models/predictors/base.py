@@ -1,0 +1,27 @@
+"""What a predictor is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from ...registry import Registered
+
+
+@dataclass(frozen=True)
+class PredictorConfig(Registered):
+    """The settings of a predictor, a kind of which is a subclass."""
+
+    shares_norm: ClassVar[bool] = False
+    """Whether predictions pass the LayerNorm `norm` of the encoder, not one of their own."""
+
+    @abstractmethod
+    def build(self, latent_dim: int, action_dim: int, chunk: int) -> nn.Module:
+        """The predictor: a module that is called with `(latents, actions)`.
+
+        These are latents (..., D) and chunks (..., K * A) of K actions of A numbers. It returns the
+        latents (..., D) after the chunk.
+        """

@@ -1,0 +1,62 @@
+"""An MLP that is applied once for every step of a chunk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..layers import mlp
+from .base import PredictorConfig
+
+
+@dataclass(frozen=True)
+class StepwiseMLPConfig(PredictorConfig, kind="stepwise_mlp"):
+    """A chunk predicted one environment step after another, in a small state of its own.
+
+    Args:
+        width: hidden units per layer.
+        state: size of the state that the steps change.
+    """
+
+    width: int = 192
+    state: int = 128
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.state < 1:
+            raise ValueError(
+                f"width and state must be positive, got {self.width} and {self.state}; raise them"
+            )
+
+    def build(self, latent_dim: int, action_dim: int, chunk: int) -> StepwiseMLP:
+        return StepwiseMLP(self, latent_dim, action_dim, chunk)
+
+
+class StepwiseMLP(nn.Module):
+    """z' = LayerNorm(z + Out(h_K)) with h_0 = In(z), h_{k+1} = h_k + Step(h_k, a_k).
+
+    Every step of the chunk is the same function: whether a move of two pixels meets a wall is
+    easier to learn than where five of them end, and each chunk teaches it five times.
+    """
+
+    def __init__(
+        self, config: StepwiseMLPConfig, latent_dim: int, action_dim: int, chunk: int
+    ) -> None:
+        super().__init__()
+        width, state = config.width, config.state
+        self.chunk = chunk
+        self.read = mlp(latent_dim, width, 1, state, nn.ReLU())
+        self.act = nn.Linear(action_dim, width, bias=False)
+        self.look = nn.Linear(state, width)
+        self.step = nn.Sequential(
+            nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, state)
+        )
+        self.write = nn.Sequential(nn.ReLU(), mlp(state, width, 1, latent_dim, nn.ReLU()))
+        self.norm = nn.LayerNorm(latent_dim)
+
+    def forward(self, latent: Tensor, actions: Tensor) -> Tensor:
+        """Latents (..., D) and action chunks (..., K * A) to latents (..., D)."""
+        state = self.read(latent)
+        for push in self.act(actions.unflatten(-1, (self.chunk, -1))).unbind(dim=-2):
+            state = state + self.step(self.look(state) + push)
+        return self.norm(latent + self.write(state))

@@ -1,0 +1,159 @@
+"""Documents of version 1, frozen, are read as today's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from jepa_agent import JEPAAgent, Preset, WorldModelConfig
+from jepa_agent.io.migrate import from_version_1
+from jepa_agent.io.serialisation import from_dict, to_dict
+from jepa_agent.models.backbones import BackboneConfig, ResNetConfig, ViTConfig
+from jepa_agent.models.distances import BlockNormConfig
+from jepa_agent.models.encoders import (
+    BackboneEncoderConfig,
+    EncoderConfig,
+    ImpalaConfig,
+    PatchCNNConfig,
+    PatchPoolConfig,
+    VectorMLPConfig,
+)
+from jepa_agent.models.predictors import (
+    GRUConfig,
+    PredictorConfig,
+    ResidualMLPConfig,
+    StepwiseMLPConfig,
+)
+from jepa_agent.planners import (
+    CEMConfig,
+    CEMGradientConfig,
+    GradientConfig,
+    ICEMConfig,
+    MPPIConfig,
+    PlannerConfig,
+    RandomShootingConfig,
+)
+from jepa_agent.training.config import LossWeights, RefinementConfig, TrainingConfig
+
+TRAINING = """{
+  "steps": 60, "groups": 2, "windows": 8, "horizon": 2, "unroll": 1, "alike": 2,
+  "learning_rate": 0.001, "weight_decay": 1e-05, "warmup": 0.05, "clip": 3.0, "penalty": 50.0,
+  "within_context": true,
+  "weights": {"prediction": 1.0, "variance": 16.0, "covariance": 8.0, "sigreg": 0.0,
+    "temporal_similarity": 0.1, "inverse_dynamics": 10.0, "value": 0.3, "context": 1.0},
+  "refinement": {"steps": 20, "groups": 3, "windows": 5, "horizon": 2, "learning_rate": 0.003},
+  "diagnose_every": 500, "diagnose_episodes": 32, "bfloat16": null, "compiled": null, "seed": 0
+}"""
+RUN = f"""{{"run": {{"preset": {{
+  "model": {{"observation_shape": [65, 65, 3], "action_dim": 2, "state_dim": 2, "chunk": 3,
+    "latent_dim": 8, "encoder": {{"patch": 16, "channels": [4, 4], "hidden": 16}},
+    "predictor": {{"width": 16, "depth": 1}},
+    "value": {{"width": 16, "depth": 1, "dim": 4, "blocks": 2}}}},
+  "training": {TRAINING},
+  "planner": {{"horizon": 2, "candidates": 16, "iterations": 2, "elites": 4, "std": 1.0,
+    "min_std": 0.02}},
+  "cost": {{"distance": "value", "over": "last", "discount": 0.9, "effort": 0.1, "memory": 3}}}},
+  "training": {TRAINING}, "data": {{"env_id": "TwoRooms-v0", "value": 1}}}}}}"""
+
+
+def migrated(document: dict[str, Any]) -> dict[str, Any]:
+    return from_version_1({}, document)[1]
+
+
+def test_the_config_of_a_run_of_version_1_is_todays() -> None:
+    run = migrated(json.loads(RUN))["run"]
+    training = TrainingConfig(
+        60, 2, 8, 2, 1, 2,
+        max_grad_norm=3.0, constraint_weight=50.0, center_per_layout=True,
+        weights=LossWeights(distance=0.3, contrast=1.0),
+        refinement=RefinementConfig(20, 3, 5, 2),
+    )  # fmt: skip
+    preset = from_dict(Preset, run["preset"])
+    assert preset.training == training
+    assert preset.planner == CEMConfig(2, 16, 2, 4)
+    assert (preset.cost.distance, preset.cost.reduction) == ("learned", "last")
+    assert (preset.cost.action_cost, preset.cost.error_memory) == (0.1, 3)
+    assert preset.model.distance_head == BlockNormConfig(16, 1, 4, 2)
+    assert preset.model.encoder == PatchCNNConfig(16, (4, 4), 16)
+    assert run["preset"] == json.loads(json.dumps(to_dict(preset)))
+    assert run["training"] == run["preset"]["training"]
+    assert run["data"] == {"env_id": "TwoRooms-v0", "value": 1}
+
+
+FAMILIES: list[tuple[type, str, list[Any]]] = [
+    (EncoderConfig, "encoder", [
+        PatchCNNConfig(), PatchPoolConfig(), ImpalaConfig(), VectorMLPConfig(),
+        BackboneEncoderConfig(BackboneConfig((16, 16, 3), ViTConfig())),
+    ]),
+    (PredictorConfig, "predictor", [ResidualMLPConfig(), StepwiseMLPConfig(), GRUConfig()]),
+    (PlannerConfig, "planner", [
+        CEMConfig(), ICEMConfig(), MPPIConfig(), GradientConfig(), CEMGradientConfig(),
+        RandomShootingConfig(),
+    ]),
+]  # fmt: skip
+OLD = {
+    "num_samples": "candidates",
+    "num_elites": "elites",
+    "elite_fraction_kept": "kept",
+    "std_decay": "decay",
+    "sample_decay": "decay",
+}
+
+
+def before(value: Any) -> Any:
+    """A document of today as version 1 wrote it."""
+    if not isinstance(value, dict):
+        return value
+    document = {OLD.get(name, name): before(item) for name, item in value.items() if name != "kind"}
+    return document | ({"decay": 1.25} if value.get("kind") == "icem" else {})
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "config"),
+    [(family, name, config) for family, name, configs in FAMILIES for config in configs],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_every_kind_of_version_1_is_told_by_its_fields(family: Any, name: str, config: Any) -> None:
+    old = before(json.loads(json.dumps(to_dict(config))))
+    assert from_dict(family, migrated({name: old})[name]) == config
+    if name == "planner":
+        in_an_agent = {"planner": {"name": config.kind, "config": old}}
+        assert from_dict(family, migrated(in_an_agent)["planner"]) == config
+
+
+def test_backbones_of_version_1() -> None:
+    for network in (ResNetConfig(), ViTConfig()):
+        config = BackboneConfig((16, 16, 3), network)
+        old = before(json.loads(json.dumps(to_dict(config))))
+        assert from_dict(BackboneConfig, migrated({"backbone": old})["backbone"]) == config
+
+
+def test_tensors_of_version_1() -> None:
+    names = [
+        "value.0.weight", "pixel_mean", "encoder.norm.weight", "model.value.2.bias",
+        "model.pixel_std", "objective.context.0.weight", "objective.contexts",
+        "objective.inverse_dynamics.0.bias", "optimizer.3.exp_avg", "tally.value",
+        "tally.context", "tally.prediction",
+    ]  # fmt: skip
+    found = from_version_1(dict.fromkeys(names, torch.zeros(1)), {})[0]
+    assert list(found) == [
+        "distance_head.0.weight", "observation_mean", "encoder.norm.weight",
+        "model.distance_head.2.bias", "model.observation_std", "objective.contrast_head.0.weight",
+        "objective.prototypes", "objective.inverse_dynamics.0.bias", "optimizer.3.exp_avg",
+        "meter.distance", "meter.contrast", "meter.prediction",
+    ]  # fmt: skip
+
+
+def test_the_shipped_checkpoint_is_of_version_1_and_loads() -> None:
+    agent = JEPAAgent.load("default")
+    expected = WorldModelConfig(
+        latent_dim=256,
+        encoder=PatchPoolConfig(),
+        predictor=StepwiseMLPConfig(),
+        distance_head=BlockNormConfig(512, 2),
+    )
+    assert agent.model.config == expected
+    assert agent.planner.config == MPPIConfig(horizon=2, num_samples=128)
