@@ -142,7 +142,7 @@ class Bomb:
 def test_a_pickle_is_never_opened(tmp_path: Path) -> None:
     for name in ("data.h5", "data.h5.partial"):
         (tmp_path / name).write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
-        with pytest.raises(TrajectoryFileError):
+        with pytest.raises(TrajectoryFileError, match=rf"{name} must be a .*trajectory file"):
             Trajectories.load(tmp_path / name, recover=True)
     assert not (tmp_path / "exploded").exists()
 

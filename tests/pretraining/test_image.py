@@ -241,7 +241,7 @@ def test_an_agent_is_no_backbone() -> None:
 
 def test_a_backbone_is_no_agent(tmp_path: Path) -> None:
     Backbone(TINY.network).save(tmp_path)
-    with pytest.raises(CheckpointError):
+    with pytest.raises(CheckpointError, match=r"config and weights of .* must fit .*'model'"):
         JEPAAgent.load(tmp_path)
 
 
