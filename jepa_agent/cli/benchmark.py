@@ -43,7 +43,7 @@ from ..training.loop import Trainer
 from ..training.world_model import WorldModelTask
 from ..viz import session
 from ..viz.plan_view import SIZE
-from .plan import FRAMES_A_SECOND, Player
+from ..viz.window import FRAMES_A_SECOND, Player
 
 
 @dataclass(frozen=True)

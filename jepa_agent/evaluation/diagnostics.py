@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from ..agent.agent import JEPAAgent
+from ..data.source import world_shape
 from ..data.trajectories import Trajectories
 from ..data.windows import ObservationSource, WindowSampler
-from ..worlds.protocols import GroupsPairs, HasMap, RendersStates
+from ..worlds.protocols import GroupsPairs, HasMap
 from .collapse import CollapseStats, collapse_stats
 from .episodes import SuccessUnknown, play
 from .open_loop import open_loop
@@ -73,7 +74,7 @@ def diagnose(
     model = agent.model
     env = agent.env_ref.make()
     world, space = env.unwrapped, env.observation_space
-    render = world.render_states if isinstance(world, RendersStates) else None
+    _, render, _ = world_shape(agent.env_ref, held_out)
     generator = torch.Generator(agent.device).manual_seed(seed)
 
     def draw(data: Trajectories) -> tuple[Tensor, Tensor, Tensor]:
