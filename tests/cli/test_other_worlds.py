@@ -51,7 +51,7 @@ def test_evaluate_says_what_it_needs(pendulum: str, capsys: pytest.CaptureFixtur
 def test_evaluate_scores_the_agent_beside_random_actions(
     pendulum: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jepa_agent.cli.evaluate.load_object", lambda _: upright)
+    monkeypatch.setattr("jepa_agent.cli.evaluate.import_object", lambda _: upright)
     asked = ("evaluate", "--checkpoint", pendulum, "--episodes", "3", "--success", "me:upright")
     said = command(capsys, *asked, *GOAL)
     assert said.startswith("0 ")
@@ -62,7 +62,7 @@ def test_a_policy_that_fits_nowhere_ends_the_evaluation(
     pendulum: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     objects = {"me:upright": upright, "me:Oracle": OraclePolicy}
-    monkeypatch.setattr("jepa_agent.cli.evaluate.load_object", objects.__getitem__)
+    monkeypatch.setattr("jepa_agent.cli.evaluate.import_object", objects.__getitem__)
     asked = ("evaluate", "--checkpoint", pendulum, "--episodes", "3", "--success", "me:upright")
     with pytest.raises(IndexError):  # of Two Rooms' policy: a bug, not a score of 0
         cli.main([*asked, *GOAL, "--rival", "me:Oracle"])
