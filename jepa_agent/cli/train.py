@@ -33,7 +33,8 @@ from ..models.world_model import WorldModelConfig
 from ..planners import CEMConfig, PlannerConfig
 from ..training import distributed
 from ..training.config import Preset, TrainingConfig
-from ..training.loggers import Logger, TensorBoard, Trackio, WandB
+from ..training.loggers import TensorBoard, Trackio, WandB
+from ..training.loop import Callback
 from ..training.world_model import train
 from ..viz.tensorboard import DistanceMaps
 from .console import TrainingDisplay, resumable
@@ -143,7 +144,7 @@ def main(args: Args) -> None:
     print(f"next: python scripts/evaluate.py --checkpoint {args.out}")
 
 
-def logger(name: str, out: Path, world: dict[str, Any] | None) -> Logger:
+def logger(name: str, out: Path, world: dict[str, Any] | None) -> Callback:
     """One of the dashboards, which draws distance maps of a held-out world where it can."""
     if name != "tensorboard":
         return {"trackio": Trackio, "wandb": WandB}[name](name=out.name)

@@ -75,6 +75,8 @@ class Pretrainer(Task):
         data: the data's name.
     """
 
+    config: PretrainingConfig
+
     def __init__(
         self,
         model: nn.Module,
@@ -85,15 +87,14 @@ class Pretrainer(Task):
         device: torch.device,
         data: str,
     ) -> None:
-        super().__init__(model, device, config.seed, config.bfloat16, config.compiled)
+        super().__init__(model, config, device)
         distributed.share_norms(model)
         self.trained, self.weights, self.stages = backbone, weights, (steps,)
         self.run_config = {"data": data, "pretraining": to_dict(config)}
-        self.config = config
 
     def seed_for(self, *what: int) -> int:
         """A seed for one purpose at one step, so that any step can be begun without the others."""
-        words = np.random.SeedSequence((self.seed, *what)).generate_state(1, np.uint64)
+        words = np.random.SeedSequence((self.config.seed, *what)).generate_state(1, np.uint64)
         return int(words[0]) >> 1
 
     def against_collapse(self, batches: Sequence[Tensor], step: int) -> dict[str, Tensor]:

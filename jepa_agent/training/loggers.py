@@ -1,88 +1,49 @@
-"""Callbacks that write a training's numbers to a dashboard; each needs the extra of its name."""
+"""Callbacks that write a training's numbers to a dashboard; each needs the extra of its name.
+
+They write what `Progress.metrics` gives, and open at the first line of the log, so that of several
+processes only one does.
+"""
 
 from __future__ import annotations
 
 import importlib
-from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
 from .loop import Progress
 
 
-class Logger(ABC):
-    """Writes the numbers of `Progress.metrics` at every line of the log.
-
-    It opens its dashboard at the first line, so that of several processes only one does.
-    """
-
-    package = ""
-    """What to import; the extra that installs it has the last part of its name."""
-
-    def __init__(self) -> None:
-        self.run: Any = None
-        extra = self.package.rpartition(".")[2]
-        try:
-            self.module = importlib.import_module(self.package)
-        except ImportError as error:
-            raise ImportError(
-                f"logging to {extra} needs its package, got {error}; run "
-                f"pip install 'jepa-agent[{extra}]'"
-            ) from None
-
-    def __call__(self, progress: Progress, trained: Any) -> None:
-        self.run = self.run or self.start()
-        self.log(progress.step, progress.metrics())
-
-    @abstractmethod
-    def start(self) -> Any:
-        """Open the dashboard."""
-
-    @abstractmethod
-    def log(self, step: int, metrics: dict[str, float]) -> None:
-        """Write numbers by name."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Write what is left."""
+def _package(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        extra = name.rpartition(".")[2]
+        raise ImportError(
+            f"logging to {extra} needs its package, got {error}; run "
+            f"pip install 'jepa-agent[{extra}]'"
+        ) from None
 
 
-class TensorBoard(Logger):
-    """Writes event files for `tensorboard --logdir FOLDER`.
-
-    Args:
-        folder: where to.
-    """
-
-    package = "torch.utils.tensorboard"
+class TensorBoard:
+    """Writes event files for `tensorboard --logdir FOLDER`."""
 
     def __init__(self, folder: str | Path) -> None:
-        super().__init__()
-        self._folder = str(folder)
+        self._package, self._folder = _package("torch.utils.tensorboard"), str(folder)
+        self.writer: Any = None
 
-    def start(self) -> Any:
-        """See `Logger`."""
-        return self.module.SummaryWriter(self._folder)
-
-    def log(self, step: int, metrics: dict[str, float]) -> None:
-        """See `Logger`."""
-        for name, value in metrics.items():
-            self.run.add_scalar(name, value, step)
+    def __call__(self, progress: Progress, trained: Any) -> None:
+        self.writer = self.writer or self._package.SummaryWriter(self._folder)
+        for name, value in progress.metrics().items():
+            self.writer.add_scalar(name, value, progress.step)
 
     def close(self) -> None:
-        """See `Logger`."""
-        if self.run is not None:
-            self.run.close()
+        """Write what is left."""
+        if self.writer is not None:
+            self.writer.close()
 
 
-class WandB(Logger):
-    """Logs to Weights & Biases.
-
-    Args:
-        project: the dashboard's project.
-        name: of the run; one is made up by default.
-        config: JSON data to show beside it.
-    """
+class WandB:
+    """Logs to Weights & Biases; the arguments are those of `wandb.init`."""
 
     package = "wandb"
 
@@ -92,24 +53,21 @@ class WandB(Logger):
         name: str | None = None,
         config: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__()
-        self._named = {"project": project, "name": name, "config": config}
+        self._package = _package(self.package)
+        self._run: Any = None
+        self._arguments = {"project": project, "name": name, "config": config}
 
-    def start(self) -> Any:
-        """See `Logger`."""
-        return self.module.init(**self._named)
-
-    def log(self, step: int, metrics: dict[str, float]) -> None:
-        """See `Logger`."""
-        self.run.log(metrics, step=step)
+    def __call__(self, progress: Progress, trained: Any) -> None:
+        self._run = self._run or self._package.init(**self._arguments)
+        self._run.log(progress.metrics(), step=progress.step)
 
     def close(self) -> None:
-        """See `Logger`."""
-        if self.run is not None:
-            self.run.finish()
+        """Write what is left."""
+        if self._run is not None:
+            self._run.finish()
 
 
 class Trackio(WandB):
-    """Logs to trackio, which keeps its data on this machine; see `WandB`."""
+    """Logs to trackio, on this machine; the arguments are those of `trackio.init`."""
 
     package = "trackio"

@@ -7,7 +7,7 @@ every step, the log, the state from which an interrupted run goes on, and the ca
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -67,26 +67,17 @@ class Progress:
     collapse: CollapseStats | None = None
     diagnostics: Diagnostics | None = None
 
-    @property
-    def seconds_left(self) -> float:
-        return self.seconds / self.step * (self.steps - self.step)
-
     def metrics(self) -> dict[str, float]:
         """All numbers but the steps by name, such as `losses/prediction`."""
-        found: dict[str, float] = {}
 
-        def add(name: str, value: Any) -> None:
+        def numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
             if isinstance(value, dict | list):
-                parts = value.items() if isinstance(value, dict) else enumerate(value)
-                for key, part in parts:
-                    add(f"{name}/{key}", part)
-            elif value is not None:
-                found[name] = value
+                for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+                    yield from numbers(f"{name}/{key}", part)
+            elif value is not None and name not in ("step", "steps"):
+                yield name, value
 
-        for name, value in asdict(self).items():
-            if name not in ("step", "steps"):
-                add(name, value)
-        return found
+        return dict(found for item in asdict(self).items() for found in numbers(*item))
 
 
 class Callback(Protocol):
@@ -104,10 +95,9 @@ class Task(ABC):
 
     Args:
         model: the network; its parameters are checked to stay finite.
+        config: its `seed`, `bfloat16` and `compiled`; the latter two may be None, which means on
+            CUDA GPUs alone.
         device: where to train.
-        seed: of everything random.
-        bfloat16: whether `autocast` is to bfloat16; None for GPUs (CUDA) alone.
-        compiled: whether `compile` compiles; None for GPUs (CUDA) alone.
     """
 
     model: nn.Module
@@ -123,21 +113,13 @@ class Task(ABC):
     generator: torch.Generator | None = None
     """A source of random numbers that is part of the state."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        device: torch.device,
-        seed: int,
-        bfloat16: bool | None,
-        compiled: bool | None,
-    ) -> None:
+    def __init__(self, model: nn.Module, config: Any, device: torch.device) -> None:
         on_gpu = device.type == "cuda"
-        self.device, self.seed = device, seed
-        self.model = model.to(device)
+        self.model, self.config, self.device = model.to(device), config, device
         self.modules = {"model": self.model}
         """Everything that learns, by its name in a run's state."""
-        self._bfloat16 = on_gpu if bfloat16 is None else bfloat16
-        self._compiled = on_gpu if compiled is None else compiled
+        self._bfloat16 = on_gpu if config.bfloat16 is None else config.bfloat16
+        self._compiled = on_gpu if config.compiled is None else config.compiled
 
     @abstractmethod
     def compute_losses(self, step: int) -> StepOutput:
@@ -209,12 +191,13 @@ class Trainer:
                 if not ends_line and not (run and run.overdue):
                     continue
                 means = self.meter.means()
-                check_finite(means, task.model.parameters(), self.step, task.seed)
+                check_finite(means, task.model.parameters(), self.step, task.config.seed)
                 progress = None
                 if ends_line:
                     self.meter.clear()
                 if ends_line and is_main:
-                    progress = task.report(self._progress(means), output)
+                    line = (self.step, task.stages[-1], self.meter.seconds, self.meter.rate, means)
+                    progress = task.report(Progress(*line), output)
                 if run and progress:
                     run.log(asdict(progress))
                     task.save(run.folder, self.step, self.meter.seconds)
@@ -270,6 +253,3 @@ class Trainer:
             self.task.generator.set_state(tensors["generator"])
         self.optimizer = self.task.new_optimizer(self.step - 1)
         unpack(self.optimizer, tensors)
-
-    def _progress(self, means: dict[str, float]) -> Progress:
-        return Progress(self.step, self.task.stages[-1], self.meter.seconds, self.meter.rate, means)

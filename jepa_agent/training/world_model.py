@@ -48,6 +48,7 @@ class WorldModelTask(Task):
     """
 
     model: WorldModel
+    config: TrainingConfig
     generator: torch.Generator
 
     def __init__(
@@ -69,7 +70,7 @@ class WorldModelTask(Task):
             action_dim=action_dim,
             state_dim=state_dim if preset.model.state_dim else 0,
         )
-        self.config, self.stages = config, (config.steps, config.steps + config.refinement.steps)
+        self.stages = (config.steps, config.steps + config.refinement.steps)
         self._trajectories, self._held_out, self._keep = trajectories, held_out, keep
         self._source = ObservationSource(trajectories, render, device)
         self.sampler = WindowSampler(trajectories, shape.chunk, config.horizon, device)
@@ -84,7 +85,7 @@ class WorldModelTask(Task):
             torch.manual_seed(config.seed)
             model = WorldModel(shape)
             self.objective = Objective(model, config, self.sampler.num_layouts)
-        super().__init__(model, device, config.seed, config.bfloat16, config.compiled)
+        super().__init__(model, config, device)
         self.modules["objective"] = self.objective.to(device)
         notes: dict[str, Any] = {"training": to_dict(config), "data": trajectories.metadata}
         if backbone is not None:

@@ -32,4 +32,4 @@ class DistanceMaps(TensorBoard):
             session.fields = "learned and true"
             picture = to_array(draw(session.view(wait=True)))
             session.close()
-            self.run.add_image("distance", picture, progress.step, dataformats="HWC")
+            self.writer.add_image("distance", picture, progress.step, dataformats="HWC")

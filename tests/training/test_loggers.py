@@ -12,7 +12,7 @@ import pytest
 
 from jepa_agent import Preset, Trajectories, train
 from jepa_agent.evaluation.collapse import CollapseStats
-from jepa_agent.training.loggers import Logger, TensorBoard, Trackio, WandB
+from jepa_agent.training.loggers import TensorBoard, Trackio, WandB
 from jepa_agent.training.loop import Progress
 
 PROGRESS = Progress(50, 100, 2.0, 10.0, {"prediction": 0.5}, collapse=CollapseStats(0.1, 3.0, 8))
@@ -74,7 +74,7 @@ def test_a_dashboard_is_closed_when_the_training_fails(
     [(WandB, "wandb"), (Trackio, "trackio"), (TensorBoard, "torch.utils.tensorboard")],
 )
 def test_a_missing_package_names_its_extra(
-    logger: type[Logger], package: str, monkeypatch: pytest.MonkeyPatch
+    logger: type[TensorBoard | WandB], package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     extra = package.split(".")[-1]
