@@ -13,8 +13,9 @@ TENSORS = {
     "model.value.": "model.distance_head.",
     "model.pixel_mean": "model.observation_mean",
     "model.pixel_std": "model.observation_std",
-    "objective.context.": "objective.contrast_head.",
-    "objective.contexts": "objective.prototypes",
+    "objective.context.": "objective.heads.contrast.embedding.",
+    "objective.contexts": "objective.heads.contrast.prototypes",
+    "objective.inverse_dynamics.": "objective.heads.inverse_dynamics.",
     "tally.value": "meter.distance",
     "tally.context": "meter.contrast",
     "tally.": "meter.",
@@ -86,7 +87,10 @@ def _renamed(name: str, value: Any) -> Any:
             kind = {"kind": found}
             break
     names = FIELDS.get(name, {})
-    renamed = kind | {names.get(key, key): _renamed(key, item) for key, item in value.items()}
+    added: dict[str, Any] = {"extra_terms": []} if name == "training" else {}
+    renamed = (
+        kind | added | {names.get(key, key): _renamed(key, item) for key, item in value.items()}
+    )
     if "decay" in renamed:
         decay = renamed.pop("decay")
         if renamed["kind"] == "icem":  # it divided
@@ -95,6 +99,8 @@ def _renamed(name: str, value: Any) -> Any:
             renamed["std_decay"] = decay
     if name == "cost" and renamed.get("distance") == "value":
         renamed["distance"] = "learned"
+    if name == "run" and "preset" in renamed:  # a run may go on under another planner
+        renamed["model"] = renamed.pop("preset")["model"]
     return renamed
 
 

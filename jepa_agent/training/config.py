@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from ..agent.costs import CostConfig
 from ..models.world_model import WorldModelConfig
 from ..planners import CEMConfig, PlannerConfig
+from .terms import LossTerm
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """The coefficients of the loss terms; what has the weight 0 is not computed.
+    """The coefficients of the library's loss terms; a term of weight 0 is not computed.
 
     Args:
         prediction: latents imagined from the first frame against those encoded.
@@ -85,7 +86,8 @@ class TrainingConfig:
         constraint_weight: of chunks that the value makes longer than 1.
         center_per_layout: variance and covariance look at what differs within a layout alone, so
             that the latent cannot satisfy them by a random code for every layout.
-        weights: coefficients of the loss terms.
+        weights: coefficients of the library's loss terms.
+        extra_terms: loss terms besides these.
         refinement: what follows joint training.
         diagnose_every: steps between diagnostics, where there are held-out data.
         diagnose_episodes: episodes planned for them.
@@ -107,6 +109,7 @@ class TrainingConfig:
     constraint_weight: float = 100.0
     center_per_layout: bool = False
     weights: LossWeights = field(default_factory=LossWeights)
+    extra_terms: tuple[LossTerm, ...] = ()
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
     diagnose_every: int = 500
     diagnose_episodes: int = 32
@@ -158,6 +161,17 @@ class TrainingConfig:
                 "prediction_horizon must be in [0, horizon], got "
                 f"{self.prediction_horizon} of {self.horizon}"
             )
+        names = [term.name for term in self.terms]
+        if len(set(names)) < len(names):
+            extra = [term.name for term in self.extra_terms]
+            raise ValueError(f"extra_terms must have names of their own, got {extra}")
+
+    @property
+    def terms(self) -> tuple[LossTerm, ...]:
+        """All loss terms, in the order in which their heads are initialised."""
+        weights = {item.name: getattr(self.weights, item.name) for item in fields(self.weights)}
+        own = [LossTerm.of_kind(name)(weight) for name, weight in weights.items()]
+        return (*own, *self.extra_terms)
 
 
 @dataclass(frozen=True)

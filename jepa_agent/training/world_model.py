@@ -112,7 +112,7 @@ class WorldModelTask(Task):
         """AdamW of everything, or of the predictor and the probe alone."""
         modules: list[nn.Module | None]
         if step < self.config.steps:
-            modules = [self.model, self.objective.inverse_dynamics, self.objective.contrast_head]
+            modules = [self.model, self.objective]
         else:
             modules = [self.model.predictor, self.model.probe]
         parameters = [p for module in modules if module for p in module.parameters()]

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ import jepa_agent
 from jepa_agent import envs, planners
 from jepa_agent.io.serialisation import from_dict, to_dict
 from jepa_agent.training.config import LossWeights
+from jepa_agent.training.terms import LossBatch, LossTerm
 
 PLAIN = (int, float, bool, str, dict, type(None), Any)
 SCALARS = (
@@ -36,9 +38,19 @@ DOCUMENTS = st.recursive(
 )
 WORDS = ("fixed", "mixed", "latent", "last", "random", "state", "sparse", "other")
 """One of them is another choice of every field that is a name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing(LossTerm):
+    """A user's loss term."""
+
+    def __call__(self, batch: LossBatch, head: None) -> torch.Tensor:
+        return torch.zeros(())
+
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ActionBounds": {"low": (-1.0,), "high": (1.0,)},
-    "TrainingConfig": {"weights": LossWeights(contrast=1.0)},
+    "TrainingConfig": {"weights": LossWeights(contrast=1.0), "extra_terms": (Nothing(2.0),)},
 }
 """Arguments with which every field of a config can be changed alone."""
 

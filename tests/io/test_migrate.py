@@ -64,23 +64,26 @@ def migrated(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_config_of_a_run_of_version_1_is_todays() -> None:
-    run = migrated(json.loads(RUN))["run"]
+    document = json.loads(RUN)
+    run = migrated(document)["run"]
     training = TrainingConfig(
         60, 2, 8, 2, 1, 2,
         max_grad_norm=3.0, constraint_weight=50.0, center_per_layout=True,
         weights=LossWeights(distance=0.3, contrast=1.0),
         refinement=RefinementConfig(20, 3, 5, 2),
     )  # fmt: skip
-    preset = from_dict(Preset, run["preset"])
+    preset = from_dict(Preset, migrated({"was": document["run"]["preset"]})["was"])
     assert preset.training == training
     assert preset.planner == CEMConfig(2, 16, 2, 4)
     assert (preset.cost.distance, preset.cost.reduction) == ("learned", "last")
     assert (preset.cost.action_cost, preset.cost.error_memory) == (0.1, 3)
     assert preset.model.distance_head == BlockNormConfig(16, 1, 4, 2)
     assert preset.model.encoder == PatchCNNConfig(16, (4, 4), 16)
-    assert run["preset"] == json.loads(json.dumps(to_dict(preset)))
-    assert run["training"] == run["preset"]["training"]
-    assert run["data"] == {"env_id": "TwoRooms-v0", "value": 1}
+    assert run == {
+        "model": to_dict(preset.model),
+        "training": to_dict(training),
+        "data": {"env_id": "TwoRooms-v0", "value": 1},
+    }
 
 
 FAMILIES: list[tuple[type, str, list[Any]]] = [
@@ -141,8 +144,9 @@ def test_tensors_of_version_1() -> None:
     found = from_version_1(dict.fromkeys(names, torch.zeros(1)), {})[0]
     assert list(found) == [
         "distance_head.0.weight", "observation_mean", "encoder.norm.weight",
-        "model.distance_head.2.bias", "model.observation_std", "objective.contrast_head.0.weight",
-        "objective.prototypes", "objective.inverse_dynamics.0.bias", "optimizer.3.exp_avg",
+        "model.distance_head.2.bias", "model.observation_std",
+        "objective.heads.contrast.embedding.0.weight", "objective.heads.contrast.prototypes",
+        "objective.heads.inverse_dynamics.0.bias", "optimizer.3.exp_avg",
         "meter.distance", "meter.contrast", "meter.prediction",
     ]  # fmt: skip
 

@@ -56,7 +56,8 @@ with torch.no_grad():
     latents = task.model.eval().encode(TwoRoomsEnv.render_states(batch.states, batch.layout))
     said = {"latents": latents, "imagined": task.model.rollout(latents[:, :, 0], batch.actions),
             "way": task.model.distance(latents, latents.flip(2)),
-            "states": task.model.locate(latents), "layouts": task.objective.prototypes}
+            "states": task.model.locate(latents),
+            "layouts": task.objective.heads["contrast"].prototypes}
 save_file({name: tensor.contiguous() for name, tensor in said.items()}, f"said-{rank}.safetensors")
 if rank == 0:
     open("terms.json", "w").write(json.dumps(terms))

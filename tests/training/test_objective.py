@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from jepa_agent import Preset, Trajectories, train
+from jepa_agent import Preset, TrainingConfig, Trajectories, WorldModel, train
 from jepa_agent.data.windows import Windows
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
+from jepa_agent.io import checkpoint
 from jepa_agent.training.config import LossWeights
+from jepa_agent.training.loop import Trainer
+from jepa_agent.training.terms import LossBatch, LossTerm
 from jepa_agent.training.world_model import WorldModelTask
 
 Run = Callable[..., dict[str, Tensor]]
@@ -66,7 +71,7 @@ def test_prediction_and_inverse_dynamics_equal_a_plain_loop(
             before, after = latents[group, window, h : h + 2]
             imagined = task.model.predict(imagined, actions)
             prediction.append((imagined - after).square().mean())
-            guess = task.objective.inverse_dynamics(torch.cat([before, after]))
+            guess = task.objective.heads["inverse_dynamics"](torch.cat([before, after]))
             inverse.append((guess - actions).square().mean())
     assert_mean(terms["prediction"], prediction)
     assert_mean(terms["inverse_dynamics"], inverse)
@@ -96,25 +101,23 @@ def test_one_layout_is_too_few_for_the_context_loss(tiny_preset: Preset) -> None
 
 
 def test_what_is_remembered_of_a_context_moves_halfway(task: WorldModelTask) -> None:
-    objective, which = task.objective, torch.tensor([3, 0])
-    first = torch.eye(2, objective.prototypes.shape[1])
-    objective.update_prototypes(4.0 * first, which)
-    torch.testing.assert_close(objective.prototypes[which], 2.0 * first)
-    objective.update_prototypes(first.flip(0), which)
-    torch.testing.assert_close(objective.prototypes[which], first + 0.5 * first.flip(0))
-    assert (objective.prototypes.norm(dim=-1) > 0).sum() == 2  # the others are untouched
+    head, which = task.objective.heads["contrast"], torch.tensor([3, 0])
+    first = torch.eye(2, head.prototypes.shape[1])
+    head.update_prototypes(4.0 * first, which)
+    torch.testing.assert_close(head.prototypes[which], 2.0 * first)
+    head.update_prototypes(first.flip(0), which)
+    torch.testing.assert_close(head.prototypes[which], first + 0.5 * first.flip(0))
+    assert (head.prototypes.norm(dim=-1) > 0).sum() == 2  # the others are untouched
 
 
 def test_contexts_that_look_alike_meet_in_a_batch(task: WorldModelTask) -> None:
     """On a line of ten, two clusters of three are neighbours."""
-    objective, generator = task.objective, torch.Generator().manual_seed(0)
+    head, generator = task.objective.heads["contrast"], torch.Generator().manual_seed(0)
     place = torch.tensor([7, 2, 9, 0, 4, 5, 1, 8, 3, 6])
-    objective.prototypes = (
-        torch.zeros(10, 4).index_fill_(1, torch.tensor([0]), 1.0) * place[:, None]
-    )
+    head.prototypes = torch.zeros(10, 4).index_fill_(1, torch.tensor([0]), 1.0) * place[:, None]
     seen = set()
     for _ in range(100):
-        chosen = objective.draw_hard_negatives(6, 3, generator)
+        chosen = head.draw_hard_negatives(6, 3, generator)
         assert len(chosen.unique()) == 6
         line = place[chosen].sort().values
         assert (line.diff() == 1).sum() >= 4  # at most one gap
@@ -124,7 +127,7 @@ def test_contexts_that_look_alike_meet_in_a_batch(task: WorldModelTask) -> None:
 
 def test_contexts_that_nothing_is_known_of_are_drawn_at_random(task: WorldModelTask) -> None:
     generator = torch.Generator().manual_seed(0)
-    task.objective.prototypes = torch.zeros(10, 4)
+    task.objective.heads["contrast"].prototypes = torch.zeros(10, 4)
     seen = [
         frozenset(task.objective.draw_hard_negatives(4, 2, generator).tolist()) for _ in range(50)
     ]
@@ -138,3 +141,63 @@ def test_training_on_contexts_that_look_alike_differs(run: Run) -> None:
     assert differ(
         run(weights=layout, steps=3, hard_negative_cluster=2), run(weights=layout, steps=3)
     )
+
+
+@dataclass(frozen=True)
+class ReadSpeed(LossTerm):
+    """A user's: the length of a chunk's move can be read off two latents."""
+
+    def build(self, model: WorldModel, num_layouts: int) -> nn.Module:
+        return nn.Linear(2 * model.config.latent_dim, 1)
+
+    def __call__(self, batch: LossBatch, head: nn.Module) -> Tensor:
+        pairs = torch.cat([batch.latents[:, :, :-1], batch.latents[:, :, 1:]], dim=-1)
+        speed = batch.windows.states.diff(dim=2).norm(dim=-1)
+        return F.mse_loss(head(pairs)[..., 0].float(), speed)
+
+
+def with_terms(preset: Preset, *terms: LossTerm) -> TrainingConfig:
+    return dataclasses.replace(preset.training, extra_terms=terms)
+
+
+def test_the_head_of_a_users_term_is_trained(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    preset = dataclasses.replace(tiny_preset, training=with_terms(tiny_preset, ReadSpeed(0.5)))
+    task = WorldModelTask(tiny_trajectories, preset, torch.device("cpu"))
+    trainer = Trainer(task)
+    trained = {id(p) for group in trainer.optimizer.param_groups for p in group["params"]}
+    assert {id(p) for p in task.objective.parameters()} <= trained
+    head = task.objective.heads["ReadSpeed"]
+    before = head.weight.detach().clone()
+    output = trainer.update()
+    assert not torch.equal(head.weight, before)
+    assert "ReadSpeed" in output.terms
+    total = task.objective.total({"ReadSpeed": torch.tensor(3.0), "probe": torch.tensor(1.0)})
+    assert total == 2.5
+
+
+def test_a_term_of_weight_zero_changes_no_bit_and_one_more_term_no_initial_weight(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    runs = [
+        train(tiny_trajectories, dataclasses.replace(tiny_preset, training=training))
+        for training in (
+            tiny_preset.training, with_terms(tiny_preset, ReadSpeed(0.0)),
+            with_terms(tiny_preset, ReadSpeed()),
+        )
+    ]  # fmt: skip
+    digests = [checkpoint.digest(agent.model.state_dict()) for agent in runs]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_terms_of_one_name_are_rejected(tiny_preset: Preset) -> None:
+    for terms in ((ReadSpeed(), ReadSpeed(2.0)), (LossTerm.of_kind("variance")(),)):
+        with pytest.raises(ValueError, match="extra_terms must have names of their own"):
+            with_terms(tiny_preset, *terms)
+
+
+def test_every_weight_has_its_term(tiny_preset: Preset) -> None:
+    weights = LossWeights(*range(1, 9))
+    terms = dataclasses.replace(tiny_preset.training, weights=weights).terms
+    assert {term.name: term.weight for term in terms} == dataclasses.asdict(weights)

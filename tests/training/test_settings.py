@@ -41,6 +41,7 @@ CHANGES: dict[str, Any] = {
     "seed": 1,
 }
 UNSEEN = {
+    "extra_terms",
     "compiled", "constraint_weight", "diagnose_episodes", "diagnose_every", "hard_negative_cluster",
 }  # fmt: skip
 """Settings that change no bit of this training."""

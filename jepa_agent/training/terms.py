@@ -1,0 +1,207 @@
+"""Loss terms of joint training: each has a name, a weight, a value and perhaps a head.
+
+The values are the pure functions of `losses`. A new term is a subclass of `LossTerm`, here or
+in a module of yours; `TrainingConfig.extra_terms` puts it into a training.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..data.windows import Windows
+from ..models.layers import mlp
+from ..models.world_model import WorldModel
+from ..registry import Registered
+from . import losses
+from .distributed import all_gather
+
+if TYPE_CHECKING:
+    from .config import TrainingConfig
+
+CONTRAST_DIM = 32
+"""Size of the embedding that identifies a layout."""
+PAIRINGS = 4
+"""Other windows of its layout that a window is compared with by the distance."""
+
+
+class LossBatch(NamedTuple):
+    """What a term may look at. G layouts, R windows of each, H chunks of K steps, latents of D.
+
+    With several processes, all but `flat` is this one's share of the batch.
+    """
+
+    model: WorldModel
+    config: TrainingConfig
+    windows: Windows
+    """Among others `actions` (G, R, H, K * A), `states` (G, R, H + 1, S), `layout_ids` (G,)."""
+    observations: Tensor
+    """(G, R, H + 1, *shape), as the encoder takes them."""
+    latents: Tensor
+    """(G, R, H + 1, D), of the encoder; in bfloat16 under autocast, for heads."""
+    wide: Tensor
+    """The latents in float32, for losses."""
+    flat: Tensor
+    """(N, D), those of all processes; less their layout's mean, if the training centres them."""
+    directions: Tensor
+    """(D, M), random."""
+
+
+@dataclass(frozen=True)
+class LossTerm(Registered):
+    """A term, a kind of which is a subclass.
+
+    Args:
+        weight: its coefficient; a term of weight 0 is not computed.
+    """
+
+    weight: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """What logs and states of runs call it."""
+        return self.kind.rpartition(":")[2].rpartition(".")[2]
+
+    def build(self, model: WorldModel, num_layouts: int) -> nn.Module | None:
+        """The head that only this term needs, if any. It is trained with the model."""
+        return None
+
+    @abstractmethod
+    def __call__(self, batch: LossBatch, head: Any) -> Tensor:
+        """The unweighted value, a number; `head` is what `build` returned."""
+
+
+@dataclass(frozen=True)
+class Prediction(LossTerm, kind="prediction"):
+    """Latents imagined from the first frame against those encoded."""
+
+    def __call__(self, batch: LossBatch, head: Any) -> Tensor:
+        actions = batch.windows.actions
+        chunks = batch.config.prediction_horizon or actions.shape[2]
+        imagined = batch.model.rollout(batch.latents[:, :, 0], actions[:, :, :chunks])
+        return losses.prediction(imagined.float(), batch.wide[:, :, 1 : chunks + 1])
+
+
+@dataclass(frozen=True)
+class Variance(LossTerm, kind="variance"):
+    """Against collapse."""
+
+    def __call__(self, batch: LossBatch, head: Any) -> Tensor:
+        return losses.variance(batch.flat)
+
+
+@dataclass(frozen=True)
+class Covariance(LossTerm, kind="covariance"):
+    """Against collapse."""
+
+    def __call__(self, batch: LossBatch, head: Any) -> Tensor:
+        return losses.covariance(batch.flat)
+
+
+@dataclass(frozen=True)
+class SIGReg(LossTerm, kind="sigreg"):
+    """Against collapse, in their place."""
+
+    def __call__(self, batch: LossBatch, head: Any) -> Tensor:
+        return losses.sigreg(batch.flat, batch.directions)
+
+
+@dataclass(frozen=True)
+class TemporalSimilarity(LossTerm, kind="temporal_similarity"):
+    """Consecutive latents are close."""
+
+    def __call__(self, batch: LossBatch, head: Any) -> Tensor:
+        return losses.temporal_similarity(batch.wide)
+
+
+@dataclass(frozen=True)
+class InverseDynamics(LossTerm, kind="inverse_dynamics"):
+    """Actions can be read off consecutive latents."""
+
+    def build(self, model: WorldModel, num_layouts: int) -> nn.Module:
+        shape = model.config
+        return mlp(2 * shape.latent_dim, 256, 2, shape.chunk * shape.action_dim)
+
+    def __call__(self, batch: LossBatch, head: Any) -> Tensor:
+        pairs = torch.cat([batch.latents[:, :, :-1], batch.latents[:, :, 1:]], dim=-1)
+        return losses.inverse_dynamics(head(pairs).float(), batch.windows.actions)
+
+
+@dataclass(frozen=True)
+class Distance(LossTerm, kind="distance"):
+    """The learned path length: one chunk is at most 1, windows of a layout are apart."""
+
+    def __call__(self, batch: LossBatch, head: Any) -> Tensor:
+        model = batch.model
+        embedding = model.distance_embedding(batch.latents).float()  # (G, R, H + 1, E)
+        others = range(1, min(embedding.shape[1], 1 + PAIRINGS))
+        return losses.shortest_path_lengths(
+            steps=model.embedding_distance(embedding[:, :, :-1], embedding[:, :, 1:]),
+            apart=torch.stack(
+                [model.embedding_distance(embedding, embedding.roll(k, dims=1)) for k in others]
+            ),
+            constraint_weight=batch.config.constraint_weight,
+        )
+
+
+@dataclass(frozen=True)
+class Contrast(LossTerm, kind="contrast"):
+    """Windows of one layout are told from those of the others."""
+
+    def build(self, model: WorldModel, num_layouts: int) -> ContrastHead:
+        return ContrastHead(model.config.latent_dim, num_layouts)
+
+    def __call__(self, batch: LossBatch, head: ContrastHead) -> Tensor:
+        embedding = all_gather(head(batch.latents).float())  # (G, R, H + 1, E)
+        which = all_gather(batch.windows.layout_ids)
+        loss = losses.contrast(embedding, head.prototypes, which)
+        head.update_prototypes(embedding.detach().mean(dim=(1, 2)), which)
+        return loss
+
+
+class ContrastHead(nn.Module):
+    """Embeds latents and remembers a prototype of every layout."""
+
+    prototypes: Tensor
+
+    def __init__(self, latent_dim: int, num_layouts: int) -> None:
+        super().__init__()
+        self.embedding = mlp(latent_dim, 256, 1, CONTRAST_DIM)
+        self.register_buffer("prototypes", torch.zeros(num_layouts, CONTRAST_DIM))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Latents (..., D) to embeddings (..., E)."""
+        return self.embedding(latents)
+
+    @torch.no_grad()
+    def update_prototypes(self, embedding: Tensor, which: Tensor) -> None:
+        """Move what is remembered of some layouts halfway to their new embedding (G, E)."""
+        moved = 0.5 * (self.prototypes[which] + embedding)
+        # a new tensor: the old one is still needed for the gradient
+        self.prototypes = self.prototypes.index_copy(0, which, moved)
+
+    @torch.no_grad()
+    def draw_hard_negatives(self, groups: int, alike: int, generator: torch.Generator) -> Tensor:
+        """Numbers (groups,) of distinct layouts: some at random, and those most like them.
+
+        In a random batch hardly any two layouts differ by a little, and remembered prototypes
+        are told from fresh ones by their age alone; the nearest layouts must meet in one batch
+        (hard negatives, 2010.04592).
+
+        Args:
+            groups: how many.
+            alike: layouts per cluster, its centre included.
+            generator: on the device of the layouts.
+        """
+        count, device = len(self.prototypes), self.prototypes.device
+        centres = torch.randperm(count, generator=generator, device=device)[: -(-groups // alike)]
+        apart = torch.cdist(self.prototypes[centres], self.prototypes)
+        # at first all are remembered as the same: then chance decides
+        ties = torch.rand(count, generator=generator, device=device)
+        order = torch.argsort(apart + 1e-6 * ties, dim=1)
+        rank = torch.argsort(order, dim=1).amin(dim=0)  # how near the nearest centre has it
+        return torch.argsort(rank + 0.5 * ties)[:groups]
