@@ -1,8 +1,6 @@
-"""`jepa-agent compare sb3`."""
-
-import sys
+"""`jepa-agent compare`."""
 
 from jepa_agent.cli import main
 
 if __name__ == "__main__":
-    main(["compare", "sb3", *sys.argv[1:]])
+    main("compare")

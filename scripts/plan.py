@@ -1,8 +1,6 @@
 """`jepa-agent plan`."""
 
-import sys
-
 from jepa_agent.cli import main
 
 if __name__ == "__main__":
-    main(["plan", *sys.argv[1:]])
+    main("plan")

@@ -74,8 +74,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         for folder in (ROOT / "jepa_agent", ROOT / "envs", ROOT / "planners")
         for path in folder.rglob("*.py")
     }
-    others = set(names) - set(metadata) - sources - {"jepa_agent/py.typed"}
-    assert sources | {"jepa_agent/py.typed"} <= set(names)
+    data = {"jepa_agent/py.typed", "jepa_agent/viz/report.html"}
+    others = set(names) - set(metadata) - sources - data
+    assert sources | data <= set(names)
     assert all(name.startswith("jepa_agent/checkpoints/") for name in others)
     assert {Path(name).suffix for name in others} == {".json", ".safetensors"}
     assert CHECKPOINT + "config.json" in others
@@ -106,6 +107,38 @@ def test_the_wheel_works_beside_other_packages_of_the_same_names(
     done = run("use.py", str(site), cwd=tmp_path, PYTHONPATH=str(site))
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "works"
+
+
+TINY = (
+    "--collect.episodes", "32", "--collect.steps", "30", "--training.steps", "2",
+    "--training.windows-per-layout", "8", "--training.horizon", "2",
+    "--training.diagnose-episodes", "0", "--device", "cpu", "--report", "0",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("plan", "--video", "plan.gif", "--episodes", "1"), "see plan.gif"),
+        (("train", "quick", *TINY, "--out", "run"), "checkpoint and metrics in run"),
+        (("evaluate", "--episodes", "2", "--out", "found"), "wrote found/report.json"),
+        (("collect", "--episodes", "8", "--steps", "9", "--out", "data.h5"), "-> data.h5"),
+        (("compare", "--recorded", "--only", "ppo-state"), "| policy | seeds |"),
+    ],
+)
+def test_commands_of_the_wheel_work_in_an_empty_folder(
+    site: Path, tmp_path: Path, command: tuple[str, ...], said: str
+) -> None:
+    done = run("-m", "jepa_agent", *command, cwd=tmp_path, PYTHONPATH=str(site))
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+
+
+@pytest.mark.slow
+def test_the_wheel_installs_a_command(site: Path, tmp_path: Path) -> None:
+    done = run(str(site / "bin" / "jepa-agent"), "--version", cwd=tmp_path, PYTHONPATH=str(site))
+    assert done.stdout.strip() == f"jepa-agent {version('jepa-agent')}"
 
 
 @pytest.mark.slow

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 COMMANDS = {
-    "plan": ("plan", "watch the agent plan, and poke it"),
+    "plan": ("plan", "watch an agent plan, and poke it"),
     "play": ("play", "drive the agent yourself"),
     "collect": ("collect", "record trajectories into a file"),
-    "train": ("train", "train a world model"),
+    "train": ("train", "train a world model and save it as an agent"),
     "evaluate": ("evaluate", "score an agent beside simple policies"),
-    "compare sb3": ("compare_sb3", "score it beside Stable-Baselines3"),
+    "compare sb3": ("compare_sb3", "score it beside Stable-Baselines3; `compare` for short"),
     "compare planners": ("compare_planners", "score planners beside each other"),
     "pretrain image": ("pretrain_image", "pretrain a backbone on images"),
     "pretrain video": ("pretrain_video", "pretrain a backbone on videos"),
@@ -23,60 +23,74 @@ COMMANDS = {
 }
 """The module of each command, and what it does."""
 
+NOTES = """
+--version            the version
+--debug              with a command: the traceback of an error
+--tyro-write-completion bash ~/.local/share/bash-completion/completions/jepa-agent
+                     complete commands and options by TAB; also zsh, fish, tcsh"""
 
-def main(argv: Sequence[str] | None = None) -> None:
+
+def main(*words: str, argv: Sequence[str] | None = None) -> None:
     """Run a command; its exit status is raised as `SystemExit`.
 
     Args:
-        argv: the command's name and its options; those of the process by default.
+        words: of the command's name, before the arguments.
+        argv: the arguments; those of the process by default.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = [*words, *(sys.argv[1:] if argv is None else argv)]
     debug = "--debug" in arguments
     arguments = [each for each in arguments if each != "--debug"]
-    name, options = _split(arguments)
-    if name not in COMMANDS:
-        asked = not arguments or arguments[0] in ("-h", "--help")
-        print(_overview(), file=sys.stdout if asked else sys.stderr)
-        raise SystemExit(0 if asked else f"error: there is no command {' '.join(arguments)!r}")
-    from .console import errors_in_one_line, resumable
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        raise SystemExit(0)
+    if arguments[0] == "--version":
+        from .. import __version__
 
-    module = importlib.import_module(f".{COMMANDS[name][0]}", __name__)
+        print(f"jepa-agent {__version__}")
+        raise SystemExit(0)
+    from .errors import errors_in_one_line
+
     if debug:
         logging.basicConfig(format="%(message)s")
         logging.getLogger("jepa_agent").setLevel(logging.DEBUG)
     with errors_in_one_line(debug):
-        parsed = _parse(module, name, options)
-        with resumable(getattr(parsed, "out", None)):
-            raise SystemExit(module.main(parsed))
+        for index, word in enumerate(arguments):
+            if word.startswith("--tyro-"):
+                from .completion import complete
+
+                complete(arguments[index:])
+        raise SystemExit(_run(*_split(arguments)))
 
 
 def _split(arguments: list[str]) -> tuple[str, list[str]]:
-    """The command's name, of one word or two, and its options."""
+    """A command's name, of one word or two, and its options."""
     for words in (2, 1):
         name = " ".join(arguments[:words])
         if name in COMMANDS:
             return name, arguments[words:]
-    return "", arguments
+    if arguments[0] == "compare":
+        return "compare sb3", arguments[1:]
+    print(f"{_overview()}\n\nerror: there is no command {arguments[0]!r}", file=sys.stderr)
+    raise SystemExit(2)
 
 
-def _parse(module: Any, name: str, options: list[str]) -> Any:
+def _run(name: str, options: list[str]) -> int | None:
     import tyro
 
-    keywords = {"description": module.__doc__, "prog": f"jepa-agent {name}", "args": options}
+    from .console import resumable
+
+    module: Any = importlib.import_module(f".{COMMANDS[name][0]}", __name__)
+    about = {"description": module.__doc__, "prog": f"jepa-agent {name}", "args": options}
     if hasattr(module, "PRESETS"):
-        return tyro.extras.overridable_config_cli(module.PRESETS, **keywords)
-    return tyro.cli(module.Args, **keywords)
+        parsed = tyro.extras.overridable_config_cli(module.PRESETS, **about)
+    else:
+        parsed = tyro.cli(module.Args, **about)
+    with resumable(getattr(parsed, "out", None)):
+        return module.main(parsed)
 
 
 def _overview() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: jepa-agent COMMAND [OPTIONS]    (COMMAND --help explains its options)",
-            "",
-            *lines,
-            "",
-            "--debug shows the traceback of an error.",
-        ]
-    )
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}} {what}" for name, (_, what) in COMMANDS.items()]
+    usage = "usage: jepa-agent COMMAND [OPTIONS]    (COMMAND --help explains its options)"
+    return "\n".join([usage, "", *lines, NOTES])

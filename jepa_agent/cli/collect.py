@@ -1,8 +1,8 @@
 """Collect offline trajectories into one HDF5 file.
 
-python scripts/collect.py --layout train --policy mixed --episodes 100000 --out data/train.h5
-python scripts/collect.py --env Pendulum-v1 --policy random --episodes 100 --out data/pendulum.h5
-python scripts/collect.py --env Pendulum-v1 --policy mypkg.mymod:MyPolicy --pixels
+$ jepa-agent collect --layout train --policy mixed --out data/train.h5
+$ jepa-agent collect --env Pendulum-v1 --policy random --out data/pendulum.h5
+$ jepa-agent collect --env Pendulum-v1 --policy mypkg.mymod:MyPolicy --pixels
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 from rich.progress import Progress
@@ -65,7 +66,7 @@ def main(args: Args) -> None:
             Trajectories.from_rollouts(*collect(config, on_episodes)).save(args.out)
         else:
             policy = None if args.policy == "random" else import_object(args.policy)()
-            kwargs = {"layout": args.layout} if args.env == "TwoRooms-v0" else {}
+            kwargs: dict[str, Any] = {"layout": args.layout} if args.env == "TwoRooms-v0" else {}
             env = gym.make(args.env, render_mode="rgb_array" if args.pixels else None, **kwargs)
             record(
                 env, args.out, args.episodes, args.steps, policy, args.seed, args.pixels,

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import gymnasium as gym
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -25,17 +24,6 @@ SHORT = {
     "contrast": "contr",
 }
 """Names of the loss terms that fit a line of 80 characters."""
-
-
-@contextlib.contextmanager
-def errors_in_one_line(debug: bool = False) -> Iterator[None]:
-    """What users can mend ends a command with one line; with `debug`, with a traceback."""
-    try:
-        yield
-    except (ValueError, OSError, ImportError, FloatingPointError, gym.error.Error) as error:
-        if debug:
-            raise
-        raise SystemExit(f"error: {error}") from None
 
 
 @contextlib.contextmanager

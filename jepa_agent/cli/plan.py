@@ -1,7 +1,7 @@
-"""Watch the agent plan, and poke it.
+"""Watch an agent plan, and poke it.
 
-python scripts/plan.py --render              a window; h shows its keys
-python scripts/plan.py --video plan.gif      the same pictures in a file (.gif or .mp4)
+$ jepa-agent plan --render             # a window; h shows its keys
+$ jepa-agent plan --video plan.gif     # the same pictures (.gif or .mp4)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Args:
     """What to play and how to show it."""
 
     checkpoint: str = "default"
-    """A folder that scripts/train.py wrote, or "default"."""
+    """A folder that `jepa-agent train` wrote, or "default"."""
     layout: Literal["fixed", "random", "train", "test", "ood"] | None = None
     """Layouts; by default those that it was trained for, and test layouts, which it never saw, if
     those were the train layouts."""

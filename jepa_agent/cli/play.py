@@ -1,6 +1,6 @@
 """Drive the agent through Two Rooms yourself: arrow keys, or hold the mouse where it should go.
 
-python scripts/play.py --layout random
+$ jepa-agent play --layout random
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Pretrain an image backbone by joint embedding of two views, and probe its frozen features.
 
-python scripts/pretrain_image.py small --out runs/fashion-mnist
-python scripts/pretrain_image.py small --data folder --data-dir photos
-python scripts/pretrain_image.py small --data trajectories --data-dir data/train.h5
-python scripts/pretrain_image.py small --epochs 0.01 --floors   # what needs no pretraining
-python scripts/pretrain_image.py cifar10 --data-dir data        # EB-JEPA's; meant for a GPU
+$ jepa-agent pretrain image small --out runs/fashion-mnist
+$ jepa-agent pretrain image small --data folder --data-dir photos
+$ jepa-agent pretrain image small --data trajectories --data-dir data/train.h5
+$ jepa-agent pretrain image small --epochs 0.01 --baselines
+$ jepa-agent pretrain image cifar10 --data-dir data    # EB-JEPA's; for a GPU
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Args:
     training: tyro.conf.OmitArgPrefixes[ImageConfig] = field(default_factory=ImageConfig)
     data: Literal["fashion-mnist", "cifar10", "folder", "trajectories"] = "fashion-mnist"
     data_dir: Path | None = None
-    """Where the data lie: a folder, or a trajectory file of scripts/collect.py."""
+    """Where the data lie: a folder, or a trajectory file of `jepa-agent collect`."""
     out: Path = Path("runs/image")
     """The run's folder: a backbone, metrics.jsonl and, of labelled data, probes.json."""
-    floors: bool = False
+    baselines: bool = False
     """Also probe an untrained backbone and the pixels themselves."""
-    quarters: bool = False
-    """Also probe the features of the images' quarters, which takes minutes."""
+    probe_grid: int = 1
+    """Also probe the means over the cells of a grid of this side; 2 takes minutes."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
 
@@ -66,7 +66,7 @@ def read(args: Args) -> ImageData:
     """The data that the arguments name."""
     if args.data == "trajectories":
         if args.data_dir is None:
-            raise DataError("--data trajectories needs a file of scripts/collect.py as --data-dir")
+            raise DataError("--data trajectories needs a file of jepa-agent collect as --data-dir")
         return trajectory_frames(Trajectories.load(args.data_dir))
     return READERS[args.data](args.data_dir)
 
@@ -91,17 +91,17 @@ def main(args: Args) -> None:
     print(f"trained in {time.perf_counter() - began:.0f} s, backbone and metrics in {args.out}")
     if data.test is None:
         return
-    found = {"pretrained": probe(backbone, data, device, args.quarters)}
-    if args.floors:
+    found = {"pretrained": probe(backbone, data, device, args.probe_grid)}
+    if args.baselines:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(args.training.seed)
             untrained = Backbone(network)
         untrained.load_state_dict(
             {**untrained.state_dict(), "mean": backbone.mean, "std": backbone.std}
         )
-        found["untrained"] = probe(untrained.to(device), data, device, args.quarters)
+        found["untrained"] = probe(untrained.to(device), data, device, args.probe_grid)
         found["pixels"] = {"linear": linear_probe(pixels_of(data.train), pixels_of(data.test))}
     (args.out / "probes.json").write_text(json.dumps(found, indent=1))
     for name, accuracies in found.items():
         for kind, accuracy in accuracies.items():
-            print(f"{name:10s} {kind:18s} {100 * accuracy:.2f} %")
+            print(f"{name:10s} {kind:20s} {100 * accuracy:.2f} %")

@@ -1,10 +1,10 @@
 """Pretrain a video backbone by predicting latents, and detect objects in what it imagines.
 
-pip install -e ".[pretrain,digits]"
-python scripts/pretrain_video.py digits --out runs/moving-mnist
-python scripts/pretrain_video.py digits --items fashion-mnist
-python scripts/pretrain_video.py digits --data file --data-dir data/mnist_test_seq.npy
-python scripts/pretrain_video.py frames --data-dir data/train.h5   # action-free, of trajectories
+$ pip install "jepa-agent[pretrain,digits]"
+$ jepa-agent pretrain video digits --out runs/moving-mnist
+$ jepa-agent pretrain video digits --items fashion-mnist
+$ jepa-agent pretrain video digits --data file --data-dir mnist_test_seq.npy
+$ jepa-agent pretrain video frames --data-dir data/train.h5    # no actions
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ def sources(
     """The videos to train on; and, of digits, those that detection is trained and tested on."""
     if args.data == "trajectories":
         if args.data_dir is None:
-            raise DataError("--data trajectories needs a file of scripts/collect.py as --data-dir")
+            raise DataError("--data trajectories needs a file of jepa-agent collect as --data-dir")
         return TrajectoryVideos(Trajectories.load(args.data_dir), args.every, device), None
-    if args.data == "file" and args.data_dir is None:
+    if args.data == "digits":
+        digits = moving_digits(args.items, args.data_dir, device)
+        return digits[0], digits
+    if args.data_dir is None:
         raise DataError("--data file needs Moving MNIST's file or its folder as --data-dir")
-    folder = args.data_dir if args.data == "digits" else None
-    known, held_out = moving_digits(args.items, folder, device)
-    videos = known if args.data == "digits" else VideoFile(args.data_dir, device)
-    return videos, (known, held_out)
+    return VideoFile(args.data_dir, device), moving_digits(args.items, None, device)
 
 
 def main(args: Args) -> None:

@@ -1,14 +1,15 @@
 """Train a world model on offline trajectories and save it as an agent.
 
-python scripts/train.py quick --out runs/quick
-python scripts/train.py base --out runs/base
-python scripts/train.py eb_jepa                         # EB-JEPA's own; meant for a GPU
-python scripts/train.py eb_jepa --training.steps 60 --planner.horizon 20 --planner.num-samples 64 \\
-    --planner.iterations 4 --planner.num-elites 8           # as much as two cores can do
-python scripts/train.py quick --data data/fixed.h5 --training.steps 2000
-python scripts/train.py base --encoder.backbone runs/frames --encoder.freeze
-python scripts/train.py vector --data data/pendulum.h5 --out runs/pendulum
-torchrun --nproc-per-node 4 scripts/train.py base       # the same batch, shared by 4 processes
+$ jepa-agent train quick --out runs/quick
+$ jepa-agent train base --out runs/base
+$ jepa-agent train eb_jepa                     # EB-JEPA's own; for a GPU
+$ jepa-agent train eb_jepa --training.steps 60 --planner.horizon 20 \\
+    --planner.num-samples 64 --planner.iterations 4 \\
+    --planner.num-elites 8                   # as much as two cores can do
+$ jepa-agent train quick --data data/fixed.h5 --training.steps 2000
+$ jepa-agent train base --encoder.backbone runs/frames --encoder.freeze
+$ jepa-agent train vector --data data/pendulum.h5 --out runs/pendulum
+$ torchrun --nproc-per-node 4 -m jepa_agent train base    # on 4 processes
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class EncoderArgs:
     """A pretrained backbone in the place of the preset's encoder."""
 
     backbone: Path | None = None
-    """A folder of scripts/pretrain_image.py or scripts/pretrain_video.py."""
+    """A folder of `jepa-agent pretrain image` or `jepa-agent pretrain video`."""
     freeze: bool = False
     """Keep the backbone's weights."""
     size: Literal["same", "resize", "any"] = "same"
@@ -66,7 +67,7 @@ class Args:
     cost: CostConfig = field(default_factory=CostConfig)
     encoder: EncoderArgs = field(default_factory=EncoderArgs)
     data: Path | None = None
-    """A trajectory file of scripts/collect.py."""
+    """A trajectory file of `jepa-agent collect`."""
     data_on_disk: bool = False
     """Read observations that --data stores when they are needed, where memory cannot hold them."""
     out: Path = Path("runs/quick")
@@ -141,7 +142,8 @@ def main(args: Args) -> None:
         seeds = range(1_000_000, 1_000_000 + args.report)
         report = evaluate(agent, default_suites(agent), seeds, 64, str(args.out))
         print("wrote", write_report(args.out, agent, report, args.out, SETTINGS))
-    print(f"next: python scripts/evaluate.py --checkpoint {args.out}")
+    more = "" if layout else " --goal NUMBERS --success MODULE:FUNCTION"
+    print(f"next: jepa-agent evaluate --checkpoint {args.out}{more}")
 
 
 def logger(name: str, out: Path, world: dict[str, Any] | None) -> Callback:

@@ -158,7 +158,7 @@ class Trajectories:
             unfinished = partial_path(path)
             hint = f" (but an unfinished {unfinished})" if unfinished.is_file() else ""
             raise TrajectoryFileError(
-                f"a trajectory file must exist, got {path}{hint}; make it with scripts/collect.py"
+                f"a trajectory file must exist, got {path}{hint}; make it with `jepa-agent collect`"
             )
         if path.suffix != PARTIAL:
             _check_seal(path, whole=in_memory)
@@ -253,7 +253,7 @@ def _digest(path: Path) -> str:
 def partial_path(path: str | Path) -> Path:
     """Where a trajectory file lies while it is being written."""
     path = Path(path)
-    return path.with_name(path.name + PARTIAL)
+    return path.parent / (path.name + PARTIAL)
 
 
 class TrajectoryWriter:
@@ -274,6 +274,8 @@ class TrajectoryWriter:
         import h5py
 
         self._path, self._partial = Path(path), partial_path(path)
+        if self._path.is_dir():
+            raise IsADirectoryError(f"trajectories need a file's name, got the folder {path}")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if self._partial.exists():
             raise FileExistsError(

@@ -184,6 +184,6 @@ class Report:
             return from_dict(cls, document, str(path))
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(
-                f"{path} must be a report.json of scripts/evaluate.py, got {error}; "
+                f"{path} must be a report.json of `jepa-agent evaluate`, got {error}; "
                 "give the path of one"
             ) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,8 @@ from .. import __version__
 from ..agent.agent import JEPAAgent
 from ..data.trajectories import Trajectories
 from ..envs import CollectConfig, OraclePolicy, RandomPolicy, StraightPolicy, collect
-from .episodes import measure_latency, play
+from ..envs.tasks import unseen_factors
+from .episodes import Episode, measure_latency, play
 from .metrics import Report, summarise
 from .open_loop import open_loop
 from .policies import Policy
@@ -102,3 +103,16 @@ def measured_with(agent: JEPAAgent, seeds: range, parallel: int, checkpoint: str
         "python": platform.python_version(),
         "processor": platform.processor() or platform.machine(),
     }
+
+
+def by_novelty(episodes: Sequence[Episode]) -> Iterator[str]:
+    """The agent's success on new walls, new doors and both, apart."""
+    for name in ("new wall", "new door", "new wall and door"):
+        chosen = [
+            e for e in episodes if e.layout is not None and unseen_factors(e.layout[:2]) == name
+        ]
+        if chosen:
+            row = summarise("agent", name, chosen)
+            low, high = 100 * row.success_low, 100 * row.success_high
+            rate = f"{100 * row.success:.1f} ({low:.1f}-{high:.1f}) %"
+            yield f"agent, {name}: {rate} of {len(chosen)}"

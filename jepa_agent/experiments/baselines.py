@@ -20,16 +20,19 @@ from torch import Tensor, nn
 try:
     from sb3_contrib import TQC
     from stable_baselines3 import PPO, SAC, HerReplayBuffer
-    from stable_baselines3.common.base_class import BaseAlgorithm
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.logger import Logger, make_output_format
+    from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+    from stable_baselines3.common.vec_env import VecEnv
 except ImportError as error:
     raise ImportError(f'{error}; run `pip install -e ".[sb3]"`') from None
 
 from ..io.serialisation import write_json  # the package registers TwoRooms-v0
 from ..training.run_folder import RunError
 
+Algorithm = PPO | OffPolicyAlgorithm
+"""Those of the comparison; SAC and TQC learn off-policy."""
 CENTRE, SCALE = 32.0, 28.0
 """Pixels of Two Rooms to numbers of about [-1, 1]."""
 HINDSIGHT = {
@@ -66,7 +69,7 @@ class Baseline:
         reward_type: "sparse", or "dense", which knows the map.
     """
 
-    algorithm: type[BaseAlgorithm]
+    algorithm: type[PPO] | type[OffPolicyAlgorithm]
     obs_type: str
     steps: int
     settings: dict[str, Any]
@@ -92,7 +95,9 @@ class States(BaseFeaturesExtractor):
 
     def __init__(self, observation_space: gym.spaces.Dict) -> None:
         keys = ("observation", "desired_goal")
-        super().__init__(observation_space, sum(observation_space[k].shape[0] for k in keys))
+        super().__init__(
+            observation_space, sum(gym.spaces.flatdim(observation_space[k]) for k in keys)
+        )
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         seen = torch.cat([observations["observation"], observations["desired_goal"]], dim=-1)
@@ -104,14 +109,15 @@ class Images(BaseFeaturesExtractor):
 
     def __init__(self, observation_space: gym.spaces.Dict, features: int = 128) -> None:
         super().__init__(observation_space, 2 * features)
-        shape = observation_space["observation"].shape
+        images = observation_space["observation"]
+        assert isinstance(images, gym.spaces.Box)
         convolutions = nn.Sequential(
-            nn.Conv2d(shape[0], 32, 5, stride=4, padding=1), nn.ReLU(),
+            nn.Conv2d(images.shape[0], 32, 5, stride=4, padding=1), nn.ReLU(),
             nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.ReLU(),
             nn.Conv2d(64, 64, 3, stride=2, padding=1), nn.ReLU(), nn.Flatten(),
         )  # fmt: skip
         with torch.no_grad():
-            flat = convolutions(torch.zeros(1, *shape)).shape[1]
+            flat = convolutions(torch.zeros(1, *images.shape)).shape[1]
         self.net = nn.Sequential(convolutions, nn.Linear(flat, features), nn.ReLU())
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
@@ -140,14 +146,14 @@ class Diverged(Exception):
     """A parameter is not finite."""
 
 
-def keep(folder: Path, model: BaseAlgorithm, spent: Spent) -> None:
+def keep(folder: Path, model: Algorithm, spent: Spent) -> None:
     """Write model, replay buffer and costs under new names; `spent.json` makes them current.
 
     Of a run at its end the replay buffer, gigabytes of pixels, is of no use.
     """
     names = {"model": f"model-{spent.steps}.zip"}
     model.save(folder / names["model"])
-    if hasattr(model, "save_replay_buffer") and spent.steps < spent.budget:
+    if isinstance(model, OffPolicyAlgorithm) and spent.steps < spent.budget:
         names["buffer"] = f"buffer-{spent.steps}.pkl"
         model.save_replay_buffer(folder / names["buffer"])
     write_json(folder / "spent.json", {**vars(spent), "files": names})
@@ -161,7 +167,7 @@ def forget(folder: Path, names: dict[str, str]) -> None:
             path.unlink()
 
 
-def frames_seen(model: BaseAlgorithm) -> int:
+def frames_seen(model: Algorithm) -> int:
     """Observations in all of a model's batches so far."""
     if isinstance(model, PPO):
         return model.n_epochs * model.num_timesteps
@@ -184,10 +190,10 @@ def train(
     steps: int,
     seed: int,
     folder: Path,
-    score: Callable[[BaseAlgorithm], float],
+    score: Callable[[Algorithm], float],
     device: str = "auto",
     checkpoints: int = 20,
-) -> tuple[BaseAlgorithm | None, Spent]:
+) -> tuple[Algorithm | None, Spent]:
     """Train a baseline, or go on from what the folder holds.
 
     Args:
@@ -225,7 +231,7 @@ def train(
     )  # fmt: skip
     if files:
         model = baseline.algorithm.load(folder / files["model"], env=envs, device=device)
-        if "buffer" in files:
+        if isinstance(model, OffPolicyAlgorithm) and "buffer" in files:
             model.load_replay_buffer(folder / files["buffer"])
     else:
         extractor = States if baseline.obs_type == "state" else Images
@@ -240,7 +246,7 @@ def train(
     logs = [make_output_format(kind, str(folder), f"-{spent.steps}") for kind in log_formats()]
     model.set_logger(Logger(str(folder), logs))
     try:
-        _learn(model, spent, folder, score, max(1, steps // checkpoints))
+        _learn(model, envs, seed, spent, folder, score, max(1, steps // checkpoints))
     except (Diverged, ValueError) as error:
         # torch's distributions refuse NaN with a ValueError
         if isinstance(error, ValueError) and "nan" not in str(error):
@@ -255,10 +261,12 @@ def train(
 
 
 def _learn(
-    model: BaseAlgorithm,
+    model: Algorithm,
+    envs: VecEnv,
+    seed: int,
     spent: Spent,
     folder: Path,
-    score: Callable[[BaseAlgorithm], float],
+    score: Callable[[Algorithm], float],
     every: int,
 ) -> None:
     """Train in parts, with a checkpoint after each.
@@ -275,14 +283,15 @@ def _learn(
 
         while spent.steps < spent.budget:
             began = time.perf_counter()
-            model.set_env(model.env)  # forgets the episodes in progress
-            model.set_random_seed(part_seed(model.seed, spent.steps))
+            model.set_env(envs)  # forgets the episodes in progress
+            model.set_random_seed(part_seed(seed, spent.steps))
             part = min(spent.budget, spent.steps + every - spent.steps % every) - spent.steps
             model.learn(part, show, reset_num_timesteps=False)
-            if isinstance(getattr(model, "replay_buffer", None), HerReplayBuffer):
+            buffer = model.replay_buffer if isinstance(model, OffPolicyAlgorithm) else None
+            if isinstance(buffer, HerReplayBuffer):
                 with warnings.catch_warnings():  # that the last episodes are cut off is meant
                     warnings.simplefilter("ignore", UserWarning)
-                    model.replay_buffer.truncate_last_trajectory()
+                    buffer.truncate_last_trajectory()
             spent.seconds += time.perf_counter() - began
             spent.steps, spent.frames = model.num_timesteps, frames_seen(model)
             if not all(p.isfinite().all() for p in model.policy.parameters()):

@@ -84,7 +84,7 @@ def load(path_or_name: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
         raise CheckpointError(
             f"a checkpoint is a directory with a config.json, got {directory}; give a folder that "
-            f"scripts/train.py wrote, or one of {sorted(NAMES)}"
+            f"`jepa-agent train` wrote, or one of {sorted(NAMES)}"
         )
     try:
         config = json.loads(path.read_text())
@@ -93,7 +93,7 @@ def load(path_or_name: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} must have format {FORMAT!r}, it is another program's; "
-            "give a folder that scripts/train.py wrote"
+            "give a folder that `jepa-agent train` wrote"
         )
     if config.get("version") not in (1, VERSION):
         raise CheckpointError(

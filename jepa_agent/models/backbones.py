@@ -256,7 +256,7 @@ def load_backbone(path_or_name: str | Path, allow_code: bool = False) -> Backbon
     if "backbone" not in document:
         raise checkpoint.CheckpointError(
             f"{path_or_name} must hold a backbone, it holds {sorted(set(document) - {'notes'})}; "
-            "give a folder that scripts/pretrain_image.py or scripts/pretrain_video.py wrote"
+            "give a folder that `jepa-agent pretrain image` or `jepa-agent pretrain video` wrote"
         )
     try:
         if allow_code:

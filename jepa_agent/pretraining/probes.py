@@ -73,9 +73,9 @@ def pixels_of(split: Split) -> Split:
 
 
 def probe(
-    backbone: Backbone, data: ImageData, device: torch.device, quarters: bool = False
+    backbone: Backbone, data: ImageData, device: torch.device, grid: int = 1
 ) -> dict[str, float]:
-    """Accuracies of probes on frozen features: means over the image, or over its quarters."""
+    """Accuracies of probes on frozen features: means over the image and a grid of its cells."""
     assert data.test is not None
     splits = data.train, data.test
     train, test = (features_of(backbone, split, device) for split in splits)
@@ -83,9 +83,9 @@ def probe(
         "linear": linear_probe(train, test),
         "nearest neighbours": nearest_neighbours(train, test),
     }
-    if quarters:
-        parts = (features_of(backbone, split, device, side=2) for split in splits)
-        found["linear, quarters"] = linear_probe(*parts)
+    if grid > 1:
+        train, test = (features_of(backbone, split, device, side=grid) for split in splits)
+        found[f"linear, {grid} x {grid} grid"] = linear_probe(train, test)
     return found
 
 

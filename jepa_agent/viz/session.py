@@ -1,6 +1,6 @@
 """A game of planning: a world, an agent that plans in it, and what the user changes meanwhile.
 
-No window is needed: `scripts/plan.py` shows it in one, or writes it into a video.
+No window is needed: `jepa-agent plan` shows it in one, or writes it into a video.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Draw the pictures of docs/how-it-works.md from a checkpoint (extra `plots`).
 
-python scripts/figures.py --checkpoint default --out docs/media
+python scripts/experiments/figures.py --checkpoint default --out docs/media
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from jepa_agent import JEPAAgent
-from jepa_agent.cli.console import errors_in_one_line
+from jepa_agent.cli.errors import errors_in_one_line
 from jepa_agent.envs import physics
 from jepa_agent.envs.physics import HIGH, LOW, Layout
 from jepa_agent.viz.imagination import Landscape

@@ -1,6 +1,6 @@
 """A second world, from another library: collect, train and evaluate on Gymnasium's Pendulum-v1.
 
-python scripts/pendulum.py --out runs/pendulum
+python scripts/experiments/pendulum.py --out runs/pendulum
 
 Nothing in jepa_agent/ knows this environment. The model sees vectors (cos, sin, angular velocity),
 the goal is the upright pendulum at rest, and the data are random torques.
@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 
 from jepa_agent.cli import collect, evaluate, train
-from jepa_agent.cli.console import errors_in_one_line
+from jepa_agent.cli.errors import errors_in_one_line
 
 UPRIGHT = (1.0, 0.0, 0.0)
 GRAVITY, MAX_TORQUE = 10.0, 2.0

@@ -29,7 +29,7 @@ def pendulum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What a command says."""
     with pytest.raises(SystemExit) as caught:
-        cli.main(list(arguments))
+        cli.main(argv=arguments)
     printed = capsys.readouterr()
     return f"{caught.value.code} {printed.out} {printed.err}"
 
@@ -65,7 +65,7 @@ def test_a_policy_that_fits_nowhere_ends_the_evaluation(
     monkeypatch.setattr("jepa_agent.cli.evaluate.import_object", objects.__getitem__)
     asked = ("evaluate", "--checkpoint", pendulum, "--episodes", "3", "--success", "me:upright")
     with pytest.raises(IndexError):  # of Two Rooms' policy: a bug, not a score of 0
-        cli.main([*asked, *GOAL, "--rival", "me:Oracle"])
+        cli.main(argv=[*asked, *GOAL, "--rival", "me:Oracle"])
 
 
 def test_plan_shows_what_the_environment_renders(

@@ -121,7 +121,7 @@ def assert_rejected(path: Path, message: str) -> None:
 
 
 def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
-    assert_rejected(tmp_path / "none.h5", "must exist, .*make it with scripts/collect.py")
+    assert_rejected(tmp_path / "none.h5", "must exist, .*make it with `jepa-agent collect`")
     assert_rejected(tmp_path, "must exist")
 
 

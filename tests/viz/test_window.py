@@ -79,7 +79,7 @@ def test_plan_opens_a_window_and_escape_closes_it(
 
 
 class Mouse:
-    """xdotool on a display, and what it does to a window of scripts/plan.py.
+    """xdotool on a display, and what it does to the window of `jepa-agent plan`.
 
     Args:
         environment: of the display.

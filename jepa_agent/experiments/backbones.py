@@ -23,18 +23,8 @@ from ..pretraining.datasets import READERS, trajectory_frames
 from ..pretraining.videos import TrajectoryVideos
 from ..training.config import Preset
 from ..training.world_model import train
-from .ablations import (
-    WORLD_COLUMNS,
-    Budget,
-    Figures,
-    Setting,
-    System,
-    Variant,
-    folder_name,
-    measure_world,
-    pooled_success,
-    with_values,
-)
+from .ablations import Budget, Figures, System, Variant, folder_name, pooled_success, with_values
+from .world_variants import WORLD_COLUMNS, Setting, measure_world
 
 NETWORK = ResNetConfig(stride=4, channels=(32, 64), blocks=(1, 1))
 """Of every backbone: for 65 x 65 images on two cores."""

@@ -1,0 +1,28 @@
+"""Errors of a command: one line for those that users can mend, a traceback for our own bugs."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+
+import gymnasium as gym
+
+MENDABLE = (OSError, ImportError, FloatingPointError, gym.error.Error)
+"""Files, missing packages, numbers that overflow, names of environments."""
+
+
+@contextlib.contextmanager
+def errors_in_one_line(debug: bool = False) -> Iterator[None]:
+    """End a command with one line on errors that users can mend; with `debug`, with a traceback.
+
+    A `ValueError` is mendable where this library raised it: its message states rule and value.
+    """
+    try:
+        yield
+    except (ValueError, *MENDABLE) as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        ours = frame.f_globals["__name__"].partition(".")[0] == __name__.partition(".")[0]
+        if debug or not (ours or isinstance(error, MENDABLE)):
+            raise
+        raise SystemExit(f"error: {error}\n(run with --debug for the traceback)") from None

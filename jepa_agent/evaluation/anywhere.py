@@ -1,0 +1,55 @@
+"""Evaluation in any environment."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..agent.agent import JEPAAgent
+from .episodes import Success, play
+from .metrics import Report, summarise
+from .policies import Policy, RandomActions
+from .two_rooms import measured_with
+
+
+def evaluate_anywhere(
+    agent: JEPAAgent,
+    goal: np.ndarray | None,
+    success: Success | None,
+    rivals: dict[str, Policy],
+    seeds: range,
+    parallel: int,
+    checkpoint: str,
+    workers: int = 1,
+) -> Report:
+    """Play the agent, random actions and rivals in the agent's environment.
+
+    Args:
+        agent: who is evaluated.
+        goal: the observation to reach; None for the environment's `desired_goal`.
+        success: whether an observation with its info is one of success; None for the info's
+            `is_success`.
+        rivals: policies to score beside the agent, by name.
+        seeds: of the episodes.
+        parallel: environments side by side.
+        checkpoint: where the agent comes from, for the record.
+        workers: processes that share the episodes.
+    """
+    world = agent.env_ref
+    env = world.make()
+    if goal is not None:
+        agent.set_goal(goal)
+    elif "desired_goal" not in getattr(env.observation_space, "spaces", {}):
+        raise ValueError(
+            f"--goal must be an observation of {world.id}, which has no desired_goal, got none; "
+            "give its numbers"
+        )
+    chance = RandomActions(env.action_space, seeds.start)
+    policies: dict[str, Policy] = {"agent": agent, "random": chance, **rivals}
+    results = {
+        f"{name}/{world.id}": play(
+            policy, world.make, seeds, parallel, success=success, workers=workers
+        )
+        for name, policy in policies.items()
+    }
+    rows = [summarise(name.partition("/")[0], world.id, each) for name, each in results.items()]
+    return Report(rows, measured_with(agent, seeds, parallel, checkpoint), results, {})
