@@ -20,6 +20,7 @@ SAFE = (
     ".Report.load",
     ".Trajectories.load",
     ".checkpoint.load",
+    ".checkpointing.load",
     ".json.load",
     ".json.loads",
     ".np.load",

@@ -35,6 +35,8 @@ class Args:
 
     checkpoint: str = "default"
     """A folder that `jepa-agent train` wrote, or "default"."""
+    allow_code: bool = False
+    """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
     suite: tuple[str, ...] = ()
     """fixed, train-layouts, test-layouts, ood; by default fixed for an agent of the fixed layout,
     and test-layouts, which it never saw, for any other."""
@@ -77,7 +79,7 @@ def main(args: Args) -> int:
             "--episodes, --parallel and --workers must be >= 1 and --seed >= 0, got "
             f"{args.episodes}, {args.parallel}, {args.workers} and {args.seed}"
         )
-    agent = JEPAAgent.load(args.checkpoint)
+    agent = JEPAAgent.load(args.checkpoint, allow_code=args.allow_code)
     if args.planner:
         agent.planner = make_planner(args.planner)
     report = measure(args, agent)

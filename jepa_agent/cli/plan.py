@@ -29,6 +29,8 @@ class Args:
 
     checkpoint: str = "default"
     """A folder that `jepa-agent train` wrote, or "default"."""
+    allow_code: bool = False
+    """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
     layout: Literal["fixed", "random", "train", "test", "ood"] | None = None
     """Layouts; by default those that it was trained for, and test layouts, which it never saw, if
     those were the train layouts."""
@@ -55,7 +57,7 @@ def main(args: Args) -> None:
             "--episodes must be >= 1 and --seed >= 0, got "
             f"{args.episodes} and {args.seed}; change them"
         )
-    agent = load(args.checkpoint)
+    agent = load(args.checkpoint, args.allow_code)
     if args.goal:
         agent.set_goal(np.array(args.goal, dtype=np.float32))
     if not isinstance(agent.env_ref.make().unwrapped, Drawable):

@@ -305,7 +305,7 @@ class Session:
         self._left = chunk
 
 
-def load(checkpoint: str) -> JEPAAgent:
+def load(checkpoint: str, allow_code: bool = False) -> JEPAAgent:
     """Load an agent so that planning in another thread is fast.
 
     OpenMP keeps a team of threads for every thread that has computed with torch, and if all teams
@@ -313,4 +313,4 @@ def load(checkpoint: str) -> JEPAAgent:
     The thread that loads here ends, and its team with it.
     """
     with ThreadPoolExecutor(1) as executor:
-        return executor.submit(JEPAAgent.load, checkpoint).result()
+        return executor.submit(JEPAAgent.load, checkpoint, allow_code=allow_code).result()
