@@ -56,16 +56,12 @@ class CollectConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.policy, str) or self.policy not in POLICIES:
-            raise ValueError(
-                f"policy must be one of {tuple(POLICIES)}, got {self.policy!r}; choose one of them"
-            )
+            raise ValueError(f"policy must be one of {tuple(POLICIES)}, got {self.policy!r}")
         counts = {"episodes": 1, "steps": 1, "episodes_per_layout": 1, "layouts": 0, "seed": 0}
         for name, least in counts.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(
-                    f"{name} must be an integer of at least {least}, got {value!r}; change it"
-                )
+                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
         TwoRoomsConfig(layout=self.layout)
 
 

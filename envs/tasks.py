@@ -266,7 +266,7 @@ def _listed_layouts(pairs: Sequence[tuple[int, int]], halfwidth: int) -> np.ndar
 
 def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got {value!r}; choose one of them")
+        raise ValueError(f"{name} must be one of {choices}, got {value!r}")
 
 
 def _check_number(name: str, value: Any, low: float, open_low: bool = False) -> None:
@@ -274,7 +274,7 @@ def _check_number(name: str, value: Any, low: float, open_low: bool = False) -> 
     if not isinstance(value, Real) or isinstance(value, bool):
         raise TypeError(f"{rule}, got {value!r}; pass a float")
     if not low <= float(value) <= LONGEST or (open_low and value == low):
-        raise ValueError(f"{rule}, got {value!r}; change it")
+        raise ValueError(f"{rule}, got {value!r}")
 
 
 def _check_layout_value(name: str, value: Any, low: int, high: int) -> None:
@@ -282,7 +282,7 @@ def _check_layout_value(name: str, value: Any, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{rule}, got {value!r}; pass an int")
     if not low <= int(value) <= high:
-        raise ValueError(f"{rule}, got {value!r}; choose a value in that range")
+        raise ValueError(f"{rule}, got {value!r}")
 
 
 def _check_point(name: str, value: Any) -> np.ndarray:

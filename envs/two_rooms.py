@@ -83,7 +83,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ValueError(
                 f"render_mode must be None or one of {self.metadata['render_modes']}, "
-                f"got {render_mode!r}; choose one of them"
+                f"got {render_mode!r}"
             )
         self.render_mode = render_mode
         self.action_space = action_space()

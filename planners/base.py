@@ -40,9 +40,9 @@ class ActionBounds:
             )
         pairs = list(zip(self.low, self.high, strict=True))
         if not all(low < high for low, high in pairs):
-            raise ValueError(f"low must be < high, got {self.low} and {self.high}; swap them")
+            raise ValueError(f"low must be < high, got {self.low} and {self.high}")
         if self.norm is not None and not self.norm > 0:
-            raise ValueError(f"norm must be positive or None, got {self.norm}; change it")
+            raise ValueError(f"norm must be positive or None, got {self.norm}")
         if self.norm is not None and not all(low <= 0 <= high for low, high in pairs):
             raise ValueError(
                 "a box with a norm must contain zero, so that scaling stays in it, got "
@@ -210,4 +210,4 @@ def check_at_least(config: object, **least: int) -> None:
     for name, bound in least.items():
         value = getattr(config, name)
         if value < bound:
-            raise ValueError(f"{name} must be at least {bound}, got {value}; raise it")
+            raise ValueError(f"{name} must be at least {bound}, got {value}")

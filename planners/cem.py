@@ -48,9 +48,7 @@ class CEMConfig(PlannerConfig, kind="cem"):
                 f"{self.num_elites} > {self.num_samples}; lower num_elites"
             )
         if not (self.std > 0 and self.min_std >= 0):
-            raise ValueError(
-                f"std must be > 0 and min_std >= 0, got {self.std} and {self.min_std}; change them"
-            )
+            raise ValueError(f"std must be > 0 and min_std >= 0, got {self.std} and {self.min_std}")
 
     def build(self) -> CEM:
         return CEM(self)

@@ -52,7 +52,7 @@ class GradientConfig(PlannerConfig, kind="gradient"):
         if not (self.learning_rate > 0 and self.std >= 0 and self.noise >= 0):
             raise ValueError(
                 "learning_rate must be > 0, std and noise >= 0, got "
-                f"{self.learning_rate}, {self.std} and {self.noise}; change them"
+                f"{self.learning_rate}, {self.std} and {self.noise}"
             )
 
     def build(self) -> Gradient:

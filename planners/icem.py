@@ -63,9 +63,7 @@ class ICEMConfig(PlannerConfig, kind="icem"):
                 f"{self.elite_fraction_kept} and {self.momentum}"
             )
         if not (self.std > 0 and self.min_std >= 0):
-            raise ValueError(
-                f"std must be > 0 and min_std >= 0, got {self.std} and {self.min_std}; change them"
-            )
+            raise ValueError(f"std must be > 0 and min_std >= 0, got {self.std} and {self.min_std}")
 
     def counts(self) -> list[int]:
         """Candidates per iteration."""

@@ -47,7 +47,7 @@ class MPPIConfig(PlannerConfig, kind="mppi"):
         if not (self.temperature > 0 and self.std > 0 and 0 < self.std_decay <= 1):
             raise ValueError(
                 "temperature and std must be > 0 and std_decay in (0, 1], got "
-                f"{self.temperature}, {self.std} and {self.std_decay}; change them"
+                f"{self.temperature}, {self.std} and {self.std_decay}"
             )
 
     def build(self) -> MPPI:

@@ -36,7 +36,7 @@ class RandomShootingConfig(PlannerConfig, kind="random"):
     def __post_init__(self) -> None:
         check_at_least(self, horizon=1, num_samples=1)
         if not self.std > 0:
-            raise ValueError(f"std must be > 0, got {self.std}; raise it")
+            raise ValueError(f"std must be > 0, got {self.std}")
 
     def build(self) -> RandomShooting:
         return RandomShooting(self)

@@ -37,13 +37,11 @@ class CostConfig:
     def __post_init__(self) -> None:
         for name, choices in (("distance", DISTANCES), ("reduction", REDUCTIONS)):
             if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"{name} must be one of {choices}, got {getattr(self, name)!r}; choose one"
-                )
+                raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         if not (0 < self.discount <= 1 and self.action_cost >= 0 and self.error_memory >= 0):
             raise ValueError(
                 "discount must be in (0, 1], action_cost and error_memory >= 0, got "
-                f"{self.discount}, {self.action_cost} and {self.error_memory}; change them"
+                f"{self.discount}, {self.action_cost} and {self.error_memory}"
             )
 
 

@@ -54,8 +54,7 @@ class Args:
 def main(args: Args) -> None:
     if (args.episodes is not None and args.episodes < 1) or args.seed < 0:
         raise ValueError(
-            "--episodes must be >= 1 and --seed >= 0, got "
-            f"{args.episodes} and {args.seed}; change them"
+            f"--episodes must be >= 1 and --seed >= 0, got {args.episodes} and {args.seed}"
         )
     agent = load(args.checkpoint, args.allow_code)
     if args.goal:

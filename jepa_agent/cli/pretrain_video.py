@@ -40,7 +40,7 @@ class Args:
     data_dir: Path | None = None
     """Where the data lie: the items' folder, Moving MNIST's file, or a trajectory file."""
     every: int = 5
-    """Of trajectories: environment steps per frame."""
+    """Environment steps per frame, for trajectories."""
     out: Path = Path("runs/video")
     """The run's folder: a backbone, metrics.jsonl and, of digits, detection.json and GIFs."""
     device: str = "auto"

@@ -22,7 +22,7 @@ from .open_loop import open_loop
 FRAMES = 4096
 """Frames that a probe is fitted to, and about as many that it is tried on."""
 RIDGE = 1e-4
-"""Of that probe, on standardised features."""
+"""Ridge of the linear probe, on standardised features."""
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def play(
     if len(seeds) == 0 or min(parallel, workers) < 1:
         raise ValueError(
             f"seeds must not be empty, parallel and workers at least 1, got {len(seeds)} seeds, "
-            f"parallel {parallel} and workers {workers}; raise them"
+            f"parallel {parallel} and workers {workers}"
         )
     size = min(parallel, math.ceil(len(seeds) / workers))
     shares = [seeds[begin : begin + size] for begin in range(0, len(seeds), size)]

@@ -81,7 +81,7 @@ def with_values(config: Any, values: dict[str, Any]) -> Any:
 
 
 def folder_name(variant: str, seed: int) -> str:
-    """Of a variant's run."""
+    """Name of the folder of a variant's run."""
     return f"{re.sub(r'[^a-zA-Z0-9.]+', '-', variant).strip('-')}-{seed}"
 
 

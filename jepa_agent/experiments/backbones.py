@@ -27,13 +27,13 @@ from .ablations import Budget, Figures, System, Variant, folder_name, pooled_suc
 from .world_variants import WORLD_COLUMNS, Setting, measure_world
 
 NETWORK = ResNetConfig(stride=4, channels=(32, 64), blocks=(1, 1))
-"""Of every backbone: for 65 x 65 images on two cores."""
+"""Network of every backbone, for 65 x 65 images on two cores."""
 SHARES = {"0.1 %": 8, "1 %": 80, "10 %": 800, "100 %": 8_000}
 """Action-labelled trajectories."""
 STEPS_PER_MINUTE = 200
-"""Of `quick` on these backbones, two cores."""
+"""Steps per minute of `quick` on these backbones, on two cores."""
 VIDEO_STEPS, IMAGE_STEPS = 2_000, 1_000
-"""Of pretraining."""
+"""Steps of pretraining on videos and on images."""
 
 Pretraining = Callable[[Trajectories, int, torch.device, Path], Backbone]
 

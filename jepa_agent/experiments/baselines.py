@@ -49,9 +49,9 @@ ACTOR_CRITIC: dict[str, Any] = {
     "gradient_steps": 4,
     "buffer_size": 200_000,
 }
-"""Those of RL Zoo for goals of the Fetch robot (learning rate, tau), smaller for two cores: 4
-updates of 256 transitions for every step of the 8 environments. Gamma is 0.98 instead of its 0.95,
-of which a seventh is left after the longest ways, 38 steps."""
+"""RL Zoo's for goals of the Fetch robot (learning rate, tau), smaller for two cores: 4 updates of
+256 transitions for every step of the 8 environments. Gamma is 0.98 instead of 0.95, which would
+leave a seventh of the reward after the longest paths, 38 steps."""
 PROXIMAL: dict[str, Any] = {"n_steps": 256, "batch_size": 256, "gamma": 0.99, "gae_lambda": 0.95}
 """Stable-Baselines3's defaults, with 8 environments of 256 steps an update."""
 ENVIRONMENTS = 8
@@ -133,7 +133,7 @@ class Spent:
     budget: int = 0
     """Steps in all."""
     settings: str = ""
-    """Of the baseline; a run goes on with those that it began with."""
+    """The baseline's settings; a resumed run must have the same."""
     frames: int = 0
     """Observations that its gradients have seen, goals left out."""
     seconds: float = 0.0

@@ -177,7 +177,7 @@ def run_offline(setup: Comparison, name: str, seed: int, folder: Path) -> Result
 
 
 def checkpoint_of(setup: Comparison, name: str, seed: int) -> str:
-    """Of our agent's seed; the imitators take the first one's data and encoder."""
+    """Our agent's checkpoint of a seed; imitators use the first seed's data and encoder."""
     return setup.checkpoints[setup.seeds.index(seed) if name == "jepa" else 0]
 
 

@@ -20,7 +20,7 @@ from ..models.world_model import WorldModel, WorldModelConfig
 LATENT_DIM = 256
 WIDTH, DEPTH = 512, 3
 PAIRS = 512
-"""Of a frame and a goal in a batch."""
+"""Pairs of a frame and a goal per batch."""
 
 
 class Imitator(nn.Module):

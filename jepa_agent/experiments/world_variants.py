@@ -30,7 +30,7 @@ from .ablations import (
 )
 
 JOINT_SHARE, STEPS_PER_MINUTE = 0.35, 260
-"""Of `base` on two cores: the share of joint training, and steps per minute of both stages."""
+"""Joint training's share of the steps, and steps per minute of `base` on two cores, both stages."""
 
 
 @dataclass(frozen=True)

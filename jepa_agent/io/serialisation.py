@@ -80,27 +80,27 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return _value(inner[0], value, where)
     if origin is dict:
         if not isinstance(value, dict):
-            raise ValueError(f"{where} must be an object, got {value!r}; correct it")
+            raise ValueError(f"{where} must be an object, got {value!r}")
         if arguments[1] is Any:
             return value
         return {k: _value(arguments[1], item, f"{where}.{k}") for k, item in value.items()}
     if origin is list:
         if not isinstance(value, list):
-            raise ValueError(f"{where} must be a list, got {value!r}; correct it")
+            raise ValueError(f"{where} must be a list, got {value!r}")
         return [_value(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"{where} must be a list, got {value!r}; correct it")
+            raise ValueError(f"{where} must be a list, got {value!r}")
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
         if len(kinds) != len(value):
-            raise ValueError(f"{where} must have {len(kinds)} items, got {value!r}; correct it")
+            raise ValueError(f"{where} must have {len(kinds)} items, got {value!r}")
         return tuple(_value(kind, item, where) for kind, item in zip(kinds, value, strict=True))
     if origin is typing.Literal:
         if value not in arguments:
-            raise ValueError(f"{where} must be of {list(arguments)}, got {value!r}; choose of them")
+            raise ValueError(f"{where} must be one of {list(arguments)}, got {value!r}")
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise ValueError(f"{where} must be {hint.__name__}, got {value!r}; correct it")
+        raise ValueError(f"{where} must be {hint.__name__}, got {value!r}")
     return value

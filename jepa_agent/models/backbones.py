@@ -53,7 +53,7 @@ class ResNetConfig(NetworkConfig, kind="resnet"):
         if min(self.stride, *self.channels, *self.blocks) < 1 or self.outputs < 0:
             raise ValueError(
                 f"stride, channels and blocks must be positive and outputs at least 0, got "
-                f"{self.stride}, {self.channels}, {self.blocks} and {self.outputs}; raise them"
+                f"{self.stride}, {self.channels}, {self.blocks} and {self.outputs}"
             )
 
     def build(self, image_shape: tuple[int, int, int]) -> ResNet:
@@ -83,7 +83,7 @@ class ViTConfig(NetworkConfig, kind="vit"):
         if min(self.patch, self.dim, self.depth, self.heads) < 1 or self.dim % self.heads:
             raise ValueError(
                 "patch, dim, depth and heads must be positive and heads divide dim, got "
-                f"{self.patch}, {self.dim}, {self.depth} and {self.heads}; change them"
+                f"{self.patch}, {self.dim}, {self.depth} and {self.heads}"
             )
 
     def build(self, image_shape: tuple[int, int, int]) -> ViT:

@@ -47,12 +47,10 @@ class BlockNormConfig(DistanceHeadConfig, kind="block_norm"):
         if min(self.width, self.depth, self.dim, self.blocks) < 1:
             raise ValueError(
                 f"width, depth, dim and blocks must be positive, got {self.width}, {self.depth}, "
-                f"{self.dim} and {self.blocks}; raise them"
+                f"{self.dim} and {self.blocks}"
             )
         if self.dim % self.blocks:
-            raise ValueError(
-                f"dim must be a multiple of blocks, got {self.dim} and {self.blocks}; change one"
-            )
+            raise ValueError(f"dim must be a multiple of blocks, got {self.dim} and {self.blocks}")
 
     def build(self, latent_dim: int) -> BlockNorm:
         return BlockNorm(self, latent_dim)

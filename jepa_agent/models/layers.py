@@ -78,6 +78,4 @@ def cut_patches(images: Tensor, size: int, mean: Tensor, std: Tensor) -> Tensor:
 def check_patch(patch: int, height: int, width: int) -> None:
     """Raise ValueError unless a patch fits into the image."""
     if patch > min(height, width):
-        raise ValueError(
-            f"patch must be at most the image's size {height} x {width}, got {patch}; lower it"
-        )
+        raise ValueError(f"patch must be at most the image's size {height} x {width}, got {patch}")

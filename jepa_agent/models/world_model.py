@@ -42,9 +42,7 @@ class WorldModelConfig:
         least = {"action_dim": 1, "state_dim": 0, "chunk": 1, "latent_dim": 2}
         for name, bound in least.items():
             if getattr(self, name) < bound:
-                raise ValueError(
-                    f"{name} must be at least {bound}, got {getattr(self, name)}; raise it"
-                )
+                raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
 
 
 class WorldModel(nn.Module):

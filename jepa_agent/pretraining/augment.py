@@ -35,15 +35,13 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.crop[0] <= self.crop[1] <= 1:
-            raise ValueError(f"crop must rise within (0, 1], got {self.crop}; change it")
+            raise ValueError(f"crop must rise within (0, 1], got {self.crop}")
         for name in ("jitter", "grayscale", "solarize", "flip"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name} is a chance in [0, 1], got {getattr(self, name)}; change it"
-                )
+                raise ValueError(f"{name} is a chance in [0, 1], got {getattr(self, name)}")
         for name in ("brightness", "contrast", "saturation", "hue"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}; raise it")
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
 
 
 class Augment:

@@ -54,9 +54,9 @@ class ImageConfig(PretrainingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.epochs > 0:
-            raise ValueError(f"epochs must be > 0, got {self.epochs}; raise it")
+            raise ValueError(f"epochs must be > 0, got {self.epochs}")
         if any(width < 1 for width in self.projector):
-            raise ValueError(f"projector widths must be positive, got {self.projector}; raise them")
+            raise ValueError(f"projector widths must be positive, got {self.projector}")
 
 
 SMALL = ImageConfig(
@@ -118,7 +118,7 @@ class ImagePretrainer(Pretrainer):
         if config.network.image_shape != shape:
             raise ValueError(
                 f"network.image_shape must be that of {data.name}, {shape}, got "
-                f"{config.network.image_shape}; change it"
+                f"{config.network.image_shape}"
             )
         if len(data.train.images) < config.batch:
             raise ValueError(

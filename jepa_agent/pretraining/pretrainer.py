@@ -52,13 +52,11 @@ class PretrainingConfig:
 
     def __post_init__(self) -> None:
         if self.batch < 16:
-            raise ValueError(
-                f"batch must be at least 16 for its statistics, got {self.batch}; raise it"
-            )
+            raise ValueError(f"batch must be at least 16 for its statistics, got {self.batch}")
         if not (self.learning_rate > 0 and 0 <= self.warmup <= 1):
             raise ValueError(
                 "learning_rate must be > 0 and warmup in [0, 1], got "
-                f"{self.learning_rate} and {self.warmup}; change them"
+                f"{self.learning_rate} and {self.warmup}"
             )
 
 

@@ -69,7 +69,7 @@ class VideoConfig(PretrainingConfig):
         if min(self.width, self.prediction_steps, self.steps) < 1:
             raise ValueError(
                 "width, prediction_steps and steps must be positive, got "
-                f"{self.width}, {self.prediction_steps} and {self.steps}; raise them"
+                f"{self.width}, {self.prediction_steps} and {self.steps}"
             )
 
 
@@ -156,7 +156,7 @@ class VideoPretrainer(Pretrainer):
         if config.network.image_shape != videos.image_shape:
             raise ValueError(
                 f"network.image_shape must be that of {videos.name}, {videos.image_shape}, got "
-                f"{config.network.image_shape}; change it"
+                f"{config.network.image_shape}"
             )
         self.videos = videos
         with torch.random.fork_rng(devices=[]):

@@ -57,13 +57,9 @@ class RefinementConfig:
         for name, bound in least.items():
             value = getattr(self, name)
             if value < bound:
-                raise ValueError(
-                    f"refinement.{name} must be at least {bound}, got {value}; raise it"
-                )
+                raise ValueError(f"refinement.{name} must be at least {bound}, got {value}")
         if not self.learning_rate > 0:
-            raise ValueError(
-                f"refinement.learning_rate must be > 0, got {self.learning_rate}; raise it"
-            )
+            raise ValueError(f"refinement.learning_rate must be > 0, got {self.learning_rate}")
 
 
 @dataclass(frozen=True)
@@ -126,16 +122,16 @@ class TrainingConfig:
             "diagnose_every",
         ):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}; raise it")
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if self.layouts_per_batch * self.windows_per_layout < 16:
             raise ValueError(
                 "layouts_per_batch * windows_per_layout must be at least 16 for the batch "
-                f"statistics, got {self.layouts_per_batch} * {self.windows_per_layout}; raise one"
+                f"statistics, got {self.layouts_per_batch} * {self.windows_per_layout}"
             )
         if not (self.learning_rate > 0 and self.weight_decay >= 0 and self.max_grad_norm > 0):
             raise ValueError(
                 "learning_rate and max_grad_norm must be > 0 and weight_decay >= 0, got "
-                f"{self.learning_rate}, {self.max_grad_norm} and {self.weight_decay}; change them"
+                f"{self.learning_rate}, {self.max_grad_norm} and {self.weight_decay}"
             )
         if not (0 <= self.warmup <= 1 and self.constraint_weight > 0):
             raise ValueError(

@@ -61,7 +61,7 @@ class WorldModelTask(Task):
         keep: int = 0,
     ) -> None:
         if not np.isfinite(trajectories.states).all():
-            raise ValueError("states must be finite, got NaN or infinite ones; collect again")
+            raise ValueError("states must be finite, got NaN or infinite ones")
         config, env_ref = preset.training, env_of(trajectories)
         (seen, action_dim, state_dim), render, bounds = world_shape(env_ref, trajectories)
         shape = replace(

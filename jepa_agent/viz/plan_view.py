@@ -29,7 +29,7 @@ PALE = 0.3
 FAR = 9.0
 """Chunks that have the last colour."""
 SIZE = (840, 580)
-"""Of a picture of planning, in pixels, unless another is asked for."""
+"""Default size of a picture of planning, in pixels."""
 
 
 @dataclass(frozen=True)

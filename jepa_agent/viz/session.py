@@ -49,7 +49,7 @@ class Decision(NamedTuple):
     """What comes of planning once."""
 
     version: int
-    """Of the world that it was made for."""
+    """Version of the world that it was made for."""
     action: np.ndarray
     state: AgentState
     plan: np.ndarray | None

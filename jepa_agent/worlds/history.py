@@ -21,7 +21,7 @@ def stack_frames(env: gym.Env, frames: int) -> gym.Env:
         frames: how many; 1 changes nothing.
     """
     if frames < 1:
-        raise ValueError(f"frames must be at least 1, got {frames}; raise it")
+        raise ValueError(f"frames must be at least 1, got {frames}")
     if frames == 1:
         return env
     stacked = FrameStackObservation(env, frames)

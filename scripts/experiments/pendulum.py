@@ -29,7 +29,7 @@ class Args:
     episodes: int = 2000
     """Episodes of 200 random steps to learn from."""
     steps: int = 3000
-    """Of training, and as many of refinement."""
+    """Steps of joint training, and as many of refinement."""
     evaluated: int = 200
     seed: int = 0
     out: Path = Path("runs/pendulum")

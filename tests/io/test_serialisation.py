@@ -61,7 +61,7 @@ def good() -> dict[str, Any]:
 def test_a_value_that_is_none_of_the_choices_is_rejected_with_them() -> None:
     data = good()
     data["part"]["kind"] = "middle"
-    with pytest.raises(ValueError, match=r"kind must be of \['short', 'long'\], got 'middle'"):
+    with pytest.raises(ValueError, match=r"kind must be one of \['short', 'long'\], got 'middle'"):
         from_dict(Whole, data)
 
 

@@ -177,7 +177,7 @@ def test_every_setting_changes_the_model(
     ("name", "size"), [("action_dim", 0), ("state_dim", -1), ("chunk", 0), ("latent_dim", 1)]
 )
 def test_sizes_have_a_least(name: str, size: int) -> None:
-    with pytest.raises(ValueError, match=rf"{name} must be at least \d, got {size}; raise it"):
+    with pytest.raises(ValueError, match=rf"{name} must be at least \d, got {size}"):
         WorldModelConfig(**{name: size})
 
 

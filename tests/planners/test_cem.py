@@ -230,7 +230,7 @@ def test_a_warm_start_of_the_wrong_shape_is_rejected(shape: tuple[int, ...]) -> 
     [
         ({"num_elites": 80}, "num_elites must be <= num_samples, got 80 > 64; lower num_elites"),
         ({"num_elites": 0}, "num_elites must be at least 1, got 0"),
-        ({"horizon": 0}, "horizon must be at least 1, got 0; raise it"),
+        ({"horizon": 0}, "horizon must be at least 1, got 0"),
         ({"iterations": 0}, "iterations must be at least 1, got 0"),
         ({"num_samples": 1}, "num_samples must be at least .*, got 1"),
         ({"std": 0.0}, "std must be > 0.*got 0.0"),

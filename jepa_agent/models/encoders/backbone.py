@@ -43,7 +43,7 @@ class BackboneEncoderConfig(EncoderConfig, kind="backbone"):
         if min(self.queries, self.values, self.hidden) < 1:
             raise ValueError(
                 "queries, values and hidden must be positive, got "
-                f"{self.queries}, {self.values} and {self.hidden}; raise them"
+                f"{self.queries}, {self.values} and {self.hidden}"
             )
 
     def build(self, observation_shape: tuple[int, ...], latent_dim: int) -> BackboneEncoder:

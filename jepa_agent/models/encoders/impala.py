@@ -21,7 +21,7 @@ class ImpalaConfig(EncoderConfig, kind="impala"):
 
     def __post_init__(self) -> None:
         if not self.stacks or min(self.stacks) < 1:
-            raise ValueError(f"stacks must be positive channels, got {self.stacks}; raise them")
+            raise ValueError(f"stacks must be positive channels, got {self.stacks}")
 
     def build(self, observation_shape: tuple[int, ...], latent_dim: int) -> Impala:
         return Impala(self, observation_shape, latent_dim)

@@ -31,7 +31,7 @@ class PatchCNNConfig(EncoderConfig, kind="patch_cnn"):
         if not self.channels or min(*self.channels, self.hidden, self.patch) < 1:
             raise ValueError(
                 "patch, channels and hidden must be positive, got "
-                f"{self.patch}, {self.channels} and {self.hidden}; raise them"
+                f"{self.patch}, {self.channels} and {self.hidden}"
             )
 
     def build(self, observation_shape: tuple[int, ...], latent_dim: int) -> PatchCNN:

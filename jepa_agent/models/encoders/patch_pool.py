@@ -37,7 +37,7 @@ class PatchPoolConfig(EncoderConfig, kind="patch_pool"):
     def __post_init__(self) -> None:
         for name in ("patch", "features", "queries", "values", "hidden"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}; raise it")
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
 
     def build(self, observation_shape: tuple[int, ...], latent_dim: int) -> PatchPool:
         return PatchPool(self, observation_shape, latent_dim)

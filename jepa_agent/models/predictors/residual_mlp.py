@@ -25,9 +25,7 @@ class ResidualMLPConfig(PredictorConfig, kind="residual_mlp"):
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.depth < 1:
-            raise ValueError(
-                f"width and depth must be positive, got {self.width} and {self.depth}; raise them"
-            )
+            raise ValueError(f"width and depth must be positive, got {self.width} and {self.depth}")
 
     def build(self, latent_dim: int, action_dim: int, chunk: int) -> ResidualMLP:
         return ResidualMLP(self, latent_dim, action_dim * chunk)

@@ -24,9 +24,7 @@ class StepwiseMLPConfig(PredictorConfig, kind="stepwise_mlp"):
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.state < 1:
-            raise ValueError(
-                f"width and state must be positive, got {self.width} and {self.state}; raise them"
-            )
+            raise ValueError(f"width and state must be positive, got {self.width} and {self.state}")
 
     def build(self, latent_dim: int, action_dim: int, chunk: int) -> StepwiseMLP:
         return StepwiseMLP(self, latent_dim, action_dim, chunk)
