@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,7 +61,7 @@ class CollectConfig:
         counts = {"episodes": 1, "steps": 1, "episodes_per_layout": 1, "layouts": 0, "seed": 0}
         for name, least in counts.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
         TwoRoomsConfig(layout=self.layout)
 

@@ -192,8 +192,13 @@ class Bounces:
         self._turn[rows] = 0
 
 
-def check_actions(actions: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Turn actions into float32 of the given shape, or say what is wrong with them."""
+def check_actions(
+    actions: Any, shape: tuple[int, ...], ignored: np.ndarray | None = None
+) -> np.ndarray:
+    """Turn actions into float32 of the given shape, or say what is wrong with them.
+
+    Rows marked in `ignored` (n,) are not looked at, and become zero.
+    """
     rule = f"an action must be finite real numbers of shape {shape}"
     try:
         array = np.asarray(actions)
@@ -206,6 +211,8 @@ def check_actions(actions: Any, shape: tuple[int, ...]) -> np.ndarray:
     if array.dtype != np.float32:
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite
             array = array.astype(np.float32)
+    if ignored is not None:
+        array = np.where(ignored[:, None], np.float32(0.0), array)
     if not np.isfinite(array).all():
         raise ValueError(f"{rule}, got {actions!r}; remove NaN, infinite and huge values")
     return array

@@ -56,6 +56,7 @@ class TwoRoomsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._episodes = Episodes(self.config, num_envs)
         self._generators: list[np.random.Generator] = []
+        self._used_seeds: list[int] = []
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
         self._done = np.zeros(num_envs, dtype=bool)
 
@@ -89,13 +90,19 @@ class TwoRoomsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         rows = np.flatnonzero(mask)
         seeds = self._seeds(seed)
         if not self._generators:
-            self._generators = [seeding.np_random(value)[0] for value in seeds]
+            pairs = [seeding.np_random(value) for value in seeds]
+            self._generators, self._used_seeds = [list(each) for each in zip(*pairs, strict=True)]
         elif seed is not None:
             for row in rows.tolist():
                 if seeds[row] is not None:
-                    self._generators[row] = seeding.np_random(seeds[row])[0]
+                    self._generators[row], self._used_seeds[row] = seeding.np_random(seeds[row])
         self._begin(rows, options)
         return self._episodes.observe(), self._info(reset_rows=rows)
+
+    @property
+    def np_random_seed(self) -> Any:
+        """The seeds that the environments' generators began with, one each."""
+        return tuple(self._used_seeds)
 
     def step(
         self, actions: np.ndarray
@@ -103,15 +110,16 @@ class TwoRoomsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         """Move every agent; finished episodes are followed by the next as `autoreset_mode` says."""
         if not self._generators:
             raise gym.error.ResetNeeded("step needs episodes; call reset() first")
-        actions = check_actions(actions, (self.num_envs, 2))
-        episodes, fresh = self._episodes, None
+        next_step = self.autoreset_mode == AutoresetMode.NEXT_STEP and self._done.any()
+        fresh = self._done if next_step else None  # this step is their reset
+        actions = check_actions(actions, (self.num_envs, 2), ignored=fresh)
+        episodes = self._episodes
         rows = np.flatnonzero(self._done)
         if len(rows) and self.autoreset_mode == AutoresetMode.DISABLED:
             raise gym.error.ResetNeeded(
                 f"environments {rows.tolist()} have finished; reset them with a reset_mask"
             )
-        if len(rows):  # NEXT_STEP: this step is their reset
-            fresh = self._done
+        if fresh is not None:
             self._begin(rows, None)
         episodes.advance(actions, self._generators, frozen=fresh)
         self._elapsed += 1

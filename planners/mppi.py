@@ -75,7 +75,9 @@ class MPPI:
             candidates = bounds.project(mean[:, None] + std * numbers[:, iteration])
             candidates[:, 0], candidates[:, 1] = mean, rest
             costs = tracker.evaluate(candidates)
-            weights = torch.softmax(-costs / config.temperature, dim=1)  # (B, N)
+            finite = torch.finfo(costs.dtype).max  # so that infinite costs weigh 0, or all alike
+            scores = (-costs / config.temperature).clamp(-finite, finite)
+            weights = torch.softmax(scores, dim=1)  # (B, N)
             mean = (weights[:, :, None, None] * candidates).sum(dim=1)
         if config.deterministic:
             tracker.evaluate(mean[:, None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -39,7 +40,7 @@ def main(*words: str, argv: Sequence[str] | None = None) -> None:
     """
     arguments = [*words, *(sys.argv[1:] if argv is None else argv)]
     debug = "--debug" in arguments
-    arguments = [each for each in arguments if each != "--debug"]
+    arguments = [_expand(each) for each in arguments if each != "--debug"]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         raise SystemExit(0)
@@ -60,6 +61,12 @@ def main(*words: str, argv: Sequence[str] | None = None) -> None:
 
                 complete(arguments[index:])
         raise SystemExit(_run(*_split(arguments)))
+
+
+def _expand(argument: str) -> str:
+    """An option with its home folder named, which shells leave out of `--out=~/run`."""
+    flag, equals, value = argument.partition("=")
+    return flag + equals + os.path.expanduser(value)
 
 
 def _split(arguments: list[str]) -> tuple[str, list[str]]:

@@ -38,7 +38,8 @@ class Args:
     items: Literal["mnist", "fashion-mnist"] = "mnist"
     """What moves in the generated videos, and in those that detection is tested on."""
     data_dir: Path | None = None
-    """Where the data lie: the items' folder, Moving MNIST's file, or a trajectory file."""
+    """Where the data lie: the items' folder, videos (Moving MNIST's file, GIFs, MP4s or a folder of
+    them), or a trajectory file."""
     every: int = 5
     """Environment steps per frame, for trajectories."""
     out: Path = Path("runs/video")
@@ -68,8 +69,10 @@ def sources(
         digits = moving_digits(args.items, args.data_dir, device)
         return digits[0], digits
     if args.data_dir is None:
-        raise DataError("--data file needs Moving MNIST's file or its folder as --data-dir")
-    return VideoFile(args.data_dir, device), moving_digits(args.items, None, device)
+        raise DataError("--data file needs a file of videos, or a folder of them, as --data-dir")
+    videos = VideoFile(args.data_dir, device)
+    fits = videos.image_shape == MovingDigits.image_shape
+    return videos, moving_digits(args.items, None, device) if fits else None
 
 
 def main(args: Args) -> None:

@@ -168,7 +168,7 @@ class Report:
 
     def save(self, directory: str | Path) -> Path:
         """Write `report.json` into a directory and return its path."""
-        path = Path(directory) / "report.json"
+        path = Path(directory).expanduser() / "report.json"
         write_json(path, asdict(self))
         return path
 
@@ -180,7 +180,7 @@ class Report:
             ValueError: if the file is missing or no report.
         """
         try:
-            document = json.loads(Path(path).read_text())
+            document = json.loads(Path(path).expanduser().read_text())
             return from_dict(cls, document, str(path))
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(

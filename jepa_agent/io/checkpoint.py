@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from .migrate import from_version_1
+from .serialisation import to_json
 
 FORMAT = "jepa-agent-checkpoint"
 VERSION = 2
@@ -27,7 +28,7 @@ def resolve(path_or_name: str | Path) -> Path:
     """The directory of a checkpoint given by path, or by the name of a shipped one."""
     if str(path_or_name) in NAMES:
         return SHIPPED / NAMES[str(path_or_name)]
-    return Path(path_or_name)
+    return Path(path_or_name).expanduser()
 
 
 def digest(tensors: dict[str, Tensor]) -> str:
@@ -52,7 +53,7 @@ def save(directory: str | Path, tensors: dict[str, Tensor], config: dict[str, An
         tensors: the weights by name.
         config: JSON data, everything else that is needed to use them.
     """
-    directory = Path(directory)
+    directory = Path(directory).expanduser()
     directory.mkdir(parents=True, exist_ok=True)
     payload = _serialise(tensors)
     found = hashlib.sha256(payload).hexdigest()
@@ -64,7 +65,7 @@ def save(directory: str | Path, tensors: dict[str, Tensor], config: dict[str, An
         **config,
     }
     _write(directory / weights, payload)
-    _write(directory / "config.json", (json.dumps(document, indent=2) + "\n").encode())
+    _write(directory / "config.json", (to_json(document, indent=2) + "\n").encode())
     for old in (*directory.glob("model-*.safetensors"), *directory.glob(".*.tmp")):
         if old.name != weights:  # older weights, and what a killed process left
             old.unlink()

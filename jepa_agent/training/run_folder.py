@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import IO, Any
 
 from torch import Tensor
 
 from ..io import checkpoint
+from ..io.serialisation import to_json
 from . import distributed
 
 SAVE_EVERY = 120.0
 """Seconds after which a run keeps its state between two lines of its log."""
+
+
+IN_USE = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
+"""What a lock that another process holds fails with."""
 
 
 class RunError(ValueError):
@@ -40,7 +47,7 @@ class Run:
     """
 
     def __init__(self, folder: str | Path, config: dict[str, Any]) -> None:
-        self.folder, self.config = Path(folder), json.loads(json.dumps(config))
+        self.folder, self.config = Path(folder).expanduser(), json.loads(to_json(config))
         self._lock = hold(self.folder)
         self._log: IO[str] | None = None
         self.interrupted = False
@@ -93,7 +100,7 @@ class Run:
         """Append a line to `metrics.jsonl`."""
         if self._log is None:
             self._log = (self.folder / "metrics.jsonl").open("a")
-        print(json.dumps(record), file=self._log, flush=True)
+        print(to_json(record), file=self._log, flush=True)
 
     def close(self) -> None:
         """Give the folder and Ctrl-C back."""
@@ -132,6 +139,8 @@ def _differences(old: Any, new: Any, where: str) -> list[str]:
 def hold(folder: Path) -> IO[str]:
     """Keep other runs out of a folder, until the file is closed or the process ends.
 
+    Where the file system has no locks, nothing keeps them out, and a warning says so.
+
     Raises:
         RunError: if another one has it, or it cannot be written to.
     """
@@ -151,7 +160,12 @@ def hold(folder: Path) -> IO[str]:
             import msvcrt
 
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except OSError:
+    except OSError as error:
+        if error.errno not in IN_USE:
+            warnings.warn(
+                f"{folder} cannot be locked ({error}); start no second run in it", stacklevel=3
+            )
+            return file
         file.close()
         raise RunError(
             f"only one run may write into a folder, {folder} is in use by another; wait for it or "

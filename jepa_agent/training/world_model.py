@@ -164,20 +164,23 @@ class WorldModelTask(Task):
 
     @torch.no_grad()
     def _standardise(self) -> None:
-        """Set the model's input and probe statistics from a first batch."""
+        """Set input and probe statistics: those of all vectors, or of a first batch of images."""
         batch = self.sampler.draw(
             self.config.layouts_per_batch, self.config.windows_per_layout, self.generator
         )
-        seen = self._source(batch)
-        least = 1.0 if seen.dtype == torch.uint8 else 1e-6
-        seen = seen.flatten(0, -2).float()
-        self.model.observation_mean.copy_(seen.mean(0))
-        self.model.observation_std.copy_(seen.std(0).clamp_min(least))
-        if self.model.probe is None:
-            return
-        states = batch.states.flatten(0, -2)
-        self.model.state_mean.copy_(states.mean(0))
-        self.model.state_std.copy_(states.std(0).clamp_min(1e-6))
+        seen, states, least = self._source(batch), batch.states, 1.0
+        if seen.dtype != torch.uint8:  # a batch may miss what rarely changes
+            data, least = self._trajectories, 0.0
+            vectors = data.states if data.observations is None else data.observations[:]
+            seen = torch.as_tensor(vectors).to(self.device)
+            states = torch.as_tensor(data.states).to(self.device)
+        mean, std = _spread(seen)
+        self.model.observation_mean.copy_(mean)
+        self.model.observation_std.copy_(std.clamp_min(least))
+        if self.model.probe is not None:
+            mean, std = _spread(states)
+            self.model.state_mean.copy_(mean)
+            self.model.state_std.copy_(std)
 
     def _joint_terms(self) -> dict[str, Tensor]:
         config, layouts = self.config, None
@@ -216,6 +219,13 @@ class WorldModelTask(Task):
         )
         horizon = self.config.refinement.horizon
         return latents, WindowSampler(latents.trajectories, 1, horizon, self.device)
+
+
+def _spread(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the last dimension; 1 where nothing varies."""
+    values = values.flatten(0, -2).float()
+    std = values.std(0)
+    return values.mean(0), torch.where(std > 1e-6, std, 1.0)
 
 
 def train(

@@ -19,6 +19,7 @@ from ..agent.agent import JEPAAgent
 from ..envs.drawing import to_array
 from ..evaluation.episodes import Episode
 from ..evaluation.metrics import Report
+from ..io.serialisation import to_json
 from ..worlds.protocols import Drawable, HasLayout, unit_of
 from .plan_view import draw
 from .session import Session
@@ -90,8 +91,8 @@ def write_report(
     page = templates.get_template("report.html").render(
         suites=suites,
         curves=as_image(training_curves(lines)) if lines else None,
-        config=json.dumps(report.config, indent=2),
-        training=json.dumps(agent.notes, indent=2),
+        config=to_json(report.config, indent=2),
+        training=to_json(agent.notes, indent=2),
     )
     folder.mkdir(parents=True, exist_ok=True)
     path, temporary = folder / "index.html", folder / "index.html.tmp"

@@ -22,6 +22,7 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, fps: int) -> None:
+        path = path.expanduser()
         suffix = path.suffix.lower()
         if suffix not in (".gif", ".mp4"):
             raise ValueError(f"a video must end in .gif or .mp4, got {path}; rename it")

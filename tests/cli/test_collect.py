@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from jepa_agent import Trajectories
 
@@ -22,3 +23,12 @@ def test_collect_writes_the_same_data_for_the_same_seed(run: Callable, tmp_path:
     assert len(first) == 40
     assert first.metadata["collect"]["seed"] == 3
     assert sorted(os.listdir(tmp_path)) == ["a.h5", "b.h5", "c.h5"]
+
+
+def test_a_tilde_in_an_option_is_the_home_folder(
+    exit_of: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code, _ = exit_of("collect", "--policy=mixed", "--episodes=2", "--steps=4", "--out=~/d.h5")
+    assert code == 0
+    assert os.listdir(tmp_path) == ["d.h5"]

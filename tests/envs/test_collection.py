@@ -184,3 +184,9 @@ def test_as_many_layouts_as_asked_for_are_used_about_equally() -> None:
 def test_bad_config(config: dict[str, object], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         CollectConfig(**config)
+
+
+def test_numbers_of_numpy_are_taken() -> None:
+    config = CollectConfig(episodes=np.int64(4), steps=np.int32(5), seed=np.uint8(1))
+    ours = CollectConfig(episodes=4, steps=5, seed=1)
+    np.testing.assert_array_equal(collect(config).states, collect(ours).states)

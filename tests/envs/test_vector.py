@@ -141,3 +141,26 @@ def test_step_before_reset_and_bad_construction() -> None:
         TwoRoomsVectorEnv(0)
     with pytest.raises(ValueError, match="render_mode must be None"):
         TwoRoomsVectorEnv(2, render_mode="human")
+
+
+def test_actions_of_a_resetting_environment_are_not_looked_at() -> None:
+    batch, sync = (
+        gym.make_vec("jepa_agent:TwoRooms-v0", NUM, mode, obs_type="state", max_episode_steps=2)
+        for mode in ("vector_entry_point", "sync")
+    )
+    assert_same(batch.reset(seed=0)[0], sync.reset(seed=0)[0])
+    for value in (0.0, 0.0, np.nan):
+        actions = np.full((NUM, 2), value, dtype=np.float32)
+        for a, b in zip(batch.step(actions), sync.step(actions), strict=True):
+            assert_same(a, b)
+    with pytest.raises(ValueError, match="must be finite"):
+        batch.step(np.full((NUM, 2), np.nan, dtype=np.float32))
+
+
+def test_seeds_in_use_are_those_that_were_given() -> None:
+    batch, sync = TwoRoomsVectorEnv(NUM), singles(AutoresetMode.NEXT_STEP)
+    for seed in (7, [None, 3, None, 5, 6, 7]):
+        for env in (batch, sync):
+            env.reset(seed=seed)
+        assert batch.np_random_seed == sync.np_random_seed
+    assert batch.np_random_seed == (7, 3, 9, 5, 6, 7)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -281,3 +282,10 @@ def test_weights_of_another_model_are_rejected(tiny_agent: JEPAAgent, tmp_path: 
     )
     with pytest.raises(CheckpointError, match="must fit this version"):
         JEPAAgent.load(tmp_path)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    checkpoint.save("~/agent", tensors(), {"number": np.int64(2)})
+    assert (tmp_path / "agent" / "config.json").is_file()
+    assert checkpoint.load("~/agent")[1]["number"] == 2

@@ -5,11 +5,12 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from torch import nn
 
 from jepa_agent import EnvRef, Preset, TrainingConfig, WorldModelConfig
-from jepa_agent.io.serialisation import from_dict, to_dict
+from jepa_agent.io.serialisation import from_dict, to_dict, to_json
 from jepa_agent.models.encoders import EncoderConfig, ImpalaConfig, PatchCNNConfig, PatchPoolConfig
 from jepa_agent.models.predictors import GRUConfig
 from jepa_agent.planners import ActionBounds, CEMConfig, MPPIConfig
@@ -184,3 +185,8 @@ def test_a_kind_that_is_none_is_rejected(encoder: Any, message: str) -> None:
 def test_a_config_of_another_kind_of_the_family_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"kind must be one of \['cem'\], got 'mppi'"):
         from_dict(CEMConfig, to_dict(MPPIConfig()))
+
+
+def test_numbers_of_numpy_become_pythons() -> None:
+    document = {"a": np.int64(3), "b": [np.float32(0.5), np.bool_(True)], "c": np.arange(2)}
+    assert json.loads(to_json(document)) == {"a": 3, "b": [0.5, True], "c": [0, 1]}

@@ -236,3 +236,21 @@ def test_gradient_planning_needs_a_gradient() -> None:
 def test_bad_settings_name_rule_value_and_fix(build: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_infinite_costs_leave_finite_plans(name: str) -> None:
+    """A constraint that every candidate violates, at first or always, and one that is perfect."""
+    bottom = bowl(goals(1))
+    calls: list[int] = []
+
+    def at_first(candidates: Tensor) -> Tensor:
+        calls.append(1)
+        return bottom(candidates) + (torch.inf if len(calls) == 1 else 0.0)
+
+    def perfect(candidates: Tensor) -> Tensor:
+        return torch.where(candidates[..., 0, 0] > 0.3, -torch.inf, bottom(candidates))
+
+    for cost in (at_first, lambda candidates: bottom(candidates) + torch.inf, perfect):
+        plan = make_planner(name).plan(cost, DISC, Noise([0]), zeros(1))
+        assert plan.actions.isfinite().all()

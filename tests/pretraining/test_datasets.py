@@ -151,3 +151,32 @@ def test_frames_of_trajectories_are_what_the_environment_shows() -> None:
     state, layout = trajectories.states[row], trajectories.layout[episode]
     expected = np.asarray(TwoRoomsEnv.render_states(state[None], layout[None]))[0]
     np.testing.assert_array_equal(data.train.images[0], expected)
+
+
+def test_photos_come_in_upright(tmp_path: Path) -> None:
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:32] = 250  # bright above as stored, on the right as shown
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "photo.jpg", exif=exif, quality=95)
+    seen = image_folder(tmp_path, 32).train.images[0]
+    assert seen[:, 20:].min() > 200
+    assert seen[:, :12].max() < 50
+
+
+def test_images_of_16_bits_are_scaled_to_8(tmp_path: Path) -> None:
+    ramp = np.arange(256, dtype=np.uint16)[None].repeat(256, axis=0) * 257
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    seen = image_folder(tmp_path, 256).train.images[0]
+    np.testing.assert_array_equal(seen, np.arange(256)[None, :, None].repeat(256, 0).repeat(3, 2))
+
+
+def test_an_image_that_is_too_large_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    Image.new("RGB", (64, 64)).save(tmp_path / "large.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "small.png")
+    data = image_folder(tmp_path, 8)
+    assert len(data.train.images) == 1
+    assert "large.png" in data.skipped[0]

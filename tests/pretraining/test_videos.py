@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
@@ -143,3 +144,35 @@ def test_missing_digits_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_digit_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz is missing"):
         mnist(tmp_path)
+
+
+def moving_bar(frames: int) -> np.ndarray:
+    """Red frames (T, 16, 16, 3), of which the t-th has t rows."""
+    video = np.zeros((frames, 16, 16, 3), np.uint8)
+    for t in range(frames):
+        video[t, :t, :, 0] = 255
+    return video
+
+
+def test_a_folder_of_videos_of_different_lengths(tmp_path: Path) -> None:
+    for name, frames in (("a.gif", 5), ("b.gif", 9), ("c.gif", 3)):
+        iio.imwrite(tmp_path / name, moving_bar(frames), duration=100)
+    (tmp_path / "d.gif").write_bytes(b"GIF89a broken")
+    with pytest.warns(UserWarning, match=r"skipped .*d\.gif must be a video"):
+        videos = VideoFile(tmp_path, size=16)
+    assert videos.image_shape == (16, 16, 3)
+    clips = videos.clips(40, 4, seed=0).frames
+    rows = (clips[..., 0] > 128).sum(dim=(2, 3)) // 16
+    assert (rows.diff(dim=1) == 1).all()
+    assert set(rows[:, 0].tolist()) == {0, 1, 2, 3, 4, 5}
+    with pytest.raises(DataError, match="has 9; lower the frames"):
+        videos.clips(1, 10, 0)
+
+
+def test_a_single_video_and_an_array_in_colour(tmp_path: Path) -> None:
+    iio.imwrite(tmp_path / "a.gif", moving_bar(6), duration=100)
+    assert VideoFile(tmp_path / "a.gif").clips(2, 3, 0).frames.shape == (2, 3, 64, 64, 3)
+    np.save(tmp_path / "b.npy", moving_bar(6)[:, None])
+    videos = VideoFile(tmp_path / "b.npy")
+    assert videos.image_shape == (16, 16, 3)
+    np.testing.assert_array_equal(videos.clips(1, 6, 0).frames[0], moving_bar(6))

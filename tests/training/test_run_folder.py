@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from contextlib import closing
@@ -55,3 +57,26 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
     for place in (below_a_file, of_the_system) if Path("/proc/self").exists() else (below_a_file,):
         with pytest.raises(RunError, match=r"needs a folder that it can write to, got .*choose"):
             Run(place, {})
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_only_warned_of(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def no_locks(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.warns(UserWarning, match="cannot be locked .* start no second run"):
+        run = Run(tmp_path, {})
+    run.save({"x": torch.zeros(1)}, {})
+    assert run.restore() is not None
+    run.close()
+
+
+def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with closing(Run("~/run", {})) as run:
+        assert run.folder == tmp_path / "run"

@@ -24,6 +24,7 @@ from jepa_agent.presets import QUICK, VECTOR
 from jepa_agent.training import loop
 from jepa_agent.training.config import LossWeights, RefinementConfig
 from jepa_agent.training.loop import Progress
+from jepa_agent.training.world_model import WorldModelTask
 
 TERMS = {
     "prediction", "variance", "covariance", "temporal_similarity", "inverse_dynamics", "distance",
@@ -284,3 +285,32 @@ def test_any_vectors_are_learnt_by_the_preset_for_vectors(tmp_path: Path) -> Non
     assert (found.observation_shape, found.action_dim, found.state_dim) == ((3,), 1, 3)
     with pytest.raises(ValueError, match=r"images.*\(3,\)"):
         train(trajectories, QUICK)
+
+
+def test_what_rarely_changes_is_standardised_by_all_vectors(tiny_preset: Preset) -> None:
+    """A touch in one of 2,050 frames, which a batch hardly meets, and a constant."""
+    states = np.random.default_rng(0).normal(size=(50, 41, 3)).astype(np.float32)
+    states[..., 1:] = 0.0
+    states[7, 20, 1] = 1.0
+    data = Trajectories.from_rollouts(
+        states,
+        np.ones((50, 40, 1), np.float32),
+        np.zeros((50, 0), np.float32),
+        {"env_id": "Pendulum-v1", "env_kwargs": {}},
+    )
+    model = dataclasses.replace(tiny_preset.model, state_dim=3, encoder=VectorMLPConfig())
+    preset = dataclasses.replace(tiny_preset, model=model)
+    trained = WorldModelTask(data, preset, torch.device("cpu")).model
+    spread = torch.as_tensor(data.states).std(0)
+    for std in (trained.observation_std, trained.state_std):
+        torch.testing.assert_close(std, torch.stack([*spread[:2], torch.tensor(1.0)]))
+
+
+def test_numbers_of_numpy_in_a_preset_are_saved(
+    tiny_trajectories: Trajectories, tiny_preset: Preset, tmp_path: Path
+) -> None:
+    numbers = {"steps": np.int64(2), "learning_rate": np.float32(1e-3)}
+    training = dataclasses.replace(tiny_preset.training, **numbers)
+    preset = dataclasses.replace(tiny_preset, training=training)
+    train(tiny_trajectories, preset, folder=tmp_path).save(tmp_path / "agent")
+    assert JEPAAgent.load(tmp_path / "agent").notes["training"]["steps"] == 2
