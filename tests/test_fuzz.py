@@ -77,7 +77,7 @@ def test_checkpoints_are_sound_or_named(tmp_path: Path, tiny_agent: JEPAAgent, p
 READ = """
 import numpy as np
 from jepa_agent import Trajectories
-from jepa_agent.data.trajectories import TrajectoryFileError
+from jepa_agent.data.trajectory_file import TrajectoryFileError
 
 for path in paths:
     try:

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..worlds.history import stack_frames
 from ..worlds.reference import importable_id
-from .trajectories import Trajectories, TrajectoryWriter
+from .trajectories import Trajectories
+from .trajectory_file import TrajectoryWriter
 
 EPISODES_PER_WRITE = 16
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .trajectories import OnDisk, Trajectories
+from .trajectories import Trajectories
+from .trajectory_file import OnDisk
 
 Renderer = Callable[[Tensor, Tensor], Tensor]
 """Compact states (..., S) and layouts (..., C) to uint8 images (..., H, W, C)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import os
 import pickle
 import resource
@@ -16,7 +18,12 @@ import pytest
 import torch
 
 from jepa_agent import Trajectories
-from jepa_agent.data.trajectories import OnDisk, TrajectoryFileError, TrajectoryWriter, partial_path
+from jepa_agent.data.trajectory_file import (
+    OnDisk,
+    TrajectoryFileError,
+    TrajectoryWriter,
+    partial_path,
+)
 from jepa_agent.data.windows import ObservationSource
 
 
@@ -81,7 +88,7 @@ def test_episodes_one_by_one_make_the_same_file(
 KILLED = """
 import os, signal, sys
 from jepa_agent import Trajectories
-from jepa_agent.data.trajectories import TrajectoryWriter
+from jepa_agent.data.trajectory_file import TrajectoryWriter
 
 source = Trajectories.load(sys.argv[1])
 writer = TrajectoryWriter(sys.argv[2], source.metadata)
@@ -178,3 +185,114 @@ def test_a_full_disk_is_a_clear_error_and_the_old_file_is_intact(
     assert "out.h5.partial failed" in result.stdout, result.stderr
     assert "free some space" in result.stdout
     assert equal(Trajectories.load(path), tiny_trajectories)
+
+
+def vectors(**changes: Any) -> Trajectories:
+    """Three episodes of plain numpy arrays."""
+    rng = np.random.default_rng(0)
+    parts: dict[str, Any] = {
+        "states": rng.normal(size=(15, 3)),
+        "actions": rng.uniform(-1, 1, (12, 2)),
+        "layout": np.zeros((3, 0)),
+        "offsets": [0, 4, 10, 15],
+        "metadata": {"env_id": "Toy-v0", "env_kwargs": {}},
+    }
+    return Trajectories(**parts | changes)
+
+
+def test_numbers_of_other_types_become_float32() -> None:
+    data = vectors(layout=np.arange(3)[:, None], observations=np.arange(15)[:, None])
+    for part in (data.states, data.actions, data.layout, data.observations):
+        assert part.dtype == np.float32
+    assert data.layout[:, 0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"states": np.zeros(15)}, r"states must be rows of numbers, got float64 \(15,\)"),
+        ({"actions": np.array([["a"]] * 12)}, "actions must be rows of numbers, got <U1"),
+        (
+            {"actions": np.full((12, 2), np.nan)},
+            r"actions must be finite, got \[nan nan\] in row",
+        ),
+        ({"states": np.full((15, 1), 1e300)}, r"states must be finite, got \[inf\] in row 0"),
+        ({"observations": np.zeros((15, 8, 8, 3))}, "observations must be uint8 images .* float64"),
+        ({"observations": np.zeros((15, 8, 8), np.uint8)}, r"observations .*uint8 \(15, 8, 8\)"),
+    ],
+)
+def test_arrays_of_the_wrong_kind_are_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(TrajectoryFileError, match=message):
+        vectors(**changes)
+
+
+def test_a_copy_of_observations_on_the_disk_opens_them_again(
+    tiny_trajectories: Trajectories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stored = with_images(tiny_trajectories)
+    stored.save("images.h5")
+    loaded = Trajectories.load("images.h5", in_memory=False)
+    monkeypatch.chdir("/")
+    for again in (pickle.loads(pickle.dumps(loaded)), copy.deepcopy(loaded)):
+        assert isinstance(again.observations, OnDisk)
+        assert equal(dataclasses.replace(again, observations=again.observations[:]), stored)
+
+
+def test_the_checksum_tells_data_apart(tiny_trajectories: Trajectories, tmp_path: Path) -> None:
+    stored = with_images(tiny_trajectories)
+    stored.save(tmp_path / "images.h5")
+    loaded = Trajectories.load(tmp_path / "images.h5", in_memory=False)
+    assert loaded.checksum() == stored.checksum()
+    assert isinstance(stored.observations, np.ndarray)
+    changes = [
+        {"states": stored.states + 1},
+        {"actions": stored.actions * 2},
+        {"layout": stored.layout[:, :0]},
+        {"observations": 255 - stored.observations},
+    ]
+    others = [dataclasses.replace(tiny_trajectories, layout=np.ones((len(stored), 1)))]
+    others += [dataclasses.replace(stored, **change) for change in changes]
+    found = {stored.checksum(), *(other.checksum() for other in others)}
+    assert len(found) == 5  # an empty layout is none
+
+
+def test_joined_recordings_are_their_episodes_in_a_row(tiny_trajectories: Trajectories) -> None:
+    first = with_images(tiny_trajectories)
+    second = Trajectories.concatenate(list(first.episodes())[:3])
+    joined = Trajectories.concatenate([first, second])
+    assert len(joined) == len(first) + 3
+    assert joined.metadata["env_id"] == "Toy-v0"
+    assert joined.metadata["recordings"] == [first.metadata, second.metadata]
+    expected = [*first.episodes(), *second.episodes()]
+    for episode, whole in zip(joined.episodes(), expected, strict=True):
+        assert equal(dataclasses.replace(episode, metadata=whole.metadata), whole)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"metadata": {"env_id": "Other-v0", "env_kwargs": {}}},
+            "env_id, got Toy-v0 and Other",
+        ),
+        (
+            {"metadata": {"env_id": "Toy-v0", "env_kwargs": {}, "history": 2}},
+            "history, got 1",
+        ),
+        ({"states": np.zeros((15, 4))}, r"one size of states, got \(3,\) and \(4,\)"),
+        ({"observations": np.zeros((15, 2))}, r"one size of observations, got None and \(2,\)"),
+    ],
+)
+def test_recordings_that_do_not_fit_are_not_joined(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(TrajectoryFileError, match=message):
+        Trajectories.concatenate([vectors(), vectors(**changes)])
+
+
+def test_a_tilde_is_the_home_folder(
+    tiny_trajectories: Trajectories, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tiny_trajectories.save("~/data.h5")
+    assert os.listdir(tmp_path) == ["data.h5"]
+    assert equal(Trajectories.load("~/data.h5"), tiny_trajectories)

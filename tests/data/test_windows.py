@@ -13,8 +13,13 @@ import pytest
 import torch
 
 from jepa_agent import Trajectories
-from jepa_agent.data import trajectories
-from jepa_agent.data.trajectories import TrajectoryFileError, TrajectoryWriter, partial_path, seal
+from jepa_agent.data import trajectory_file
+from jepa_agent.data.trajectory_file import (
+    TrajectoryFileError,
+    TrajectoryWriter,
+    partial_path,
+    seal,
+)
 from jepa_agent.data.windows import ObservationSource, Windows, WindowSampler
 
 LENGTHS = (9, 4, 12, 7, 10)
@@ -258,7 +263,7 @@ def test_views_are_rendered_stored_or_the_states() -> None:
     data, device = uneven(), torch.device("cpu")
     windows = draw(sampler(), 2, 8)
     rows, states = windows.frame_index, windows.states
-    stored = np.arange(42 * 6, dtype=np.uint8).reshape(42, 2, 3)
+    stored = np.arange(42 * 6, dtype=np.uint8).reshape(42, 2, 3, 1)
     kept = dataclasses.replace(data, observations=stored)
     for source, expected in (
         (ObservationSource(data, None, device), states),
@@ -273,7 +278,7 @@ def test_views_are_rendered_stored_or_the_states() -> None:
 def test_a_file_that_stays_on_the_disk_is_recognised_without_being_read(
     path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trajectories, "_digest", lambda _: pytest.fail("read whole"))
+    monkeypatch.setattr(trajectory_file, "_digest", lambda _: pytest.fail("read whole"))
     assert len(Trajectories.load(path, in_memory=False)) == 5
     content = path.read_bytes()
     damaged = {"truncated": content[:-1], "longer": content + b"x", "foreign": b"PK" + content[2:]}

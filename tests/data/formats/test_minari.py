@@ -11,7 +11,7 @@ import pytest
 from jepa_agent import Trajectories
 from jepa_agent.data.formats.minari import from_minari, to_minari
 from jepa_agent.data.recording import record
-from jepa_agent.data.trajectories import TrajectoryFileError
+from jepa_agent.data.trajectory_file import TrajectoryFileError
 
 
 @pytest.fixture(autouse=True)
