@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..data.trajectories import CHECKED_ROWS, checksum
 from ..device import resolve_device
 from ..models.backbones import RESNET18, Backbone, BackboneConfig
 from ..training import distributed, losses
@@ -135,7 +136,11 @@ class ImagePretrainer(Pretrainer):
             model = ImageModel(config, 0 if labels is None else int(labels.max()) + 1)
         model.backbone.standardise(self.images[:: max(1, len(self.images) // 5000)])
         steps = max(1, round(config.epochs * self.per_epoch))
-        super().__init__(model, model.backbone, config.weights, config, steps, device, data.name)
+        images = data.train.images
+        found = checksum(images[:: max(1, len(images) // CHECKED_ROWS)])
+        super().__init__(
+            model, model.backbone, config.weights, config, steps, device, data.name, found
+        )
         self._embed = self.compile(self.model)
 
     def _rows(self, step: int) -> Tensor:

@@ -71,6 +71,7 @@ class Pretrainer(Task):
         steps: optimiser steps.
         device: where to train.
         data: the data's name.
+        data_checksum: what tells them from others of this name.
     """
 
     config: PretrainingConfig
@@ -84,11 +85,13 @@ class Pretrainer(Task):
         steps: int,
         device: torch.device,
         data: str,
+        data_checksum: str,
     ) -> None:
         super().__init__(model, config, device)
         distributed.share_norms(model)
         self.trained, self.weights, self.stages = backbone, weights, (steps,)
-        self.run_config = {"data": data, "pretraining": to_dict(config)}
+        self.notes = {"data": data, "pretraining": to_dict(config)}
+        self.run_config = {**self.notes, "data_checksum": data_checksum}
 
     def seed_for(self, *what: int) -> int:
         """A seed for one purpose at one step, so that any step can be begun without the others."""
@@ -142,7 +145,7 @@ class Pretrainer(Task):
 
     def save(self, folder: Path, step: int, seconds: float) -> None:
         """Write the backbone."""
-        self.trained.save(folder, self.run_config)
+        self.trained.save(folder, self.notes)
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..data.trajectories import CHECKED_ROWS, checksum
 from ..device import resolve_device
 from ..io import checkpoint
 from ..io.serialisation import from_dict, to_dict
@@ -162,8 +163,9 @@ class VideoPretrainer(Pretrainer):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             model = VideoModel(config)
+        found = checksum(videos.clips(CHECKED_ROWS, PAST, seed=0).frames.cpu().numpy())
         super().__init__(
-            model, model.backbone, config.weights, config, config.steps, device, videos.name
+            model, model.backbone, config.weights, config, config.steps, device, videos.name, found
         )
         seen = videos.clips(SEEN_FOR_STATISTICS, PAST, self.seed_for(0)).frames
         self.model.backbone.standardise(seen.flatten(0, 1))

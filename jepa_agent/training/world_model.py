@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -60,8 +59,7 @@ class WorldModelTask(Task):
         backbone: Backbone | None = None,
         keep: int = 0,
     ) -> None:
-        if not np.isfinite(trajectories.states).all():
-            raise ValueError("states must be finite, got NaN or infinite ones")
+        trajectories.check_finite()
         config, env_ref = preset.training, env_of(trajectories)
         (seen, action_dim, state_dim), render, bounds = world_shape(env_ref, trajectories)
         shape = replace(
@@ -92,6 +90,7 @@ class WorldModelTask(Task):
             self._adopt(backbone)
             notes["backbone"] = checkpoint.digest(backbone.state_dict())
         self.run_config = {"model": to_dict(shape), **notes}
+        self.run_config["data_checksum"] = trajectories.checksum()
         self.clipped = (model.encoder, model.predictor, model.distance_head)
         self.max_grad_norm = config.max_grad_norm
         self._joint = self.compile(self.objective)

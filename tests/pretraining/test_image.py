@@ -20,6 +20,7 @@ from jepa_agent.pretraining.datasets import ImageData, Split
 from jepa_agent.pretraining.image import ImageConfig, ImagePretrainer, ImageWeights, pretrain
 from jepa_agent.pretraining.probes import features_of, linear_probe, nearest_neighbours
 from jepa_agent.training.loop import Progress, StepOutput, Trainer
+from jepa_agent.training.run_folder import RunError
 
 CPU = torch.device("cpu")
 
@@ -276,3 +277,9 @@ def test_features_are_those_of_the_frozen_backbone() -> None:
     expected = backbone.eval().pooled(torch.as_tensor(DATA.train.images))
     np.testing.assert_allclose(features.images, expected.detach().numpy(), atol=1e-5)
     assert features.labels is DATA.train.labels
+
+
+def test_resuming_with_other_images_is_refused(tmp_path: Path) -> None:
+    pretrain(DATA, TINY, "cpu", folder=tmp_path)
+    with pytest.raises(RunError, match="data_checksum"):
+        pretrain(ImageData("bars", bars(64, 2), None), TINY, "cpu", folder=tmp_path)

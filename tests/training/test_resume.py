@@ -197,3 +197,12 @@ def test_a_training_goes_on_under_another_planner_and_cost(
     for each in (agent, JEPAAgent.load(tmp_path)):
         assert each.planner.config == preset.planner
         assert each.cost == preset.cost
+
+
+def test_resuming_with_other_data_is_refused(
+    tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    train(tiny_trajectories, tiny_preset, folder=tmp_path)
+    others = dataclasses.replace(tiny_trajectories, actions=-tiny_trajectories.actions)
+    with pytest.raises(RunError, match=r"data_checksum \('\w{8}' then, '\w{8}' now\)"):
+        train(others, tiny_preset, folder=tmp_path)
