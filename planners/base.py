@@ -1,4 +1,4 @@
-"""What a planner is: it sees a cost function over action sequences, and nothing else.
+"""The interface of planners: they see a cost function over action sequences and nothing else.
 
 Shapes: B problems planned at once, N candidates per problem, H horizon, A action.
 """
@@ -106,16 +106,16 @@ class Planner(Protocol):
     """Searches action sequences of low cost, for B problems at once."""
 
     horizon: int
-    """Actions H in a plan."""
+    """The number H of actions in a plan."""
 
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
-        """CandidateTracker.
+        """Search.
 
         Args:
             cost: the cost of candidates.
             bounds: no candidate ever violates them.
             noise: one source of random numbers a problem.
-            warm_start: (B, H, A), where to begin; zeros if nothing is known.
+            warm_start: (B, H, A), where to begin; zeros without an earlier plan.
         """
         ...
 

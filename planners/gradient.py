@@ -67,7 +67,7 @@ class Gradient:
         self.horizon = self.config.horizon
 
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
-        """CandidateTracker from `warm_start` (B, H, A); see `Planner.plan`.
+        """Search from `warm_start` (B, H, A); see `Planner.plan`.
 
         Raises:
             ValueError: if the cost has no gradient with respect to the candidates.
@@ -117,7 +117,7 @@ class CEMGradientConfig(PlannerConfig, kind="cem-gradient"):
     """CEM, then gradient steps from its plan.
 
     Args:
-        cem: the search that finds the way.
+        cem: the search that finds a path.
         gradient: the steps that refine it; the same horizon.
     """
 
@@ -148,7 +148,7 @@ class CEMGradient:
         self._cem, self._gradient = CEM(self.config.cem), Gradient(self.config.gradient)
 
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
-        """CandidateTracker, then refine; see `Planner.plan`."""
+        """Search, then refine; see `Planner.plan`."""
         found = self._cem.plan(cost, bounds, noise, warm_start)
         refined = self._gradient.plan(cost, bounds, noise, found.actions)
         better = refined.cost < found.cost

@@ -63,7 +63,7 @@ class MPPI:
 
     @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
-        """CandidateTracker from `warm_start` (B, H, A); see `Planner.plan`."""
+        """Search from `warm_start` (B, H, A); see `Planner.plan`."""
         check_warm_start(warm_start, self.horizon, bounds, noise)
         config, tracker = self.config, CandidateTracker(cost)
         numbers = noise.normal(

@@ -31,11 +31,11 @@ class JEPAAgent(HubMixin):
 
     Args:
         model: the world model.
-        bounds: of one action.
+        bounds: the bounds of one action.
         env_ref: the environment that the model was trained for.
-        planner: the search; CEM by default.
-        cost: what the search minimises.
-        seed: of the search's random numbers.
+        planner: the search over actions; CEM by default.
+        cost: the cost that the search minimises.
+        seed: seed of the search's random numbers.
         notes: JSON data kept with a checkpoint, such as the training's config.
     """
 
@@ -51,7 +51,7 @@ class JEPAAgent(HubMixin):
     ) -> None:
         if len(bounds.low) != model.config.action_dim:
             raise ValueError(
-                f"bounds must be of the model's {model.config.action_dim} action components, got "
+                f"bounds must have the model's {model.config.action_dim} action components, got "
                 f"{len(bounds.low)}; use those of the environment it was trained for"
             )
         self.model = model.eval().requires_grad_(False)
@@ -72,7 +72,7 @@ class JEPAAgent(HubMixin):
         return self.model.observation_mean.device
 
     def set_goal(self, goal: np.ndarray | None) -> None:
-        """Plan towards an observation from now on, whatever observations say; None forgets it."""
+        """Plan towards this observation, whatever `desired_goal` is, until `set_goal(None)`."""
         self._remembered = None
         self._goal = None if goal is None else self._checked("the goal", goal)
 
@@ -91,17 +91,17 @@ class JEPAAgent(HubMixin):
         episode_start: np.ndarray | None = None,
         deterministic: bool = True,
     ) -> tuple[np.ndarray, AgentState]:
-        """The next actions, as Stable-Baselines3's loops ask for them.
+        """The next actions, as Stable-Baselines3's policies return them.
 
-        The state may be dropped (`action, _ = agent.predict(observation)`): without one, the agent
-        goes on with what it remembers of the last call without one, if that was of as many
-        environments. An environment whose goal has changed since has begun a new episode, unless
-        `episode_start` says otherwise; after `set_goal` only `episode_start` tells.
-        With every episode starting, nothing is remembered, so that scores are reproducible.
+        The state may be dropped (`action, _ = agent.predict(observation)`): the agent keeps the
+        state of the last such call itself, as long as the number of environments stays the same.
+        Without `episode_start`, a changed goal starts a new episode; after `set_goal`, only
+        `episode_start` does. A call in which every episode starts forgets all earlier ones, so
+        that scores are reproducible.
 
         Args:
             observation: `observation` and `desired_goal`, each (H, W, C) or (C, H, W) uint8 or a
-                vector (S,), or n of them; after `set_goal`, the observation alone will do.
+                vector (S,), or n of them; after `set_goal`, `observation` alone suffices.
             state: what the last call returned.
             episode_start: (n,) boolean, which environments have just been reset.
             deterministic: ignored, the search is always seeded.
@@ -132,7 +132,7 @@ class JEPAAgent(HubMixin):
         state: AgentState | None = None,
         episode_start: np.ndarray | None = None,
     ) -> tuple[np.ndarray, AgentState]:
-        """The next actions and the state after them, given that before: a pure function.
+        """The next actions and the next state, given the last state: a pure function.
 
         Args:
             observation: see `predict`.
@@ -177,7 +177,7 @@ class JEPAAgent(HubMixin):
         goals: np.ndarray,
         started: np.ndarray,
     ) -> AgentState:
-        """The state after planning for some rows (k,), and after learning from their last plans."""
+        """The state after some rows (k,) have noted their last plan's outcome and planned anew."""
         index = torch.as_tensor(rows, device=self.device)
         fresh = torch.as_tensor(started, device=self.device)
         latents, wanted = self.model.encode(
@@ -241,7 +241,7 @@ class JEPAAgent(HubMixin):
         Args:
             path_or_name: the checkpoint.
             device: where to plan; see `resolve_device`.
-            seed: of the search's random numbers.
+            seed: seed of the search's random numbers.
             allow_code: import the modules of encoders, predictors, distance heads and planners
                 that are not the library's. This runs their code.
 
@@ -254,7 +254,7 @@ class JEPAAgent(HubMixin):
     def _seen_and_wanted(
         self, observation: Mapping[str, np.ndarray] | np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The observation and the goal, of one shape."""
+        """The observation and the goal, in the same shape."""
         parts = observation if isinstance(observation, Mapping) else {"observation": observation}
         goal = self._goal
         for key in ("observation",) if goal is not None else ("observation", "desired_goal"):

@@ -24,7 +24,7 @@ class CostConfig:
         reduction: "sum" over the horizon, "last" chunk only, or "discounted" sum.
         discount: per chunk, where `reduction` is "discounted".
         action_cost: weight of the actions' mean squared norm.
-        error_memory: past chunks of the episode whose outcomes correct imagination; see
+        error_memory: past chunks of the episode whose outcomes correct the predictions; see
             `ErrorMemory`.
     """
 
@@ -49,11 +49,11 @@ class PlanningCost:
     """The cost function of B problems; the current frames and the goals are encoded already.
 
     Args:
-        model: imagines and measures.
+        model: predicts latents and their distance to the goal.
         latents: (B, D) of the current observations.
         goals: (B, D) of the goals.
         config: what to minimise.
-        error_memory: of the B episodes, to correct imagination with.
+        error_memory: past outcomes of the B episodes, which correct the predictions.
     """
 
     def __init__(
@@ -65,28 +65,28 @@ class PlanningCost:
         error_memory: ErrorMemory | None = None,
     ) -> None:
         self._model, self._latents, self._config = model, latents, config
-        self._experience = error_memory
+        self._error_memory = error_memory
         goals = model.distance_embedding(goals) if config.distance == "learned" else goals
         self._goals = goals[:, None, None]
 
     def __call__(self, candidates: Tensor) -> Tensor:
         """Costs (B, N) of candidates (B, N, H, A), differentiable."""
         config = self._config
-        imagined, embedding = imagine(self._model, self._latents, candidates, self._experience)
+        imagined, embedding = imagine(self._model, self._latents, candidates, self._error_memory)
         if config.distance == "learned":
-            way = self._model.embedding_distance(
+            distance = self._model.embedding_distance(
                 self._model.distance_embedding(imagined) if embedding is None else embedding,
                 self._goals,
             )
         else:
-            way = (imagined - self._goals).square().mean(dim=-1)  # (B, N, H)
+            distance = (imagined - self._goals).square().mean(dim=-1)  # (B, N, H)
         if config.reduction == "last":
-            cost = way[..., -1]
+            cost = distance[..., -1]
         elif config.reduction == "discounted":
-            chunks = torch.arange(way.shape[-1], device=way.device)
-            cost = (way * config.discount**chunks).sum(dim=-1)
+            chunks = torch.arange(distance.shape[-1], device=distance.device)
+            cost = (distance * config.discount**chunks).sum(dim=-1)
         else:
-            cost = way.sum(dim=-1)
+            cost = distance.sum(dim=-1)
         if config.action_cost:
             cost = cost + config.action_cost * candidates.square().sum(dim=-1).mean(dim=-1)
         return cost
@@ -97,8 +97,8 @@ def imagine(
 ) -> tuple[Tensor, Tensor | None]:
     """Latents (B, N, H, D) imagined from (B, D) under actions (B, N, H, A), held for a chunk.
 
-    With the error_memory of the B episodes every chunk is corrected by what came of similar ones,
-    and the value embeddings (B, N, H, E) that this takes are given back too.
+    The error memory of the B episodes, if given, corrects every chunk by the outcomes of similar
+    ones; the distance embeddings (B, N, H, E) computed for that are returned too.
     """
     if error_memory is None:
         start = latents[:, None].expand(-1, candidates.shape[1], -1)

@@ -1,4 +1,4 @@
-"""What an agent learns within an episode: where imagination erred, and corrections near there."""
+"""Learning within an episode: the model's past errors correct similar predictions."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from torch import Tensor
 
 from ..models.world_model import WorldModel
 
-NEAR_WAY, NEAR_ACTION = 1.0, 1.0
-"""How far corrections reach: chunks of way, and the norm of a difference of actions."""
+NEAR_DISTANCE, NEAR_ACTION = 1.0, 1.0
+"""How far corrections reach: path length in chunks, and norm of the actions' difference."""
 
 
 class ErrorMemory(NamedTuple):
-    """The last M chunks of n episodes, and how far imagination was from what came of them.
+    """The last M chunks of n episodes, and the errors of the model's predictions for them.
 
-    An agent whose model lets it through a wall plans the same again as long as it stands there.
-    So every outcome that was not foreseen is added to what is imagined nearby: a kernel
-    regression of the model's errors, empty at the start of an episode.
+    An agent whose model predicts a path through a wall would plan that path again and again. So
+    the model's errors are added to similar predictions, by a kernel regression that is empty at
+    the start of an episode.
     """
 
     latent: Tensor
     """(n, D): where the current chunk began."""
     expected: Tensor
-    """(n, D): where the model alone sees it end."""
+    """(n, D): the model's own prediction of where it ends."""
     starts: Tensor
-    """(n, M, E): value embeddings of where past chunks began."""
+    """(n, M, E): distance embeddings of where past chunks began."""
     actions: Tensor
     """(n, M, A): the actions held in them."""
     errors: Tensor
-    """(n, M, D): the latent that they ended in, less the one imagined."""
+    """(n, M, D): the latent that they ended in, minus the predicted one."""
     known: Tensor
-    """(n, M): 1 where there is such a chunk, 0 where not."""
+    """(n, M): 1 where there is a past chunk, 0 where there is none yet."""
 
     @classmethod
     def none(cls, model: WorldModel, count: int, size: int) -> ErrorMemory:
-        """That of `count` episodes that have not begun, with room for `size` chunks."""
+        """An empty memory for `count` new episodes, with room for `size` chunks."""
         config, like = model.config, model.observation_mean
         shapes = (
             (config.latent_dim,),
@@ -49,24 +49,24 @@ class ErrorMemory(NamedTuple):
         return cls(*(like.new_zeros(count, *shape) for shape in shapes))
 
     def select(self, rows: Tensor) -> ErrorMemory:
-        """That of some of the episodes (k,), in that order."""
+        """The memory of some of the episodes (k,), in that order."""
         return ErrorMemory(*(each[rows] for each in self))
 
     def replaced(self, rows: Tensor, others: ErrorMemory) -> ErrorMemory:
-        """A copy in which some of the episodes (k,) have another error_memory."""
+        """A copy in which the memory of some of the episodes (k,) is replaced."""
         pairs = zip(self, others, strict=True)
         return ErrorMemory(*(mine.index_copy(0, rows, other) for mine, other in pairs))
 
     def observe_outcome(
         self, model: WorldModel, latents: Tensor, actions: Tensor, fresh: Tensor
     ) -> ErrorMemory:
-        """With the chunk that has just ended.
+        """A copy with the chunk that has just ended.
 
         Args:
             model: the world model.
-            latents: (n, D), where the agent is.
-            actions: (n, A), what it held in the chunk.
-            fresh: (n,) boolean, whose episode has just begun: they know nothing.
+            latents: (n, D), the current latents.
+            actions: (n, A), the actions held in the chunk.
+            fresh: (n,) boolean, whether an episode has just begun; its memory is empty.
         """
         new = (
             model.distance_embedding(self.latent),
@@ -82,7 +82,7 @@ class ErrorMemory(NamedTuple):
         return ErrorMemory(latents, latents, starts, past, errors, known * ~fresh[:, None])
 
     def expect(self, model: WorldModel, actions: Tensor) -> ErrorMemory:
-        """With what the model expects of the chunk that begins, under held actions (n, A)."""
+        """A copy with the model's prediction for the next chunk, under held actions (n, A)."""
         held = actions.repeat(1, model.config.chunk)
         return self._replace(expected=model.predict(self.latent, held))
 
@@ -91,14 +91,19 @@ class ErrorMemory(NamedTuple):
 
         Args:
             model: the world model.
-            embedding: (n, N, E), value embeddings of where N candidate chunks begin, or (n, 1, E).
-            actions: (n, N, A), held in them.
+            embedding: (n, N, E) or (n, 1, E), distance embeddings of where N chunks begin.
+            actions: (n, N, A), the actions held in these chunks.
 
         Returns:
-            (n, N, D): errors weighted by their nearness in way and action; the sum of weights is
-            at most 1, so far from all that is known nothing is added.
+            (n, N, D): errors weighted by nearness in distance and action; the weights sum to at
+            most 1, and to about 0 far from all past chunks.
         """
-        way = model.embedding_distance(embedding[:, :, None], self.starts[:, None])  # (n, N, M)
+        distance = model.embedding_distance(
+            embedding[:, :, None], self.starts[:, None]
+        )  # (n, N, M)
         turn = (actions[:, :, None] - self.actions[:, None]).square().sum(dim=-1)
-        near = torch.exp(-(way / NEAR_WAY).square() - turn / NEAR_ACTION**2) * self.known[:, None]
+        near = (
+            torch.exp(-(distance / NEAR_DISTANCE).square() - turn / NEAR_ACTION**2)
+            * self.known[:, None]
+        )
         return near / near.sum(dim=-1, keepdim=True).clamp_min(1.0) @ self.errors

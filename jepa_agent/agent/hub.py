@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .agent import JEPAAgent
 
 FILES = ["README.md", "config.json", "model-*.safetensors", "report.json"]
-"""What a shared checkpoint consists of."""
+"""The files of a shared checkpoint."""
 
 
 class HubMixin:
@@ -53,8 +53,8 @@ class HubMixin:
 
         Args:
             path_or_id: a checkpoint directory, or an id such as `"name/two-rooms"`.
-            revision: of the repository: a branch, a tag or a commit.
-            options: as `load` takes them, such as the device and the seed.
+            revision: a branch, a tag or a commit of the repository.
+            options: other arguments of `load`, such as the device and the seed.
 
         Raises:
             CheckpointError: if there is no such directory or repository, or it is damaged.
@@ -85,7 +85,7 @@ class HubMixin:
             repo_id: such as `"name/two-rooms"`.
             report: see `save_pretrained`.
             license: see `save_pretrained`.
-            private: of a new repository.
+            private: whether a new repository is private.
 
         Returns:
             The address of the commit.
@@ -115,8 +115,8 @@ def model_card(agent: JEPAAgent, rows: list[dict[str, Any]], license: str) -> st
     """The README of a shared agent, written from its checkpoint and its evaluation.
 
     Args:
-        agent: whose card it is.
-        rows: those of its `report.json`; none if it was not evaluated.
+        agent: the agent that the card describes.
+        rows: the rows of its `report.json`; empty if it was not evaluated.
         license: the weights' licence.
     """
     env, shape = agent.env_ref, agent.model.config

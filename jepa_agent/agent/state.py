@@ -20,14 +20,14 @@ class AgentState:
     Args:
         plan: (n, H, A), the current plans; the first action of each is being executed.
         latents: (n, D), where the current chunks began.
-        goals: (n, *observation_shape), as of the last decisions.
-        goal_latents: (n, D), the same encoded.
+        goals: (n, *observation_shape), the goals of the last decisions.
+        goal_latents: (n, D), the encoded goals.
         elapsed: (n,), steps of the current chunk already played.
         episode: (n,), how many episodes each environment has begun.
         decision: (n,), decisions made in the current episode.
         planned: (n,), whether the last call planned.
         error_memory: outcomes of past chunks, if the cost has a memory.
-        search: what the last call's search found for those that planned, for drawing.
+        search: the last call's search result of the environments that planned, for drawing.
     """
 
     plan: Tensor

@@ -36,7 +36,7 @@ class ResNetConfig(NetworkConfig, kind="resnet"):
         stride: of the stem.
         channels: of each stage; all but the first halve the map.
         blocks: residual blocks of each stage.
-        outputs: channels of a linear layer that ends it; 0 for none, as a projector follows.
+        outputs: channels of a last linear layer; 0 for none, where a projector follows.
     """
 
     stride: int = 2
@@ -111,8 +111,8 @@ class Block(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (B, C, H, W) to maps (B, C', H / stride, W / stride)."""
-        # the places are chosen before the 1x1 convolution: a strided one of fewer than 8 channels
-        # writes past its memory in oneDNN on AVX2 (uxlfoundation/oneDNN issue 6035)
+        # subsampled before the 1x1 convolution: a strided convolution of fewer than 8 channels
+        # writes out of bounds in oneDNN on AVX2 (uxlfoundation/oneDNN issue 6035)
         chosen = maps[:, :, :: self.stride, :: self.stride]
         return (self.shortcut(chosen) + self.change(maps)).relu()
 
@@ -177,7 +177,7 @@ class BackboneConfig:
 
     Args:
         image_shape: (H, W, C) of the uint8 images that it takes.
-        network: what it is.
+        network: the settings of its network.
     """
 
     image_shape: tuple[int, int, int] = (28, 28, 1)
@@ -185,7 +185,7 @@ class BackboneConfig:
 
 
 class Backbone(nn.Module):
-    """Images to maps of features. It standardises its input itself, by what it was trained with."""
+    """Images to maps of features; standardises images by the statistics of its training data."""
 
     mean: Tensor
     std: Tensor
@@ -200,14 +200,14 @@ class Backbone(nn.Module):
         with torch.no_grad():
             shape = self.eval()(torch.zeros(1, *config.image_shape, dtype=torch.uint8)).shape[1:]
         self.feature_shape: tuple[int, int, int] = tuple(shape)
-        """(F, h, w) of a map."""
+        """The shape (F, h, w) of a map."""
         self.train()
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps (B, F, h, w) of uint8 images (B, H, W, C).
 
         Raises:
-            ValueError: if the images are not what the contract says.
+            ValueError: if the images break the contract.
         """
         if images.dtype != torch.uint8 or images.shape[1:] != self.config.image_shape:
             raise ValueError(

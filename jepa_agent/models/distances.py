@@ -20,7 +20,7 @@ class DistanceHeadConfig(Registered):
         """The head: a module with `dim`, the size E of its embeddings, and two methods.
 
         `forward(latents)` embeds latents (..., D) as (..., E); `distance(start, end)` is the path
-        length (...), in chunks, from one embedding to another. The way back may be longer.
+        length (...), in chunks, from one embedding to another. It need not be symmetric.
         """
 
 
@@ -28,8 +28,8 @@ class DistanceHeadConfig(Registered):
 class BlockNormConfig(DistanceHeadConfig, kind="block_norm"):
     """A metric: the sum of the Euclidean distances of the embedding's blocks.
 
-    One block can only learn a Euclidean space; sums of several also hold trees, as rooms joined by
-    passages are.
+    One block represents only Euclidean spaces; several also represent trees, such as rooms joined
+    by passages.
 
     Args:
         width: hidden units per layer.

@@ -34,12 +34,12 @@ def grid(rows: int, columns: int) -> Tensor:
 
 
 def attention_pool(said: Tensor, queries: int, places: Tensor) -> Tensor:
-    """What queries read off all places, as deep spatial autoencoders do (1509.06113).
+    """Attention of queries to all places, as in deep spatial autoencoders (1509.06113).
 
     Args:
-        said: (B, P, Q + V): of every place, how well it answers each of Q queries, and V values.
-        queries: Q.
-        places: (P, 2).
+        said: (B, P, Q + V): for every place, its scores for Q queries, and V values.
+        queries: the number Q of queries.
+        places: (P, 2), coordinates of the places.
 
     Returns:
         (B, Q * (V + 2)): each query's mean values and mean place, weighted by its softmax.

@@ -46,7 +46,7 @@ class WorldModelConfig:
 
 
 class WorldModel(nn.Module):
-    """An action-conditioned JEPA with a distance that knows the walls.
+    """An action-conditioned JEPA with a learned distance that accounts for obstacles.
 
     Shapes: B batch, T time, H horizon in chunks, K steps per chunk, A action, D latent.
     """

@@ -1,4 +1,4 @@
-"""How a world model is trained: loss weights, both stages, presets of all that goes together."""
+"""Settings of world-model training: loss weights, both stages, and presets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class LossWeights:
     """The coefficients of the library's loss terms; a term of weight 0 is not computed.
 
     Args:
-        prediction: latents imagined from the first frame against those encoded.
+        prediction: predicted latents, from the first frame on, match the encoded ones.
         variance, covariance: against collapse.
-        sigreg: against collapse, in their place.
+        sigreg: against collapse, instead of those two.
         temporal_similarity: consecutive latents are close.
         inverse_dynamics: actions can be read off consecutive latents.
-        distance: the learned path length.
-        contrast: windows of one layout (layout) are told from those of the others.
+        distance: the learned distance is the shortest path length.
+        contrast: windows of one layout are distinguished from those of the others.
     """
 
     prediction: float = 1.0
@@ -40,7 +40,7 @@ class RefinementConfig:
 
     Args:
         steps: optimiser steps; 0 leaves it out.
-        layouts_per_batch: layouts (layouts) per batch.
+        layouts_per_batch: layouts per batch.
         windows_per_layout: trajectory windows per layout.
         horizon: chunks per window.
         learning_rate: peak of AdamW's cosine schedule.
@@ -68,23 +68,23 @@ class TrainingConfig:
 
     Args:
         steps: optimiser steps.
-        layouts_per_batch: layouts (layouts) per batch.
+        layouts_per_batch: layouts per batch.
         windows_per_layout: trajectory windows per layout.
         horizon: chunks per window, predicted autoregressively from its first frame.
-        prediction_horizon: chunks of them that are predicted; 0 for all.
-        hard_negative_cluster: size of the clusters in which a batch's layouts are drawn; those of a
-            cluster look most alike to the contrast head, so that it learns small differences; 1
-            draws all of them at random.
+        prediction_horizon: how many of these chunks are predicted; 0 for all.
+        hard_negative_cluster: a batch's layouts are drawn in clusters of this size, each of layouts
+            with similar contrast embeddings, so that the contrast head learns small differences;
+            1 draws all layouts at random.
         learning_rate: peak of AdamW's cosine schedule.
         weight_decay: of AdamW.
         warmup: share of the steps that the learning rate rises.
-        max_grad_norm: largest gradient norm of encoder, predictor and value, each.
-        constraint_weight: of chunks that the value makes longer than 1.
-        center_per_layout: variance and covariance look at what differs within a layout alone, so
+        max_grad_norm: largest gradient norm of encoder, predictor and distance head, each.
+        constraint_weight: penalty on chunks whose learned distance exceeds 1.
+        center_per_layout: subtract each layout's mean before the variance and covariance terms, so
             that the latent cannot satisfy them by a random code for every layout.
         weights: coefficients of the library's loss terms.
         extra_terms: loss terms besides these.
-        refinement: what follows joint training.
+        refinement: the second stage, after joint training.
         diagnose_every: steps between diagnostics, where there are held-out data.
         diagnose_episodes: episodes planned for them.
         bfloat16: autocast to bfloat16; by default on GPUs.
@@ -178,7 +178,7 @@ class Preset:
         model: the world model's shape.
         training: how it is trained.
         planner: the search that its agent uses.
-        cost: what that search minimises.
+        cost: the cost that the search minimises.
     """
 
     model: WorldModelConfig = field(default_factory=WorldModelConfig)

@@ -1,10 +1,8 @@
 """Data-parallel training: several processes compute together what one would on the whole batch.
 
-Every process draws the same batch and keeps its share of it. What is a mean over samples
-is computed on the share, since the mean of equal shares' means is the mean; statistics that
-need the whole batch (variance, covariance, SIGReg, batch norms, telling layouts apart) first
-gather it.
-Without `torch.distributed` all of this changes nothing.
+Every process draws the same batch and keeps an equal share of it. Means over samples are computed
+on the share and averaged; statistics of the whole batch (variance, covariance, SIGReg, batch
+norms, contrast) gather it first. Without `torch.distributed` these functions change nothing.
 """
 
 from __future__ import annotations
@@ -39,12 +37,12 @@ def join(device: torch.device) -> torch.device:
 
 
 def processes() -> int:
-    """How many train together."""
+    """The number of processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Whether this process is the one that writes files and log lines."""
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
@@ -67,8 +65,8 @@ def shard(tensor: Tensor) -> Tensor:
 def all_gather(tensor: Tensor) -> Tensor:
     """The whole batch, of which each process has a share (n, ...), with gradients to all shares.
 
-    Every process goes on to compute the same loss of the whole, so a share's gradient arrives as
-    often as there are processes, and `average_gradients` divides by their number.
+    Every process then computes the same loss of the whole batch, so a share's gradient arrives
+    once per process, and `average_gradients` divides by their number.
     """
     if processes() == 1:
         return tensor
@@ -98,7 +96,7 @@ class WholeBatchNorm(nn.modules.batchnorm._BatchNorm):
     momentum: float
 
     def forward(self, input: Tensor) -> Tensor:
-        """As `nn.BatchNorm1d` and `nn.BatchNorm2d`."""
+        """Normalise as `nn.BatchNorm1d` and `nn.BatchNorm2d` do."""
         if not self.training or processes() == 1:
             return super().forward(input)
         others = [each for each in range(input.ndim) if each != 1]
@@ -153,7 +151,7 @@ def averaged(means: dict[str, float]) -> dict[str, float]:
 
 
 def broadcast_object(value: Any) -> Any:
-    """What the first process passes, in all of them."""
+    """The first process's value, in all processes."""
     if processes() == 1:
         return value
     box = [value]

@@ -27,16 +27,16 @@ LOG_EVERY = 50
 
 
 class StepOutput(NamedTuple):
-    """What one batch gives."""
+    """The losses of one batch."""
 
     terms: dict[str, Tensor]
-    """Numbers for the log, of which means are taken: the loss terms, unweighted."""
+    """The unweighted loss terms, whose means are logged."""
     loss: Tensor
-    """Their weighted sum."""
+    """The weighted sum of the terms."""
     frames: int
-    """How many frames all processes saw together."""
+    """Number of frames in the batches of all processes."""
     features: Tensor | None = None
-    """(N, F), to watch for collapse."""
+    """(N, F), checked for collapse."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Progress:
     Args:
         step: optimiser steps done.
         steps: optimiser steps of the whole training.
-        seconds: time that the steps took.
+        seconds: time that all steps so far took.
         frames_per_second: throughput since the last line.
         losses: the loss terms, unweighted.
         probe_error: root mean square error of the states that a world model's probe reads off
@@ -83,8 +83,8 @@ class Progress:
 class Callback(Protocol):
     """Called at every line of the log, once the run's state is kept.
 
-    The second argument is what is trained, as it is then: an agent, or a backbone. A callback that
-    has a method `close`, as the loggers have, is closed when the training ends.
+    The second argument is the current agent or backbone. A callback with a method `close`, as the
+    loggers have, is closed when the training ends.
     """
 
     def __call__(self, progress: Progress, trained: Any, /) -> None: ...
@@ -95,8 +95,8 @@ class Task(ABC):
 
     Args:
         model: the network; its parameters are checked to stay finite.
-        config: its `seed`, `bfloat16` and `compiled`; the latter two may be None, which means on
-            CUDA GPUs alone.
+        config: has `seed`, `bfloat16` and `compiled`; None for the latter two means only on CUDA
+            GPUs.
         device: where to train.
     """
 
@@ -104,20 +104,20 @@ class Task(ABC):
     stages: tuple[int, ...]
     """The steps at which a stage ends; the next one begins with a new optimiser."""
     trained: Any
-    """What callbacks are given."""
+    """The agent or backbone that callbacks get."""
     run_config: dict[str, Any]
-    """JSON data that a resumed run must share."""
+    """JSON data that must be the same when a run is resumed."""
     clipped: tuple[nn.Module, ...] = ()
     """Modules whose gradient's norm is limited, each by `max_grad_norm`."""
     max_grad_norm: float
     generator: torch.Generator | None = None
-    """A source of random numbers that is part of the state."""
+    """A random generator that is part of the state."""
 
     def __init__(self, model: nn.Module, config: Any, device: torch.device) -> None:
         on_gpu = device.type == "cuda"
         self.model, self.config, self.device = model.to(device), config, device
         self.modules = {"model": self.model}
-        """Everything that learns, by its name in a run's state."""
+        """All modules that learn, by their names in a run's state."""
         self._bfloat16 = on_gpu if config.bfloat16 is None else config.bfloat16
         self._compiled = on_gpu if config.compiled is None else config.compiled
 
@@ -131,7 +131,7 @@ class Task(ABC):
 
     @abstractmethod
     def learning_rate(self, step: int) -> float:
-        """The schedule."""
+        """The learning rate's schedule."""
 
     @abstractmethod
     def report(self, progress: Progress, output: StepOutput) -> Progress:
@@ -139,7 +139,7 @@ class Task(ABC):
 
     @abstractmethod
     def save(self, folder: Path, step: int, seconds: float) -> None:
-        """Write what is trained into the run's folder."""
+        """Write the agent or backbone into the run's folder."""
 
     def autocast(self) -> torch.autocast:
         """The precision of forward passes."""
@@ -165,8 +165,8 @@ class Trainer:
         """Train to the last step.
 
         Args:
-            folder: where state, log (`metrics.jsonl`) and result are kept; a run that was
-                interrupted goes on from there. None keeps nothing.
+            folder: keeps state, log (`metrics.jsonl`) and result; an interrupted run continues
+                from it. None keeps nothing.
             callbacks: called about every 50 steps, see `Callback`.
 
         Raises:
@@ -181,7 +181,7 @@ class Trainer:
             restored = distributed.broadcast_object(run.restore() if run else None)
             if restored:
                 self.load_state(*restored)
-            if restored and run:  # under a planner that may be new
+            if restored and run:  # the planner may be another one now
                 task.save(run.folder, self.step, self.meter.seconds)
             self.meter.begin()
             while self.step < task.stages[-1]:
@@ -235,7 +235,7 @@ class Trainer:
         return output
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything that `load_state` needs to go on with the same bits: tensors and JSON."""
+        """Tensors and JSON from which `load_state` continues bit for bit."""
         tensors = pack(self.optimizer) | self.meter.state()
         for name, module in self.task.modules.items():
             tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
@@ -244,7 +244,7 @@ class Trainer:
         return tensors, {"step": self.step, "seconds": self.meter.seconds}
 
     def load_state(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
-        """Go on from the state of a trainer of the same task."""
+        """Continue from the state of a trainer of the same task."""
         self.step = progress["step"]
         self.meter.load_state(tensors, progress["seconds"])
         for name, module in self.task.modules.items():

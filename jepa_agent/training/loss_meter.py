@@ -14,7 +14,7 @@ from .optim import strip_prefix
 class LossMeter:
     """Loss terms since the last line, and the time that all steps took.
 
-    The terms are part of a run's state, so that it may end between two lines and lose neither.
+    They are part of a run's state, so that a run interrupted between two lines loses none.
     """
 
     def __init__(self) -> None:
@@ -26,20 +26,20 @@ class LossMeter:
         self._seen, self._since, self._last = 0, 0.0, time.perf_counter()
 
     def begin(self) -> None:
-        """Start the clock; what was before does not count."""
+        """Start the clock; earlier time does not count."""
         self._last = time.perf_counter()
 
     def add(self, terms: dict[str, Tensor], seen: int) -> None:
-        """Count a step that saw so many frames."""
+        """Count a step and its number of frames."""
         for name, term in terms.items():
             self._terms.setdefault(name, []).append(term.detach())
         self._seen += seen
 
     def means(self) -> dict[str, float]:
-        """Means of the terms over steps and processes; stops the time until now."""
+        """Means of the terms over steps and processes; updates the time and the rate."""
         means = {}
         for name, terms in self._terms.items():
-            device = terms[-1].device  # those of a state that was loaded lie on the CPU
+            device = terms[-1].device  # terms of a loaded state lie on the CPU
             means[name] = torch.stack([term.to(device) for term in terms]).mean().item()
         spent = time.perf_counter() - self._last
         self.seconds += spent

@@ -1,9 +1,9 @@
 """The learning signal: pure functions of tensors. The caller weights, detaches and logs.
 
 Prediction, variance, covariance, temporal similarity and inverse dynamics are those of EB-JEPA
-(arXiv 2602.03604), after VICReg (2105.04906) and PLDM (2502.14819); the distance that knows the
-walls is learned as in quasimetric reinforcement learning (2304.01203); a layout is told from the
-others by its prototype (1703.05175).
+(arXiv 2602.03604), after VICReg (2105.04906) and PLDM (2502.14819); path lengths are learned as
+in quasimetric reinforcement learning (2304.01203), and layouts are distinguished by prototypes
+(1703.05175).
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ def inverse_dynamics(predicted: Tensor, actions: Tensor) -> Tensor:
 
 
 def contrast(embedding: Tensor, prototypes: Tensor, which: Tensor) -> Tensor:
-    """Every frame must find its own layout among all of the data.
+    """Cross-entropy of recognising a frame's layout among all layouts of the data.
 
     A softmax over squared distances to the layouts' prototypes (prototypical networks,
     1703.05175). The prototype of a layout is the mean of its frames, and for its own frames the
-    mean of the other windows. Of layouts that are not in the batch it is what is prototypes (a
-    memory bank, 1805.01978), so that the nearest of them, the hardest to tell apart, are always
-    there; of those that are, gradients move both sides.
+    mean of the other windows. Layouts outside the batch take part by their stored prototypes (a
+    memory bank, 1805.01978), so that the hardest negatives are always there; gradients reach the
+    prototypes of the layouts in the batch only.
 
     Args:
         embedding: (G, R, T, E) of T frames in R >= 2 windows of G layouts.
@@ -89,7 +89,7 @@ def contrast(embedding: Tensor, prototypes: Tensor, which: Tensor) -> Tensor:
     prototypes = prototypes.index_copy(0, which, everything / windows)
 
     def closeness(prototype: Tensor, product: Tensor) -> Tensor:
-        # minus half the squared distance, less what all layouts of a frame have in common
+        # minus half the squared distance, without the term that is the same for all layouts
         return product - 0.5 * prototype.square().sum(dim=-1)
 
     flat = embedding.flatten(0, 2)  # (N, E)
@@ -103,13 +103,13 @@ def contrast(embedding: Tensor, prototypes: Tensor, which: Tensor) -> Tensor:
 def shortest_path_lengths(steps: Tensor, apart: Tensor, constraint_weight: float) -> Tensor:
     """The largest distance under which no chunk goes further than 1 (QRL, 2304.01203).
 
-    Of all metrics in which one chunk of actions covers at most 1, the pointwise largest is the
-    length of the shortest way. So pairs are pushed apart, and chunks that are too long penalised:
-    no rewards, no bootstrapping, no discount.
+    The largest metric in which one chunk of actions covers at most 1 is the shortest path length.
+    So pairs are pushed apart, and chunks longer than 1 are penalised: no rewards, no
+    bootstrapping, no discount.
 
     Args:
         steps: learned distances between states one chunk apart.
         apart: learned distances between states of one layout, near and far.
-        constraint_weight: of the constraint.
+        constraint_weight: weight of the penalty on too long chunks.
     """
     return constraint_weight * F.relu(steps - 1.0).square().mean() - apart.mean()

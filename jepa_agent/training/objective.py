@@ -16,9 +16,9 @@ from .terms import LossBatch
 
 
 class Objective(nn.Module):
-    """Loss terms by name, unweighted; `total` weights them. Its parameters are all of their heads.
+    """Computes loss terms by name, unweighted; `total` weights them. Holds the terms' heads.
 
-    With several processes the batch is a share of it; see `distributed`.
+    With several processes, each passes its share of the batch; see `distributed`.
     """
 
     def __init__(self, model: WorldModel, config: TrainingConfig, num_layouts: int) -> None:
@@ -35,8 +35,8 @@ class Objective(nn.Module):
         Args:
             model: the world model.
             images: uint8 (G, R, H + 1, height, width, C).
-            batch: the windows that the images show.
-            directions: (D, M), random ones on which SIGReg looks at the batch.
+            batch: the windows of these images.
+            directions: (D, M), random directions for SIGReg.
         """
         latents = model.encode(images)  # (G, R, H + 1, D)
         wide = varying = latents.float()
@@ -51,7 +51,7 @@ class Objective(nn.Module):
     def refine(
         self, model: WorldModel, latents: Tensor, actions: Tensor, states: Tensor
     ) -> dict[str, Tensor]:
-        """The predictor's term on latents of a frozen encoder, and the probe's.
+        """The terms of refinement, the predictor's and the probe's, on latents of a frozen encoder.
 
         Args:
             model: the world model.
@@ -64,16 +64,16 @@ class Objective(nn.Module):
         return terms | self._probe(model, latents, states)
 
     def _probe(self, model: WorldModel, latents: Tensor, states: Tensor) -> dict[str, Tensor]:
-        """Teaches the probe, if there is one, to read states off latents; the latents nothing."""
+        """The loss of the probe, if there is one; its gradients do not reach the latents."""
         if model.probe is None:
             return {}
         truth = (states - model.state_mean) / model.state_std
         return {"probe": losses.prediction(model.probe(latents.detach()).float(), truth)}
 
-    def draw_hard_negatives(self, groups: int, alike: int, generator: torch.Generator) -> Tensor:
+    def draw_hard_negatives(self, count: int, cluster: int, generator: torch.Generator) -> Tensor:
         """See `ContrastHead.draw_hard_negatives`."""
         head: Any = self.heads["contrast"]
-        return head.draw_hard_negatives(groups, alike, generator)
+        return head.draw_hard_negatives(count, cluster, generator)
 
     def total(self, terms: dict[str, Tensor]) -> Tensor:
         """The weighted sum."""

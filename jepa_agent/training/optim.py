@@ -1,4 +1,4 @@
-"""What every training shares: its schedule, LARS, an optimiser's state as plain tensors."""
+"""Shared by all trainings: the schedule, LARS, an optimiser's state as plain tensors."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def cosine(step: int, steps: int, warmup: float, floor: float = 0.0) -> float:
 def check_finite(
     means: dict[str, float], parameters: Iterable[Tensor], step: int, seed: int
 ) -> None:
-    """See that a training is sound, before its state is kept.
+    """Check that losses and parameters are finite, before a run's state is kept.
 
     Args:
-        means: loss terms by name, means since the last time.
-        parameters: of the model.
-        step: how far the training is.
-        seed: that it runs with; the two name the batch.
+        means: means of the loss terms by name, since the last check.
+        parameters: the model's parameters.
+        step: the current step.
+        seed: the training's seed; step and seed identify the batch.
 
     Raises:
         FloatingPointError: naming the first loss term that is not finite, or the parameters.
@@ -66,7 +66,7 @@ def unpack(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None
 
 
 def strip_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with a prefix, without it."""
+    """The tensors whose names begin with a prefix, by names without the prefix."""
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
@@ -79,7 +79,7 @@ class LARS(torch.optim.Optimizer):
     Args:
         params: parameters, or groups of them.
         lr: the learning rate.
-        momentum: of the steps.
+        momentum: share of the last step that is kept.
         weight_decay: added to the gradient.
         trust: step's norm over the weights' norm, at learning rate 1.
     """

@@ -26,34 +26,34 @@ if TYPE_CHECKING:
 CONTRAST_DIM = 32
 """Size of the embedding that identifies a layout."""
 PAIRINGS = 4
-"""Other windows of its layout that a window is compared with by the distance."""
+"""Windows of the same layout that each window is compared with by the distance term."""
 
 
 class LossBatch(NamedTuple):
-    """What a term may look at. G layouts, R windows of each, H chunks of K steps, latents of D.
+    """The input of a loss term. G layouts, R windows of each, H chunks of K steps, latents of D.
 
-    With several processes, all but `flat` is this one's share of the batch.
+    With several processes, all fields but `flat` hold this process's share of the batch.
     """
 
     model: WorldModel
     config: TrainingConfig
     windows: Windows
-    """Among others `actions` (G, R, H, K * A), `states` (G, R, H + 1, S), `layout_ids` (G,)."""
+    """Has `actions` (G, R, H, K * A), `states` (G, R, H + 1, S), `layout_ids` (G,) and more."""
     observations: Tensor
-    """(G, R, H + 1, *shape), as the encoder takes them."""
+    """(G, R, H + 1, *shape), the encoder's input."""
     latents: Tensor
-    """(G, R, H + 1, D), of the encoder; in bfloat16 under autocast, for heads."""
+    """(G, R, H + 1, D), the encoder's output; in bfloat16 under autocast, for heads."""
     wide: Tensor
     """The latents in float32, for losses."""
     flat: Tensor
-    """(N, D), those of all processes; less their layout's mean, if the training centres them."""
+    """(N, D), latents of all processes, minus their layout's mean if `center_per_layout`."""
     directions: Tensor
-    """(D, M), random."""
+    """(D, M), random directions for SIGReg."""
 
 
 @dataclass(frozen=True)
 class LossTerm(Registered):
-    """A term, a kind of which is a subclass.
+    """The base class of loss terms.
 
     Args:
         weight: its coefficient; a term of weight 0 is not computed.
@@ -63,7 +63,7 @@ class LossTerm(Registered):
 
     @property
     def name(self) -> str:
-        """What logs and states of runs call it."""
+        """Its name in logs and in states of runs."""
         return self.kind.rpartition(":")[2].rpartition(".")[2]
 
     def build(self, model: WorldModel, num_layouts: int) -> nn.Module | None:
@@ -77,7 +77,7 @@ class LossTerm(Registered):
 
 @dataclass(frozen=True)
 class Prediction(LossTerm, kind="prediction"):
-    """Latents imagined from the first frame against those encoded."""
+    """Predicted latents, from the first frame on, match the encoded ones."""
 
     def __call__(self, batch: LossBatch, head: Any) -> Tensor:
         actions = batch.windows.actions
@@ -88,7 +88,7 @@ class Prediction(LossTerm, kind="prediction"):
 
 @dataclass(frozen=True)
 class Variance(LossTerm, kind="variance"):
-    """Against collapse."""
+    """Against collapse to a point."""
 
     def __call__(self, batch: LossBatch, head: Any) -> Tensor:
         return losses.variance(batch.flat)
@@ -96,7 +96,7 @@ class Variance(LossTerm, kind="variance"):
 
 @dataclass(frozen=True)
 class Covariance(LossTerm, kind="covariance"):
-    """Against collapse."""
+    """Against collapse to few dimensions."""
 
     def __call__(self, batch: LossBatch, head: Any) -> Tensor:
         return losses.covariance(batch.flat)
@@ -104,7 +104,7 @@ class Covariance(LossTerm, kind="covariance"):
 
 @dataclass(frozen=True)
 class SIGReg(LossTerm, kind="sigreg"):
-    """Against collapse, in their place."""
+    """Against collapse, instead of variance and covariance."""
 
     def __call__(self, batch: LossBatch, head: Any) -> Tensor:
         return losses.sigreg(batch.flat, batch.directions)
@@ -133,7 +133,7 @@ class InverseDynamics(LossTerm, kind="inverse_dynamics"):
 
 @dataclass(frozen=True)
 class Distance(LossTerm, kind="distance"):
-    """The learned path length: one chunk is at most 1, windows of a layout are apart."""
+    """The learned path length: a chunk covers at most 1, windows of a layout are pushed apart."""
 
     def __call__(self, batch: LossBatch, head: Any) -> Tensor:
         model = batch.model
@@ -150,7 +150,7 @@ class Distance(LossTerm, kind="distance"):
 
 @dataclass(frozen=True)
 class Contrast(LossTerm, kind="contrast"):
-    """Windows of one layout are told from those of the others."""
+    """Windows of one layout are distinguished from those of the others."""
 
     def build(self, model: WorldModel, num_layouts: int) -> ContrastHead:
         return ContrastHead(model.config.latent_dim, num_layouts)
@@ -164,7 +164,7 @@ class Contrast(LossTerm, kind="contrast"):
 
 
 class ContrastHead(nn.Module):
-    """Embeds latents and remembers a prototype of every layout."""
+    """Embeds latents and stores a prototype of every layout."""
 
     prototypes: Tensor
 
@@ -179,29 +179,29 @@ class ContrastHead(nn.Module):
 
     @torch.no_grad()
     def update_prototypes(self, embedding: Tensor, which: Tensor) -> None:
-        """Move what is remembered of some layouts halfway to their new embedding (G, E)."""
+        """Move the prototypes of some layouts halfway to their new embeddings (G, E)."""
         moved = 0.5 * (self.prototypes[which] + embedding)
         # a new tensor: the old one is still needed for the gradient
         self.prototypes = self.prototypes.index_copy(0, which, moved)
 
     @torch.no_grad()
-    def draw_hard_negatives(self, groups: int, alike: int, generator: torch.Generator) -> Tensor:
-        """Numbers (groups,) of distinct layouts: some at random, and those most like them.
+    def draw_hard_negatives(self, count: int, cluster: int, generator: torch.Generator) -> Tensor:
+        """Indices (count,) of distinct layouts: some at random, and those most similar to them.
 
-        In a random batch hardly any two layouts differ by a little, and remembered prototypes
-        are told from fresh ones by their age alone; the nearest layouts must meet in one batch
-        (hard negatives, 2010.04592).
+        Similar layouts rarely meet in a random batch, and stored prototypes differ from fresh
+        ones by their age alone; so batches are drawn to hold the nearest layouts (hard
+        negatives, 2010.04592).
 
         Args:
-            groups: how many.
-            alike: layouts per cluster, its centre included.
-            generator: on the device of the layouts.
+            count: number of layouts to draw.
+            cluster: layouts per cluster, its centre included.
+            generator: on the device of the prototypes.
         """
-        count, device = len(self.prototypes), self.prototypes.device
-        centres = torch.randperm(count, generator=generator, device=device)[: -(-groups // alike)]
+        total, device = len(self.prototypes), self.prototypes.device
+        centres = torch.randperm(total, generator=generator, device=device)[: -(-count // cluster)]
         apart = torch.cdist(self.prototypes[centres], self.prototypes)
-        # at first all are remembered as the same: then chance decides
-        ties = torch.rand(count, generator=generator, device=device)
+        # at first all prototypes are equal: ties are broken at random
+        ties = torch.rand(total, generator=generator, device=device)
         order = torch.argsort(apart + 1e-6 * ties, dim=1)
-        rank = torch.argsort(order, dim=1).amin(dim=0)  # how near the nearest centre has it
-        return torch.argsort(rank + 0.5 * ties)[:groups]
+        rank = torch.argsort(order, dim=1).amin(dim=0)  # rank by the nearest centre
+        return torch.argsort(rank + 0.5 * ties)[:count]

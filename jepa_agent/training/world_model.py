@@ -1,7 +1,7 @@
 """Training a world model from trajectories, without rewards and without reconstructing pixels.
 
-Joint training shows every module windows of a few layouts at a time. Refinement then freezes the
-encoder and the distance and continues with the predictor on cached latents, many more at a time.
+Joint training trains all modules on windows of a few layouts per batch. Refinement then freezes
+the encoder and the distance and trains the predictor on cached latents, in much larger batches.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from .objective import Objective
 from .optim import cosine
 
 FLOOR = 0.05
-"""Where the learning rate of joint training ends, as a share of its peak, if refinement follows."""
+"""Final learning rate of joint training, as a share of its peak, if refinement follows."""
 
 PROJECTIONS = 64
-"""Random directions on which SIGReg looks at a batch."""
+"""Number of random directions for SIGReg."""
 
 
 class WorldModelTask(Task):
@@ -108,7 +108,7 @@ class WorldModelTask(Task):
         return StepOutput(terms, self.objective.total(terms), frames)
 
     def new_optimizer(self, step: int) -> torch.optim.Optimizer:
-        """AdamW of everything, or of the predictor and the probe alone."""
+        """AdamW for all parameters, or only for the predictor and the probe."""
         modules: list[nn.Module | None]
         if step < self.config.steps:
             modules = [self.model, self.objective]
@@ -138,7 +138,7 @@ class WorldModelTask(Task):
         return progress
 
     def save(self, folder: Path, step: int, seconds: float) -> None:
-        """Write the agent, and under its step where diagnostics are due and it is to be kept."""
+        """Write the agent, and a copy named by its step where diagnostics are due and kept."""
         self.trained.notes["seconds"] = seconds
         self.trained.save(folder)
         if self._keep and self._is_due(step):
@@ -253,9 +253,8 @@ def train(
         device: where to train, see `resolve_device`.
         folder: where the run keeps its state, its log `metrics.jsonl` and its agent; a run that
             was interrupted goes on from there.
-        callbacks: called with the progress and the agent about every 50 steps, when both are in
-            the folder; `training.loggers` has some that log to TensorBoard, Weights & Biases and
-            trackio.
+        callbacks: called with the progress and the agent about every 50 steps, after both are
+            saved; `training.loggers` has some for TensorBoard, Weights & Biases and trackio.
         held_out: data of other layouts, for the diagnostics.
         backbone: pretrained weights for a model whose encoder is a `BackboneEncoder`.
         keep: number of past diagnostic checkpoints to keep, as `step-N/` in the folder.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from jepa_agent import JEPAAgent
 from jepa_agent.agent.costs import CostConfig, imagine
-from jepa_agent.agent.error_memory import NEAR_ACTION, NEAR_WAY, ErrorMemory
+from jepa_agent.agent.error_memory import NEAR_ACTION, NEAR_DISTANCE, ErrorMemory
 from jepa_agent.evaluation.episodes import play
 
 SIZE = 2
@@ -51,7 +51,7 @@ def test_the_correction_equals_a_plain_loop(tiny_agent: JEPAAgent) -> None:
             for start, action, error in story[-SIZE:]:
                 way = model.distance(latents[episode, n], start[episode]).item()
                 turn = (actions[episode, n] - action[episode]).norm().item()
-                weight = math.exp(-((way / NEAR_WAY) ** 2) - (turn / NEAR_ACTION) ** 2)
+                weight = math.exp(-((way / NEAR_DISTANCE) ** 2) - (turn / NEAR_ACTION) ** 2)
                 total, sum_of_weights = total + weight * error[episode], sum_of_weights + weight
             torch.testing.assert_close(found[episode, n], total / max(1.0, sum_of_weights))
 

@@ -18,16 +18,17 @@ from .base import EncoderConfig
 class BackboneEncoderConfig(EncoderConfig, kind="backbone"):
     """A backbone's maps, read by queries as in `PatchPoolConfig`.
 
-    Batch norms keep the statistics of pretraining, frozen or not. Images that are not what the
-    backbone was pretrained on are adapted as `size` and `channels` say, and never otherwise.
+    Batch norms keep the statistics of pretraining, frozen or not. `size` and `channels` decide how
+    images of other sizes and channels than those of pretraining are adapted; by default they are
+    an error.
 
     Args:
         backbone: its contract and network.
         freeze: keep its weights.
-        size: "same" takes images of the backbone's size alone, "resize" scales others to it,
-            "any" gives a convolutional backbone others as they are.
-        channels: "same" takes as many as the backbone's, "mean" gives it the mean of all colours
-            in each of its channels.
+        size: "same" rejects other sizes, "resize" scales images to the backbone's size, "any"
+            passes them unscaled to a convolutional backbone.
+        channels: "same" rejects other numbers of channels, "mean" passes the mean of all channels
+            in each of the backbone's.
         queries, values, hidden: as in `PatchPoolConfig`.
     """
 
@@ -54,8 +55,8 @@ class BackboneEncoder(HeadedEncoder):
     """See `BackboneEncoderConfig`.
 
     Raises:
-        ValueError: if the observations are not what the backbone takes, and the config does not
-            say how to adapt them.
+        ValueError: if the backbone does not take these observations and the config does not adapt
+            them.
     """
 
     places: Tensor
@@ -89,7 +90,7 @@ class BackboneEncoder(HeadedEncoder):
         self.head = make_head(config.queries * (config.values + 2), config.hidden, latent_dim)
 
     def train(self, mode: bool = True) -> BackboneEncoder:
-        """Set the mode of the head; the backbone's batch norms stay as they were pretrained."""
+        """Set the mode of the head; the backbone's batch norms keep their pretrained statistics."""
         super().train(mode)
         self.backbone.eval()
         return self

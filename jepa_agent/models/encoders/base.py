@@ -22,6 +22,6 @@ class EncoderConfig(Registered):
     def build(self, observation_shape: tuple[int, ...], latent_dim: int) -> nn.Module:
         """The encoder: a module that is called with `(observations, mean, std)`.
 
-        These are uint8 images (B, H, W, C) or vectors (B, S), and the mean and standard deviation
-        of their last axis in the data. It returns latents (B, D).
+        The observations are uint8 images (B, H, W, C) or vectors (B, S); mean and std are those of
+        their last axis in the data. It returns latents (B, D).
         """

@@ -12,18 +12,18 @@ from .base import EncoderConfig
 
 @dataclass(frozen=True)
 class PatchPoolConfig(EncoderConfig, kind="patch_pool"):
-    """Patches that say what they hold, and learned queries that ask where it is.
+    """Patches described by an MLP, and learned queries that locate what they look for.
 
     Every patch passes the same small MLP. Each query then attends to the patches (a softmax over
-    places) and reads off the mean place and the mean value of what it attends to, as in deep
-    spatial autoencoders (Finn et al., 1509.06113). No weight belongs to a place, so what was
-    learnt of a wall at one place holds at another, where no layout had one.
+    places) and reads the attention's mean place and mean values, as in deep spatial autoencoders
+    (Finn et al., 1509.06113). No weight belongs to a place, so walls are recognised at places
+    where no training layout had one.
 
     Args:
         patch: side of the patches in pixels; what does not fill a patch at the right and lower
             edge of the image is cropped.
         features: width of the patches' MLP.
-        queries: how many.
+        queries: number of queries.
         values: numbers that a query reads besides its mean place.
         hidden: width of the linear layer before the latent.
     """

@@ -16,12 +16,12 @@ class PredictorConfig(Registered):
     """The settings of a predictor, a kind of which is a subclass."""
 
     shares_norm: ClassVar[bool] = False
-    """Whether predictions pass the LayerNorm `norm` of the encoder, not one of their own."""
+    """Whether predictions pass the encoder's LayerNorm `norm` instead of their own."""
 
     @abstractmethod
     def build(self, latent_dim: int, action_dim: int, chunk: int) -> nn.Module:
         """The predictor: a module that is called with `(latents, actions)`.
 
-        These are latents (..., D) and chunks (..., K * A) of K actions of A numbers. It returns the
-        latents (..., D) after the chunk.
+        The latents are (..., D), the actions chunks (..., K * A) of K actions of A numbers. It
+        returns the latents (..., D) after the chunk.
         """

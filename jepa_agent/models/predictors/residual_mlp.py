@@ -36,8 +36,8 @@ class ResidualMLP(nn.Module):
 
     def __init__(self, config: ResidualMLPConfig, latent_dim: int, action_dim: int) -> None:
         super().__init__()
-        # walls and gaps have edges, and so have ReLU units: three layers of them learn where
-        # a move ends twice as exactly as two of the smooth ones
+        # the dynamics have sharp edges, and so have ReLU units: three layers of them learn where
+        # a move ends twice as precisely as two layers of smooth units
         self.change = mlp(
             latent_dim + action_dim, config.width, config.depth, latent_dim, nn.ReLU()
         )

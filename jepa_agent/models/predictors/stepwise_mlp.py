@@ -12,7 +12,7 @@ from .base import PredictorConfig
 
 @dataclass(frozen=True)
 class StepwiseMLPConfig(PredictorConfig, kind="stepwise_mlp"):
-    """A chunk predicted one environment step after another, in a small state of its own.
+    """A chunk predicted one environment step at a time, in a small hidden state.
 
     Args:
         width: hidden units per layer.
