@@ -1,4 +1,4 @@
-"""Where to compute: one rule for everything."""
+"""Choosing the device to compute on."""
 
 from __future__ import annotations
 

@@ -85,4 +85,4 @@ DATA = {
     ),
     "vector": CollectConfig(episodes=1),
 }
-"""What a preset learns from, unless trajectories are given."""
+"""The data that each preset collects, unless trajectories are given."""

@@ -36,7 +36,7 @@ class ActionBounds:
         if len(self.low) != len(self.high) or not self.low:
             raise ValueError(
                 f"low and high must have one number per action component, got {self.low} and "
-                f"{self.high}; give them equal length"
+                f"{self.high}"
             )
         pairs = list(zip(self.low, self.high, strict=True))
         if not all(low < high for low, high in pairs):

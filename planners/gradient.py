@@ -132,7 +132,7 @@ class CEMGradientConfig(PlannerConfig, kind="cem-gradient"):
         if self.cem.horizon != self.gradient.horizon:
             raise ValueError(
                 "cem and gradient must have one horizon, got "
-                f"{self.cem.horizon} and {self.gradient.horizon}; make them equal"
+                f"{self.cem.horizon} and {self.gradient.horizon}"
             )
 
     def build(self) -> CEMGradient:

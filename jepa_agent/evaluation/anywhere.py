@@ -24,14 +24,14 @@ def evaluate_anywhere(
     """Play the agent, random actions and rivals in the agent's environment.
 
     Args:
-        agent: who is evaluated.
+        agent: the agent to evaluate.
         goal: the observation to reach; None for the environment's `desired_goal`.
-        success: whether an observation with its info is one of success; None for the info's
+        success: whether an observation with its info counts as success; None for the info's
             `is_success`.
         rivals: policies to score beside the agent, by name.
-        seeds: of the episodes.
+        seeds: one episode each.
         parallel: environments side by side.
-        checkpoint: where the agent comes from, for the record.
+        checkpoint: path of the agent's checkpoint, for the report.
         workers: processes that share the episodes.
     """
     world = agent.env_ref

@@ -1,4 +1,4 @@
-"""Whether features carry anything, said in words where they do not."""
+"""Detecting collapsed features."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 COLLAPSED = 0.05
-"""Share of its dimensions below which a feature space counts as collapsed."""
+"""Spread, or effective rank over dimensions, below which features count as collapsed."""
 
 
 @dataclass(frozen=True)
 class CollapseStats:
-    """Whether features carry anything.
+    """Measures of how much features vary.
 
     Args:
         spread: mean standard deviation of the features over the batch, relative to their root
@@ -28,7 +28,7 @@ class CollapseStats:
 
     @property
     def collapsed(self) -> str:
-        """What has happened, in words; empty while all is well."""
+        """A description of the collapse; empty if there is none."""
         if self.spread < COLLAPSED:
             return (
                 f"collapsed: all inputs have nearly the same features (spread {self.spread:.3f}); "

@@ -1,4 +1,4 @@
-"""What a world model knows, measured on held-out trajectories while it trains."""
+"""Errors of a world model on held-out trajectories, measured while it trains."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from .episodes import SuccessUnknown, play
 from .open_loop import open_loop
 
 FRAMES = 4096
-"""Frames that a probe is fitted to, and about as many that it is tried on."""
+"""Number of frames that a probe is fitted to, and about the number that it is tested on."""
 RIDGE = 1e-4
 """Ridge of the linear probe, on standardised features."""
 
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Errors in the unit of the states; None where world or model cannot tell.
+    """Errors in the unit of the states; None where world or model lack what is needed.
 
     Args:
-        position_error: mean distance of the state that the model's own probe reads off a latent.
-        layout_error: mean absolute error of a linear probe for each number of the layout; the
-            probe is fitted to the training data. Of numbers that vary.
+        position_error: mean error of the states that the model's own probe reads off latents.
+        layout_error: mean absolute error of a linear probe, fitted to the training data, for each
+            number of the layout that varies.
         rank_correlation: Spearman's, of the learned distance with the length of the shortest path
             between states of one layout.
         rank_correlations: the same within the world's groups of pairs, by their names.
-        open_loop_error: after 20 and 50 imagined steps, or as many as the episodes have; empty
-            without a probe, which reads states off latents.
+        open_loop_error: error after 20 and 50 imagined steps, or as many as the episodes have;
+            empty without a probe.
         violations: share of states imagined 50 steps ahead that are not free.
-        collapse: of the latents; says whether they have collapsed.
-        success: share of a few planned episodes; None if the world has no goals or does not say.
+        collapse: spread and rank of the latents.
+        success: success rate of a few planned episodes; None without goals or `is_success`.
     """
 
     position_error: float | None
@@ -64,12 +64,12 @@ def diagnose(
     """Measure a model.
 
     Args:
-        agent: whose model it is.
-        trained_on: data to fit the layout's probe to.
-        held_out: data of other layouts, on which all is measured; its metadata name the
+        agent: the agent with the model.
+        trained_on: data that the layout's probe is fitted to.
+        held_out: data of other layouts, on which everything is measured; its metadata name the
             environment of the planned episodes.
-        episodes: to plan for `success`; 0 leaves it out.
-        seed: of the choice of frames.
+        episodes: number of planned episodes; 0 leaves out `success`.
+        seed: seed of the choice of frames.
     """
     model = agent.model
     env = agent.env_ref.make()
@@ -142,9 +142,9 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
 
 
 def ridge(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
-    """What ridge regression fitted to known inputs (N, D) says of those asked (M, D).
+    """Predictions at inputs `asked` (M, D) of ridge regression on `known` inputs (N, D).
 
-    Without the ridge, rounding decides on collinear features.
+    Without the ridge, collinear features would amplify rounding errors.
     """
     mean, std, middle = known.mean(dim=0), known.std(dim=0).clamp_min(1e-6), targets.mean(dim=0)
     known, asked = (known - mean) / std, (asked - mean) / std

@@ -21,27 +21,27 @@ logger = logging.getLogger(__name__)
 
 
 class SuccessUnknown(ValueError):
-    """Nothing says what counts as success."""
+    """There is no definition of success."""
 
 
 Success = Callable[[Any, dict[str, Any]], bool]
-"""Whether an observation with its info is one of success."""
+"""Whether an observation with its info counts as success."""
 
 
 @dataclass(frozen=True)
 class Episode:
-    """What happened on one seed.
+    """The outcome of one seed's episode.
 
     Args:
         seed: of the environment's reset.
-        layout: its numbers, or None where the world has none.
-        success: at any time.
-        success_end: at the last step.
-        success_strict: by the world's strict radius at any time; None where it has none or
-            `success` came from the caller.
-        steps: until the first success, or None.
-        optimal_steps: the fewest possible, where the world knows and it is the world's success.
-        error: what was raised, where the episode could not be played; it counts as a failure.
+        layout: the layout's numbers, or None where the world has no layout.
+        success: reached at any time.
+        success_end: held at the last step.
+        success_strict: within the world's strict radius at any time; None without such a radius
+            or with the caller's own `success`.
+        steps: steps until the first success, or None.
+        optimal_steps: the fewest possible, where the world offers them and defines success.
+        error: the exception that ended the episode, if any; it counts as a failure.
     """
 
     seed: int
@@ -78,14 +78,13 @@ def play(
         seeds: one episode each.
         parallel: environments side by side.
         on_episode: called with the number of finished episodes.
-        success: what counts; by default `is_success` in the info of a step. What the world offers
-            of `RatesEpisodes` and `HasLayout` is noted too.
+        success: the definition of success; by default `is_success` in the info of a step.
         workers: processes that share the seeds, if the policy and `make_env` can be pickled. The
-            result does not depend on their number; what a dying one played is played again.
+            result does not depend on their number; the share of a process that dies is replayed.
 
     Raises:
         SuccessUnknown: if neither `success` nor the info says what counts.
-        Exception: what building the environment raised, or every single episode.
+        Exception: if building the environment raised, or every episode did.
     """
     if not callable(getattr(policy, "predict", None)):
         raise TypeError(
@@ -110,7 +109,7 @@ def play(
             on_episode(len(episodes))
     if all(episode.error for episode in episodes):
         if not isinstance(result, WorkerDied):
-            _play_one(policy, make_env, seeds[0], success)  # raises what it raised before
+            _play_one(policy, make_env, seeds[0], success)  # raises the same error again
         raise RuntimeError(f"every episode raised; the first: {episodes[0].error}")
     return episodes
 
@@ -118,7 +117,7 @@ def play(
 def _play_share(
     policy: Policy, make_env: Callable[[], gym.Env], success: Success | None, seeds: Sequence[int]
 ) -> list[Episode]:
-    """Some episodes side by side; if anything raises, one by one, to find out where."""
+    """Some episodes side by side; if one raises, all again one by one, to isolate it."""
     envs = [make_env() for _ in seeds]
     try:
         return _play_batch(policy, envs, seeds, success)
@@ -158,7 +157,7 @@ def _play_batch(
     while any(player.running for player in active):
         going_on = [row for row, player in enumerate(active) if player.running]
         if len(going_on) < len(active) and (state is None or hasattr(state, "select")):
-            # No decisions for episodes that are over, if the policy's memory can do without them.
+            # No decisions for episodes that are over, if the policy's state can drop their rows.
             active = [active[row] for row in going_on]
             state = None if state is None else state.select(np.array(going_on))
         actions, state = policy.predict(
@@ -180,7 +179,7 @@ def _stack(observations: list[Any]) -> Any:
 
 
 class EpisodeRunner:
-    """One environment, one episode, and what is counted in it."""
+    """Plays one episode in one environment and records its outcome."""
 
     def __init__(self, env: gym.Env, seed: int, success: Success | None) -> None:
         self._env, self._seed, self._success = env, seed, success
@@ -194,7 +193,7 @@ class EpisodeRunner:
         self._steps, self._first_entry, self.running = 0, 0, True
 
     def step(self, action: np.ndarray) -> None:
-        """Play on, unless the episode is over."""
+        """Take one step, unless the episode is over."""
         if not self.running:
             return
         self.observation, _, terminated, truncated, info = self._env.step(action)
@@ -206,15 +205,14 @@ class EpisodeRunner:
             self._nearest = min(self._nearest, info.get("distance", math.inf))
         else:
             raise SuccessUnknown(
-                f"the environment's info must have is_success, got {sorted(info)}; say what "
-                "`success` is"
+                f"the environment's info must have is_success, got {sorted(info)}; pass `success`"
             )
         if self._there and not self._first_entry:
             self._first_entry = self._steps
         self.running = not (terminated or truncated)
 
     def episode(self) -> Episode:
-        """What happened."""
+        """The outcome."""
         radius = self._strict_radius
         return Episode(
             seed=int(self._seed),

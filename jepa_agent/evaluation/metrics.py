@@ -1,4 +1,4 @@
-"""Evaluation: figures of episodes with their intervals, comparisons, and the report."""
+"""Figures of episodes with their intervals, comparisons, and the report."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def wilson(successes: int, episodes: int, z: float = 1.959964) -> tuple[float, f
     centre = share + z * z / (2 * episodes)
     half = z * math.sqrt(share * (1 - share) / episodes + z * z / (4 * episodes**2))
     scale = 1 + z * z / episodes
-    # exact arithmetic keeps the share inside; rounding need not
+    # rounding may put the share outside of its interval
     return max(0.0, (centre - half) / scale), max(share, min(1.0, (centre + half) / scale))
 
 
@@ -147,13 +147,13 @@ def by_layout(episodes: Sequence[Episode]) -> dict[tuple[float, ...], tuple[int,
 
 @dataclass(frozen=True)
 class Report:
-    """What `report.json` holds.
+    """The contents of `report.json`.
 
     Args:
         rows: one per policy and suite.
-        config: what it was measured with.
+        config: settings of the evaluation.
         episodes: every episode, by "policy/suite".
-        open_loop: errors of imagination, by suite; none of a model without a probe.
+        open_loop: errors of imagination by suite; empty for a model without a probe.
     """
 
     rows: list[Row]
@@ -163,7 +163,7 @@ class Report:
 
     @property
     def suites(self) -> list[str]:
-        """What the agent was evaluated on."""
+        """The suites that the agent was evaluated on."""
         return [name.removeprefix("agent/") for name in self.episodes if name.startswith("agent/")]
 
     def save(self, directory: str | Path) -> Path:

@@ -1,4 +1,4 @@
-"""Open-loop prediction: how far imagination drifts from the truth, read off by the probe."""
+"""Open-loop prediction: the error of imagined states, read off by the probe."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class OpenLoopStep:
 
     Args:
         steps: environment steps imagined from one true frame.
-        error: of the imagined state.
-        stand_still: control: of the state before the first step.
-        random_actions: control: of the state imagined under another window's actions.
+        error: error of the imagined state.
+        stand_still: control: error of the state before the first step.
+        random_actions: control: error of the state imagined under another window's actions.
         violations: share of imagined states that are not free, or None.
     """
 
@@ -46,13 +46,13 @@ def open_loop(
     """Imagine windows of trajectories from their first frame alone (EB-JEPA's unrolling).
 
     Args:
-        model: imagines; its probe, which it must have, reads states off latents.
+        model: the world model; it must have a probe.
         render: the environment's batched renderer, if it has one.
-        trajectories: the truth.
-        chunks: how far.
-        windows: how many.
+        trajectories: the true states.
+        chunks: length of the windows in chunks.
+        windows: number of windows.
         is_free: whether states (..., S) in layouts (..., C) are possible.
-        seed: of the choice of windows.
+        seed: seed of the choice of windows.
     """
     device = model.observation_mean.device
     sampler = WindowSampler(trajectories, model.config.chunk, chunks, device)

@@ -1,4 +1,4 @@
-"""Episodes in several processes; those of a process that dies are played again."""
+"""Episodes in several processes; the share of a process that dies is played again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 Result = TypeVar("Result")
 ATTEMPTS = 2
-"""How often a share is begun before it is given up."""
+"""Number of attempts at a share before giving up."""
 
 
 class WorkerDied(RuntimeError):
@@ -29,12 +29,12 @@ def shared(
     A share whose process dies (out of memory, killed) is begun again in a new one, with a warning.
 
     Args:
-        work: what to do with a share; it and what it returns must be picklable.
-        shares: of seeds.
-        workers: how many processes.
+        work: function of a share; it and its result must be picklable.
+        shares: the seeds of each call of `work`.
+        workers: number of processes.
 
     Yields:
-        What `work` returns, in the order of the shares; an error for one whose processes all died.
+        Results of `work` in the order of the shares; an error for a share whose processes died.
     """
     executors: list[_Restarted[Result]] = []
     own = threading.local()
@@ -79,11 +79,11 @@ class _Restarted(Generic[Result]):
 
 
 _work: Callable
-"""What this process does with a share, if it is a worker."""
+"""The function that this worker process applies to a share."""
 
 
 def _initialize(work: Callable) -> None:
-    """Set up a worker: on one thread, since the others need the other cores."""
+    """Set up a worker, on one thread: the other cores belong to the other workers."""
     global _work
     torch.set_num_threads(1)
     _work = work

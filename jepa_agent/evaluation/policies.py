@@ -1,4 +1,4 @@
-"""What plays episodes, and the simplest thing that does."""
+"""The interface of policies, and the random policy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Policy(Protocol):
-    """Anything with Stable-Baselines3's `predict`."""
+    """An object with Stable-Baselines3's `predict`."""
 
     def predict(
         self,
@@ -23,13 +23,13 @@ class Policy(Protocol):
 
 
 class RandomActions:
-    """Random actions of a box, for batches: uniform, or normal where it has no bounds.
+    """Random actions from a box, for batches: uniform, or normal where the box is unbounded.
 
     An episode's actions depend on the seed and its first observation alone.
 
     Args:
-        space: of one action.
-        seed: of all episodes.
+        space: the space of one action.
+        seed: seed of all episodes.
     """
 
     def __init__(self, space: gym.Space, seed: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""What a report says, in tables and lines for the terminal."""
+"""Reports as tables and lines for the terminal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def open_loop_table(suite: str, steps: Sequence[OpenLoopStep]) -> Table:
 
 
 def compared(first: Path, second: Path) -> Iterator[str]:
-    """The agents of two reports on the same seeds, by McNemar's test."""
+    """Compare the agents of two reports on the same seeds, by McNemar's test."""
     reports = Report.load(first), Report.load(second)
     for name in sorted(set(reports[0].episodes) & set(reports[1].episodes)):
         if name.startswith("agent/"):
@@ -50,7 +50,7 @@ def compared(first: Path, second: Path) -> Iterator[str]:
 
 
 def pooled(paths: Sequence[Path]) -> Iterator[Table | str]:
-    """The agents of several reports, and all of their episodes together."""
+    """The agents of several reports, and their pooled episodes."""
     reports = [Report.load(path) for path in paths]
     for suite in sorted({suite for report in reports for suite in report.suites}):
         parts = {

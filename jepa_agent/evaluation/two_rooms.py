@@ -1,4 +1,4 @@
-"""What only Two Rooms has: its suites of layouts, held-out data, rivals that know the layout."""
+"""Evaluation in Two Rooms: suites of layouts, held-out data, rivals that know the layout."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ HELD_OUT_DATA = {
     "fixed": CollectConfig("mixed", "fixed", episodes=512, steps=60, seed=10_000),
     "train": CollectConfig("mixed", "test", episodes=2048, steps=60, seed=10_000),
 }
-"""Trajectories that the diagnostics look at, by the layouts of the training data."""
+"""Data for the diagnostics, by the layouts of the training data."""
 
 
 def default_suites(agent: JEPAAgent) -> tuple[str, ...]:
-    """The fixed layout for an agent of it, and layouts that it never saw for any other."""
+    """The fixed layout for agents trained on it, unseen layouts for all others."""
     layout = agent.env_ref.kwargs.get("layout", "random")
     return ("fixed",) if layout == "fixed" else ("test-layouts",)
 
@@ -51,11 +51,11 @@ def evaluate(
     """Play the agent and its rivals, and measure the agent's imagination.
 
     Args:
-        agent: who is evaluated.
+        agent: the agent to evaluate.
         suites: names of `SUITES`.
-        seeds: of the episodes.
+        seeds: one episode each.
         parallel: environments side by side.
-        checkpoint: where the agent comes from, for the record.
+        checkpoint: path of the agent's checkpoint, for the report.
         workers: processes that share the episodes.
     """
     policies: dict[str, Policy] = {
@@ -77,7 +77,7 @@ def evaluate(
                 rows.append(summarise(name, suite, episodes, latency))
                 results[f"{name}/{suite}"] = episodes
             if agent.model.probe is None:
-                continue  # what is imagined cannot be compared with the truth
+                continue  # imagined states cannot be compared with true ones
             world: Any = agent.env_ref.make().unwrapped
             data = collect(CollectConfig("mixed", SUITES[suite], 2048, 60, 2, seed=seeds.start))
             unrolled[suite] = open_loop(
@@ -92,7 +92,7 @@ def _show(progress: Progress, task: TaskID, done: int) -> None:
 
 
 def measured_with(agent: JEPAAgent, seeds: range, parallel: int, checkpoint: str) -> dict[str, Any]:
-    """What a stranger needs to know of the figures."""
+    """The settings behind the figures, for `report.json`."""
     return {
         "checkpoint": checkpoint,
         "planner": repr(getattr(agent.planner, "config", agent.planner)),
@@ -106,7 +106,7 @@ def measured_with(agent: JEPAAgent, seeds: range, parallel: int, checkpoint: str
 
 
 def by_novelty(episodes: Sequence[Episode]) -> Iterator[str]:
-    """The agent's success on new walls, new doors and both, apart."""
+    """The agent's success on new walls, on new doors, and on both new."""
     for name in ("new wall", "new door", "new wall and door"):
         chosen = [
             e for e in episodes if e.layout is not None and unseen_factors(e.layout[:2]) == name

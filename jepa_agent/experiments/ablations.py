@@ -68,7 +68,7 @@ def with_value(config: Any, key: str, value: Any) -> Any:
     """A copy of nested frozen dataclasses with one field changed, given by its dotted name."""
     name, _, rest = key.partition(".")
     if name not in {item.name for item in fields(config)}:
-        raise ValueError(f"{type(config).__name__} has no field {name!r}; correct the variant")
+        raise ValueError(f"{type(config).__name__} has no field {name!r}")
     inner = with_value(getattr(config, name), rest, value) if rest else value
     return replace(config, **{name: inner})
 

@@ -32,7 +32,7 @@ def resolve(path_or_name: str | Path) -> Path:
 
 
 def digest(tensors: dict[str, Tensor]) -> str:
-    """What names these weights: the SHA-256 of the file that `save` would write."""
+    """The identity of these weights: the SHA-256 of the file that `save` would write."""
     return hashlib.sha256(_serialise(tensors)).hexdigest()
 
 

@@ -48,7 +48,7 @@ class ResNetConfig(NetworkConfig, kind="resnet"):
         if not self.channels or len(self.channels) != len(self.blocks):
             raise ValueError(
                 "channels and blocks must have one number per stage, got "
-                f"{self.channels} and {self.blocks}; make them equally long"
+                f"{self.channels} and {self.blocks}"
             )
         if min(self.stride, *self.channels, *self.blocks) < 1 or self.outputs < 0:
             raise ValueError(

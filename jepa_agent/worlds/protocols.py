@@ -1,6 +1,6 @@
-"""What a world may offer beside Gymnasium's interface; without one of these it lacks that feature.
+"""Optional protocols of worlds beside Gymnasium's interface; each enables one feature.
 
-A world is `env.unwrapped`, and offers a protocol if it has its members: `isinstance` tells.
+A world is `env.unwrapped`; it offers a protocol if it has its members, checked by `isinstance`.
 Shapes: states (..., S), layouts (..., C) of what is constant in an episode; numpy or torch.
 """
 
@@ -22,23 +22,23 @@ class RendersStates(Protocol):
 
 @runtime_checkable
 class HasLayout(Protocol):
-    """Episodes differ in a layout, which figures are shown by."""
+    """Episodes differ in a layout, by which figures are grouped."""
 
     layout_names: tuple[str, ...]
-    """A name for each of its numbers."""
+    """A name for each number of the layout."""
 
     @property
     def layout(self) -> np.ndarray:
-        """(C,), of the episode."""
+        """(C,), the layout of the current episode."""
 
 
 @runtime_checkable
 class HasMap(Protocol):
-    """Where states can be and how far they are from each other."""
+    """Which states are possible, and the path lengths between them."""
 
     @property
     def step_length(self) -> float:
-        """The longest path of one step."""
+        """The longest path that one step can cover."""
 
     def is_free(self, states: Any, layout: Any) -> Any:
         """Whether states are possible: boolean (...)."""
@@ -52,7 +52,7 @@ class HasMap(Protocol):
 
 @runtime_checkable
 class GroupsPairs(Protocol):
-    """Some pairs of states are of special interest to whoever learns distances."""
+    """Groups of pairs of states on which the learned distance is measured separately."""
 
     def pair_groups(self, states: Any, goals: Any, layout: Any) -> Mapping[str, Any]:
         """Which pairs (...) belong to a group, by the group's name."""
@@ -66,7 +66,7 @@ class RatesEpisodes(Protocol):
     """The largest `info["distance"]` that counts as strict success."""
 
     def fewest_steps(self) -> int:
-        """From where the agent is."""
+        """Fewest steps from the current state to the goal."""
 
 
 @runtime_checkable
@@ -82,7 +82,7 @@ class Drawable(Protocol):
 
     @property
     def state(self) -> np.ndarray:
-        """(S,), where the agent is."""
+        """(S,), the current state."""
 
     @property
     def goal(self) -> np.ndarray:
@@ -106,10 +106,10 @@ class Movable(Protocol):
         """States of pixels (..., 2): the inverse of `state_to_screen`."""
 
     def handle_at(self, state: np.ndarray) -> str | None:
-        """What can be taken hold of there."""
+        """Name of the handle at a point, if any."""
 
     def moved(self, name: str, state: np.ndarray) -> dict[str, Any]:
-        """Options for `reset` that change nothing but put a thing there, or as near as can be."""
+        """Options for `reset` that move only this thing, to the point or the nearest free one."""
 
 
 def unit_of(world: Any) -> str:

@@ -47,7 +47,7 @@ def markdown(table: dict[str, Any], only: tuple[str, ...] = ()) -> str:
     rows = [[_cell(form, row) for form in forms.values()] for row in table["rows"]]
     unknown = set(only) - {row[0] for row in rows}
     if unknown:
-        raise ValueError(f"rows must be of {[row[0] for row in rows]}, got {sorted(unknown)}")
+        raise ValueError(f"rows must be among {[row[0] for row in rows]}, got {sorted(unknown)}")
     for cells, row in zip(rows, table["rows"], strict=True):
         if not only or cells[0] in only:
             bold = row.get("bold", False)

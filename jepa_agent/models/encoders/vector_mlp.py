@@ -28,8 +28,7 @@ class VectorMLPConfig(EncoderConfig, kind="vector_mlp"):
     def __post_init__(self) -> None:
         if min(self.features, self.layers) < 1:
             raise ValueError(
-                f"features and layers must be positive, got {self.features} and {self.layers}; "
-                "raise them"
+                f"features and layers must be positive, got {self.features} and {self.layers}"
             )
 
     def build(self, observation_shape: tuple[int, ...], latent_dim: int) -> VectorMLP:
