@@ -31,7 +31,7 @@ CLOSE_TO_WALLS = 0.3
 
 
 class Walker(IntEnum):
-    """What an episode does."""
+    """A walker's behaviour, one per episode."""
 
     WANDER = 0
     """A persistent random walk."""

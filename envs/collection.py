@@ -30,7 +30,7 @@ class Rollouts(NamedTuple):
     layout: np.ndarray
     """float32 (E, 3): wall_x, door_y, door_halfwidth."""
     metadata: dict[str, Any]
-    """What made them: the environment, the config, the version of this library."""
+    """Their origin: the environment, the config, the version of this library."""
 
 
 @dataclass(frozen=True)

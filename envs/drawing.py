@@ -126,7 +126,7 @@ class Window:
         self._title, self._fps = title, fps
         self._screen: Any = None
         self.events: list[Any] = []
-        """What the user did until the last `show`."""
+        """The user's events until the last `show`."""
         try:
             self._pygame.display.init()
         except self._pygame.error as error:

@@ -1,4 +1,4 @@
-"""A batch of Two Rooms episodes: what the single and the vector environment have in common."""
+"""A batch of Two Rooms episodes, shared by the single and the vector environment."""
 
 from __future__ import annotations
 
@@ -195,9 +195,9 @@ class Bounces:
 def check_actions(
     actions: Any, shape: tuple[int, ...], ignored: np.ndarray | None = None
 ) -> np.ndarray:
-    """Turn actions into float32 of the given shape, or say what is wrong with them.
+    """Turn actions into float32 of the given shape, or raise.
 
-    Rows marked in `ignored` (n,) are not looked at, and become zero.
+    Rows marked in `ignored` (n,) are not checked and become zero.
     """
     rule = f"an action must be finite real numbers of shape {shape}"
     try:

@@ -1,4 +1,4 @@
-"""What a mouse may do to Two Rooms: take hold of things and put them elsewhere."""
+"""Moving things in Two Rooms with the mouse."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .tasks import WALL_RANGE
 
 HANDLES = ("agent", "wall", "door")
 NEAR = 3.0
-"""Pixels within which the mouse takes hold of the agent."""
+"""Pixels within which the mouse grabs the agent."""
 
 
 def handle_at(point: np.ndarray, info: dict[str, Any]) -> str | None:
-    """What of `HANDLES` is at a point (2,), given the episode's info."""
+    """The one of `HANDLES` at a point (2,), if any, given the episode's info."""
     if np.linalg.norm(point - info["position"]) <= NEAR:
         return "agent"
     if abs(point[0] - info["wall_x"]) > WALL_HALF_THICKNESS + 1:
@@ -24,7 +24,7 @@ def handle_at(point: np.ndarray, info: dict[str, Any]) -> str | None:
 
 
 def moved(name: str, point: np.ndarray, info: dict[str, Any]) -> dict[str, Any]:
-    """Reset options of the task in `info`, one thing of it moved; points in walls give way."""
+    """Reset options for the task in `info` with one thing moved; points in walls are adjusted."""
     half = info["door_halfwidth"]
     changes: dict[str, dict[str, Any]] = {
         "agent": {"position": point},

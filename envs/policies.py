@@ -1,7 +1,7 @@
 """Scripted policies that play: oracle, straight to the goal, random.
 
-They speak Stable-Baselines3's `predict` on state and on pixel observations, so they stand beside
-any agent in an evaluation. Behaviour for collecting data is in `behaviour.py`.
+They have Stable-Baselines3's `predict` for state and pixel observations, so that evaluations score
+them beside any agent. Behaviour for collecting data is in `behaviour.py`.
 """
 
 from __future__ import annotations

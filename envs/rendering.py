@@ -63,7 +63,7 @@ def draw_dot(image: Array, position: Array) -> None:
 
 @functools.lru_cache(maxsize=8)
 def _patch(xp: Any, count: int, dtype: Any, place: Any) -> tuple[Array, Array, Array]:
-    """What drawing dots needs of constants, which cost a single environment as much as the rest.
+    """Constants for drawing dots, cached: they would cost as much as all the rest.
 
     Returns:
         The patch's pixel lines relative to the pixel under the dot's centre (10,), the flat

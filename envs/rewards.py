@@ -13,7 +13,7 @@ from .rendering import locate_dot, read_layout
 from .tasks import TwoRoomsConfig
 
 DOT_ERROR = 0.02
-"""Pixels to which a dot's position is read off an image."""
+"""Precision, in pixels, of a dot's position that is read off an image."""
 ROOM_DIAGONAL = (physics.HIGH - physics.LOW) * 2**0.5
 """The dense reward's unit in pixels."""
 
@@ -40,7 +40,7 @@ def sparse_reward(success: np.ndarray) -> np.ndarray:
 
 
 def dense_reward(shortest_path: np.ndarray) -> np.ndarray:
-    """Minus the way to the goal (...), in room diagonals."""
+    """Minus the path length to the goal (...), in room diagonals."""
     return -(np.asarray(shortest_path, dtype=np.float64) / ROOM_DIAGONAL)
 
 

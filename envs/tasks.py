@@ -120,7 +120,7 @@ def pin(groups: LayoutGroups, wall_x: int | None, door_y: int | None) -> LayoutG
 
 
 def unseen_factors(layout: Sequence[float]) -> str:
-    """What of a layout (wall_x, door_y) the split "train" never shows."""
+    """The factors of a layout (wall_x, door_y) that the split "train" never shows."""
     new_wall, new_door = layout[0] in TEST_WALLS, layout[1] in TEST_DOORS
     if new_wall and new_door:
         return "new wall and door"

@@ -164,7 +164,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         """A copy opens a window of its own."""
         return {**vars(self), "_window": None}
 
-    # What learning code may use of an environment: `jepa_agent.worlds.protocols`.
+    # Members that learning code may use: `jepa_agent.worlds.protocols`.
 
     @property
     def state(self) -> np.ndarray:
@@ -173,7 +173,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
 
     @property
     def layout(self) -> np.ndarray:
-        """What is constant in an episode (3,): wall_x, door_y, door_halfwidth."""
+        """The layout of the episode (3,): wall_x, door_y, door_halfwidth."""
         return self._episodes.layout_array[0].copy()
 
     @staticmethod

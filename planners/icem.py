@@ -91,7 +91,7 @@ class ICEM:
         colouring = coloured(horizon, config.colour, like=warm_start)
         mean = bounds.project(warm_start)
         rest, std = bounds.project(torch.zeros_like(mean)), torch.full_like(mean, config.std)
-        best = rest[:, None]  # candidates that come to the next iteration as they are
+        best = rest[:, None]  # candidates kept for the next iteration
         for count in config.counts():
             white = noise.normal(count, action, horizon, like=warm_start)
             numbers = (white @ colouring.T).transpose(2, 3)  # (B, N, H, A)

@@ -1,4 +1,4 @@
-"""Random shooting: the best of many guesses. The honest floor for every other planner."""
+"""Random shooting: the best of many guesses. The baseline of all other planners."""
 
 from __future__ import annotations
 

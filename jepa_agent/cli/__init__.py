@@ -22,7 +22,7 @@ COMMANDS = {
     "ablate": ("ablate", "train variants of a system and compare them"),
     "benchmark": ("benchmark", "measure speed"),
 }
-"""The module of each command, and what it does."""
+"""Each command's module and description."""
 
 NOTES = """
 --version            the version

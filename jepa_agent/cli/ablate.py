@@ -38,7 +38,7 @@ class Args:
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds."""
     minutes: float | None = None
-    """Training per run, as steps that take so long on two cores; the same for every variant."""
+    """Minutes of training per run on two cores, converted into steps; equal for all variants."""
     episodes: int = 200
     """Episodes that an agent of `world` or `backbones` plays."""
     data_scale: float = 1.0

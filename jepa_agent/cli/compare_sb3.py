@@ -27,7 +27,7 @@ class Args(Comparison):
     only: tuple[str, ...] = ()
     """Rows by name; by default all."""
     table: Path | None = None
-    """Where to write the table and what it means (Markdown); the learning curves go beside it."""
+    """Where to write the table with its explanation (Markdown) and the learning curves."""
 
 
 def main(args: Args) -> None:

@@ -1,4 +1,4 @@
-"""What long runs show on the terminal."""
+"""Progress of long runs on the terminal."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ SHORT = {
     "distance": "dist",
     "contrast": "contr",
 }
-"""Names of the loss terms that fit a line of 80 characters."""
+"""Short names of the loss terms, so that a line has at most 80 characters."""
 
 
 @contextlib.contextmanager
 def resumable(folder: Path | None) -> Iterator[None]:
-    """What Ctrl-C ends says how to go on."""
+    """Print how to resume the run when Ctrl-C ends it."""
     try:
         yield
     except KeyboardInterrupt:
@@ -41,7 +41,7 @@ class TrainingDisplay:
     """A bar with throughput and time left, and a line of loss terms now and then.
 
     Args:
-        unit: of the environment's state, with a space before it.
+        unit: unit of the environment's state, after a space.
     """
 
     def __init__(self, unit: str = "") -> None:

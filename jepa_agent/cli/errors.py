@@ -1,4 +1,4 @@
-"""Errors of a command: one line for those that users can mend, a traceback for our own bugs."""
+"""Errors of a command: one line for errors that users can fix, a traceback for bugs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MENDABLE = (OSError, ImportError, FloatingPointError, gym.error.Error)
 
 @contextlib.contextmanager
 def errors_in_one_line(debug: bool = False) -> Iterator[None]:
-    """End a command with one line on errors that users can mend; with `debug`, with a traceback.
+    """End a command with one line on errors that users can fix; with `debug`, with a traceback.
 
-    A `ValueError` is mendable where this library raised it: its message states rule and value.
+    A `ValueError` raised by this library counts as one: its message states rule and value.
     """
     try:
         yield

@@ -53,16 +53,16 @@ class Args:
     parallel: int = 64
     """Environments side by side, planned together; the result does not depend on it."""
     workers: int = 1
-    """Processes that share the episodes, each on one thread; nor does it depend on these."""
+    """Processes that share the episodes, each on one thread; the result does not depend on it."""
     success: str = ""
-    """In environments other than TwoRooms-v0: a function (observation, info) -> bool that says what
-    counts, named package.module:function; by default the info's is_success."""
+    """In environments other than TwoRooms-v0: a function (observation, info) -> bool that defines
+    success, named package.module:function; by default the info's is_success."""
     goal: tuple[float, ...] = ()
-    """There, the observation to reach, where the environment's own has no desired_goal."""
+    """In such environments, the observation to reach if there is no desired_goal."""
     rival: str = ""
-    """There, a policy class to score beside the agent, named package.module:Name."""
+    """In such environments, a policy class to score too, named package.module:Name."""
     report: Path | None = None
-    """A folder for index.html: figures, plots, videos and energy fields in one file."""
+    """A folder for index.html: figures, plots, videos and distance maps in one file."""
     compare: tuple[Path, Path] | None = None
     """Compare the agents of two reports on the same seeds instead, by McNemar's test."""
     pool: tuple[Path, ...] = ()

@@ -1,4 +1,4 @@
-"""Watch an agent plan, and poke it.
+"""Watch an agent plan, and change its world.
 
 $ jepa-agent plan --render             # a window; h shows its keys
 $ jepa-agent plan --video plan.gif     # the same pictures (.gif or .mp4)
@@ -44,11 +44,11 @@ class Args:
     video: Path | None = None
     """Write a .gif or .mp4 file instead."""
     field: Literal["off", "learned", "learned and true"] = "off"
-    """The energy field: how far the goal is from everywhere, as learned and in truth."""
+    """Show the distance map: distances to the goal from everywhere, learned and true."""
     goal: tuple[float, ...] = ()
-    """The observation to reach, in environments whose own have no desired_goal."""
+    """The observation to reach, in environments without a desired_goal."""
     ghost: bool = False
-    """Show where the agent would be by imagination alone."""
+    """Show the ghost: the state imagined from the start, without further observations."""
 
 
 def main(args: Args) -> None:
@@ -89,7 +89,7 @@ def settings(agent: JEPAAgent, layout: str | None) -> dict[str, Any]:
 
 
 def record(session: Session, episodes: int, path: Path) -> list[bool]:
-    """Play episodes into a video: which of them reached their goal."""
+    """Play episodes into a video; returns which of them reached their goal."""
     outcomes = []
     with VideoWriter(path, STEPS_A_SECOND) as writer:
         for episode in range(episodes):

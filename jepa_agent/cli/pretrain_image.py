@@ -37,7 +37,7 @@ class Args:
     data_dir: Path | None = None
     """Where the data lie: a folder, or a trajectory file of `jepa-agent collect`."""
     out: Path = Path("runs/image")
-    """The run's folder: a backbone, metrics.jsonl and, of labelled data, probes.json."""
+    """The run's folder: a backbone, metrics.jsonl and, for labelled data, probes.json."""
     baselines: bool = False
     """Also probe an untrained backbone and the pixels themselves."""
     probe_grid: int = 1

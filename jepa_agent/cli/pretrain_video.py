@@ -43,7 +43,7 @@ class Args:
     every: int = 5
     """Environment steps per frame, for trajectories."""
     out: Path = Path("runs/video")
-    """The run's folder: a backbone, metrics.jsonl and, of digits, detection.json and GIFs."""
+    """The run's folder: a backbone, metrics.jsonl and, for digits, detection.json and GIFs."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:N or mps."""
 
@@ -60,7 +60,7 @@ PRESETS = {
 def sources(
     args: Args, device: torch.device
 ) -> tuple[Videos, tuple[MovingDigits, MovingDigits] | None]:
-    """The videos to train on; and, of digits, those that detection is trained and tested on."""
+    """The videos to train on; for digits, also those that detection is trained and tested on."""
     if args.data == "trajectories":
         if args.data_dir is None:
             raise DataError("--data trajectories needs a file of jepa-agent collect as --data-dir")
@@ -83,7 +83,7 @@ def main(args: Args) -> None:
 
 
 def run(args: Args, device: torch.device) -> dict[str, list[float]] | None:
-    """Pretrain; of digits, the average precision at each step ahead of every row."""
+    """Pretrain; for digits, print the average precision at each step ahead of every row."""
     videos, digits = sources(args, device)
     network = replace(args.training.network, image_shape=videos.image_shape)
     began = time.perf_counter()

@@ -5,7 +5,7 @@ $ jepa-agent train base --out runs/base
 $ jepa-agent train eb_jepa                     # EB-JEPA's own; for a GPU
 $ jepa-agent train eb_jepa --training.steps 60 --planner.horizon 20 \\
     --planner.num-samples 64 --planner.iterations 4 \\
-    --planner.num-elites 8                   # as much as two cores can do
+    --planner.num-elites 8                   # small enough for two cores
 $ jepa-agent train quick --data data/fixed.h5 --training.steps 2000
 $ jepa-agent train base --encoder.backbone runs/frames --encoder.freeze
 $ jepa-agent train vector --data data/pendulum.h5 --out runs/pendulum
@@ -52,7 +52,7 @@ class EncoderArgs:
     size: Literal["same", "resize", "any"] = "same"
     """Images of another size: an error, scaled to the backbone's, or taken as they are."""
     channels: Literal["same", "mean"] = "same"
-    """Images of other channels: an error, or the mean of all in each of the backbone's."""
+    """Images of other channels: an error, or their mean in each of the backbone's channels."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Args:
     data: Path | None = None
     """A trajectory file of `jepa-agent collect`."""
     data_on_disk: bool = False
-    """Read observations that --data stores when they are needed, where memory cannot hold them."""
+    """Read the observations of --data from the disk when needed, if they exceed the memory."""
     out: Path = Path("runs/quick")
     """The run's folder: a checkpoint, and metrics.jsonl."""
     device: str = "auto"

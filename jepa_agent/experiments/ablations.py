@@ -23,7 +23,7 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Budget:
-    """What every variant of a table shares."""
+    """Settings that all variants of a table share."""
 
     minutes: float
     episodes: int
@@ -50,7 +50,7 @@ class System:
     Args:
         variants: by name.
         run: trains (or goes on with) one variant of a seed in a folder, and measures it.
-        minutes: per run, unless the user says otherwise.
+        minutes: default minutes per run.
         score: the plot's axis.
         rate: that figure over several runs, with its interval.
         columns: other figures of the table, over several runs.
@@ -74,7 +74,7 @@ def with_value(config: Any, key: str, value: Any) -> Any:
 
 
 def with_values(config: Any, values: dict[str, Any]) -> Any:
-    """As `with_value`, several fields."""
+    """Like `with_value`, for several fields."""
     for key, value in values.items():
         config = with_value(config, key, value)
     return config

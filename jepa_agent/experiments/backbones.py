@@ -39,7 +39,7 @@ Pretraining = Callable[[Trajectories, int, torch.device, Path], Backbone]
 
 
 def untrained(data: Trajectories, seed: int, device: torch.device, folder: Path) -> Backbone:
-    """A backbone as it begins, but for the statistics of its input."""
+    """An untrained backbone with the statistics of its input."""
     frames = trajectory_frames(data, 5_000)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -122,7 +122,7 @@ def run_backbones(out: Path, budget: Budget, name: str, seed: int) -> Figures:
 
 
 def encoder_on(backbone: Backbone, source: str, freeze: bool) -> EncoderConfig:
-    """An encoder that takes what Two Rooms shows."""
+    """An encoder for the images of Two Rooms."""
     if source == "Fashion-MNIST":
         return BackboneEncoderConfig(backbone.config, freeze, size="any", channels="mean")
     return BackboneEncoderConfig(backbone.config, freeze)

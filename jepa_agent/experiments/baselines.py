@@ -32,7 +32,7 @@ from ..io.serialisation import write_json  # the package registers TwoRooms-v0
 from ..training.run_folder import RunError
 
 Algorithm = PPO | OffPolicyAlgorithm
-"""Those of the comparison; SAC and TQC learn off-policy."""
+"""Algorithms of the comparison; SAC and TQC learn off-policy."""
 CENTRE, SCALE = 32.0, 28.0
 """Pixels of Two Rooms to numbers of about [-1, 1]."""
 HINDSIGHT = {
@@ -105,7 +105,7 @@ class States(BaseFeaturesExtractor):
 
 
 class Images(BaseFeaturesExtractor):
-    """One small CNN for what is seen and for the goal."""
+    """One small CNN for the observation and the goal."""
 
     def __init__(self, observation_space: gym.spaces.Dict, features: int = 128) -> None:
         super().__init__(observation_space, 2 * features)
@@ -127,11 +127,11 @@ class Images(BaseFeaturesExtractor):
 
 @dataclass
 class Spent:
-    """What a training has cost so far, and what it has reached."""
+    """The costs of a training so far, and its success."""
 
     steps: int = 0
     budget: int = 0
-    """Steps in all."""
+    """Total number of steps."""
     settings: str = ""
     """The baseline's settings; a resumed run must have the same."""
     frames: int = 0
@@ -149,7 +149,7 @@ class Diverged(Exception):
 def keep(folder: Path, model: Algorithm, spent: Spent) -> None:
     """Write model, replay buffer and costs under new names; `spent.json` makes them current.
 
-    Of a run at its end the replay buffer, gigabytes of pixels, is of no use.
+    At the end of a run the replay buffer, gigabytes of pixels, is left out.
     """
     names = {"model": f"model-{spent.steps}.zip"}
     model.save(folder / names["model"])
@@ -289,7 +289,7 @@ def _learn(
             model.learn(part, show, reset_num_timesteps=False)
             buffer = model.replay_buffer if isinstance(model, OffPolicyAlgorithm) else None
             if isinstance(buffer, HerReplayBuffer):
-                with warnings.catch_warnings():  # that the last episodes are cut off is meant
+                with warnings.catch_warnings():  # the last episodes are cut off on purpose
                     warnings.simplefilter("ignore", UserWarning)
                     buffer.truncate_last_trajectory()
             spent.seconds += time.perf_counter() - began

@@ -31,7 +31,7 @@ from .imitators import PAIRS, imitate
 ZERO_SHOT = ("same room", "half steps")
 """Tasks that no row was trained for: goals in the start's room, and steps of half the length."""
 CURVE_EPISODES = 50
-"""Per point of a learning curve."""
+"""Episodes per point of a learning curve."""
 Results = dict[str, list[dict[str, Any]]]
 """The figures of each row's runs."""
 OFFLINE = ("jepa", "cloning", "inverse-dynamics")
@@ -46,7 +46,7 @@ class Comparison:
     """What to compare."""
 
     layout: Literal["fixed", "train"] = "fixed"
-    """Where the baselines learn; `jepa` and its data are of `train` always."""
+    """Layouts of the baselines' training; `jepa` and its data always use `train`."""
     budget: int | None = None
     """Environment steps per baseline; by default what each row names."""
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -54,7 +54,7 @@ class Comparison:
     checkpoints: tuple[str, ...] = ("default",)
     """Folders of our agents, one per seed; the imitators learn from the data of the first."""
     episodes: int = 300
-    """Per suite."""
+    """Episodes per suite."""
     seed: int = 1_000_000
     """Episode i is played with seed + i."""
     out: Path = Path("runs/sb3")

@@ -60,14 +60,14 @@ def format_table(results: Results) -> str:
 
 
 def write_page(setup: Comparison, path: Path, results: Results) -> None:
-    """Write a page of the table and what is in it, with the learning curves beside it."""
+    """Write a page of the table and its explanation, with the learning curves beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(format_page(setup, path.with_suffix(".png").name, results))
     draw(path.with_suffix(".png"), setup.layout, results)
 
 
 def format_page(setup: Comparison, picture: str, results: Results) -> str:
-    """The table, what is in it, and the learning curves."""
+    """The table, its explanation, and the learning curves."""
     collected = CollectConfig(**JEPAAgent.load(setup.checkpoints[0]).notes["data"]["collect"])
     knowing = sum(POLICIES[collected.policy].shares[walker] for walker in KNOW_THE_MAP)
     return f"""# Beside Stable-Baselines3: baselines trained on `{setup.layout}`

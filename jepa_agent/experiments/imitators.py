@@ -28,7 +28,7 @@ class Imitator(nn.Module):
 
     Behaviour cloning (goal-conditioned supervised learning, 1912.06088) trains its own encoder and
     takes any later frame of the episode for the goal. Inverse dynamics reads the latents of a
-    trained world model, which it leaves alone, and takes frames at most `reach` steps later.
+    trained world model, which stays frozen, and takes frames at most `reach` steps later.
 
     Args:
         model: a trained world model whose encoder is used, frozen; None for one of its own.

@@ -36,7 +36,7 @@ BUDGETS = ((16, 2), (32, 2), (32, 4), (64, 4), (128, 6), (256, 10), (512, 20), (
 BOUNDS = ActionBounds((-1.0, -1.0), (1.0, 1.0), 1.0)
 STEP_LENGTH = 2.45
 HORIZON, SEQUENCES, ITERATIONS = 6, 64, 8
-"""Those of `on_true_physics`."""
+"""Sequences and iterations in `on_true_physics`."""
 
 
 @dataclass(frozen=True)

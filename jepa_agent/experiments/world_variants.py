@@ -35,7 +35,7 @@ JOINT_SHARE, STEPS_PER_MINUTE = 0.35, 260
 
 @dataclass(frozen=True)
 class Setting(Preset):
-    """A preset of world models, and what it learns from."""
+    """A preset of world models, and the data that it learns from."""
 
     collect: CollectConfig = field(default_factory=CollectConfig)
 
@@ -80,7 +80,7 @@ WORLD = {
     "10 layouts": few_layouts(10),
     "100 layouts": few_layouts(100),
 }
-"""What is taken from `base`, one thing at a time."""
+"""Changes of `base`, one at a time."""
 
 
 WORLD_COLUMNS = {
@@ -90,7 +90,7 @@ WORLD_COLUMNS = {
     "through the door": shown("rank_correlation_through_door", ".3f"),
     "position, px": shown("position_error", ".2f"),
 }
-"""Beside success, in the tables of world models."""
+"""Columns beside success in the tables of world models."""
 
 
 def run_world(out: Path, budget: Budget, name: str, seed: int) -> Figures:
@@ -116,7 +116,7 @@ def run_world(out: Path, budget: Budget, name: str, seed: int) -> Figures:
 def measure_world(
     name: str, agent: JEPAAgent, trained_on: Trajectories, layout: str, budget: Budget
 ) -> Figures:
-    """What an agent knows of held-out trajectories of a layout, and how it plays there."""
+    """An agent's diagnostics on held-out trajectories of a layout, and its success there."""
     held_out = Trajectories.from_rollouts(
         *collect(next(c for c in HELD_OUT_DATA.values() if c.layout == layout))
     )

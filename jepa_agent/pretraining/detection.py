@@ -1,7 +1,7 @@
-"""Where things are, read off frozen latents: what video JEPA is judged by (EB-JEPA, 2602.03604).
+"""Detection of objects in frozen latents, EB-JEPA's measure of video JEPA (2602.03604).
 
-A small head learns on true latents in which cells of an 8x8 grid an object's middle lies. Applied
-to latents imagined ahead, its average precision says how well the future was predicted.
+A small head learns on true latents which cells of an 8x8 grid contain an object's centre. Its
+average precision on imagined latents measures how well the future was predicted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class DetectionConfig:
         steps: optimiser steps of the head.
         batch: clips per step.
         frames: per clip; the first two are seen, the others predicted.
-        clips: of the test.
+        clips: number of clips in the test.
         learning_rate: peak of AdamW's cosine schedule.
         seed: of the head and of all clips.
     """
@@ -107,7 +107,9 @@ def train_readers(
         truth = cells(clips.centres, side).flatten(0, 1)
         pixels = clips.frames[:, 0].permute(0, 3, 1, 2).float() / 255.0
         loss = F.binary_cross_entropy_with_logits(head(maps.flatten(0, 1)), truth)
-        loss = loss + F.mse_loss(decoder(maps[:, 0]), pixels)  # first frames are enough for it
+        loss = loss + F.mse_loss(
+            decoder(maps[:, 0]), pixels
+        )  # first frames suffice for the decoder
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * cosine(step, config.steps, 0.05 * config.steps)
         optimizer.zero_grad(set_to_none=True)
@@ -193,13 +195,13 @@ def detect(
     config: DetectionConfig,
     folder: Path,
 ) -> dict[str, list[float]]:
-    """Average precision at each step ahead, and GIFs, on items that no part has seen.
+    """Average precision at each step ahead, and GIFs, on items that were never trained on.
 
     Args:
-        model: imagines.
+        model: the video model.
         known: items that head and decoder are trained on.
-        held_out: others.
-        config: of the detection.
+        held_out: other items, for the test.
+        config: settings of the detection.
         folder: where the GIFs go.
     """
     head, decoder = train_readers(model, known, config)

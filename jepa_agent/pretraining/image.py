@@ -22,7 +22,7 @@ from .pretrainer import Pretrainer, PretrainingConfig
 
 @dataclass(frozen=True)
 class ImageWeights:
-    """Coefficients of the loss; what has the weight 0 is not computed.
+    """Coefficients of the loss; terms of weight 0 are not computed.
 
     Args:
         invariance: both views have the same embedding.

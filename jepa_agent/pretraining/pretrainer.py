@@ -1,4 +1,4 @@
-"""What all pretraining shares: settings, the optimiser, terms against collapse."""
+"""Shared by all pretraining: settings, the optimiser, terms against collapse."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ..training.loop import Progress, StepOutput, Task
 from ..training.optim import LARS, cosine
 
 PROJECTIONS = 256
-"""Random directions on which SIGReg looks at a batch."""
+"""Number of random directions for SIGReg."""
 MOST_FOR_SIGREG = 2048
-"""Embeddings that SIGReg looks at; its cost grows with their number."""
+"""Largest number of embeddings for SIGReg; its cost grows with their number."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PretrainingConfig:
     """The settings of every pretraining.
 
     Args:
-        network: the backbone; the data decide on its images' shape.
+        network: the backbone; the data determine its images' shape.
         batch: samples per step.
         optimizer: "lars" for large batches, or "adamw".
         learning_rate: peak of a cosine schedule; LARS multiplies it by batch / 256.
@@ -61,7 +61,7 @@ class PretrainingConfig:
 
 
 class Pretrainer(Task):
-    """What the pretrainings of images and of videos share.
+    """The base of the pretrainings of images and of videos.
 
     Args:
         model: everything that learns.

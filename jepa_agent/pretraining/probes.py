@@ -1,4 +1,4 @@
-"""What frozen features know: a linear probe and nearest neighbours."""
+"""Probes of frozen features: linear and nearest neighbours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..models.backbones import Backbone
 from .datasets import ImageData, Split
 
 FOR_STRENGTH = 10_000
-"""Training samples on which a probe's regularisation is chosen."""
+"""Number of training samples on which a probe's regularisation is chosen."""
 
 
 def linear_probe(train: Split, test: Split, seed: int = 0) -> float:

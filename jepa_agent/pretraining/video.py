@@ -21,18 +21,18 @@ from .pretrainer import Pretrainer, PretrainingConfig
 from .videos import Videos
 
 PAST = 2
-"""Frames that a prediction sees: where things are, and where they go."""
+"""Number of frames that a prediction is made from: they show positions and velocities."""
 SEEN_FOR_STATISTICS = 256
 
 
 @dataclass(frozen=True)
 class VideoWeights:
-    """Coefficients of the loss; what has the weight 0 is not computed.
+    """Coefficients of the loss; terms of weight 0 are not computed.
 
     Args:
-        prediction: imagined latents against those encoded, over all steps.
+        prediction: imagined latents match the encoded ones, over all steps.
         variance, covariance: against collapse; every place of every map is a sample.
-        sigreg: in their place.
+        sigreg: against collapse, instead of those two.
     """
 
     prediction: float = 1.0
@@ -49,8 +49,8 @@ class VideoConfig(PretrainingConfig):
         width: channels of the predictor's first level; the deeper ones have twice as many.
         prediction_steps: frames that are predicted, each from the two before, imagined or not.
         steps: optimiser steps.
-        within_place: take each place's mean away before the terms against collapse, so that where a
-            place lies, which never changes and is easily predicted, is no variance.
+        within_place: subtract each position's mean before the terms against collapse, so that a
+            constant code of the position does not count as variance.
         weights: coefficients of the loss.
     """
 

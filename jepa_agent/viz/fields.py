@@ -1,4 +1,4 @@
-"""Pictures of the distance to the goal from everywhere, drawn beside whatever else goes on."""
+"""Pictures of the distance to the goal from everywhere, drawn in a background thread."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .imagination import Landscape
 from .plan_view import field_picture
 
 GRID = 44
-"""States on a side of the picture."""
+"""Number of states along a side of the picture."""
 
 
 class Fields(NamedTuple):
     """Pictures of the distance to a goal."""
 
     task: tuple
-    """Layout and goal."""
+    """The layout and goal that they show."""
     learned: np.ndarray | None
     true: np.ndarray | None
 
@@ -33,8 +33,8 @@ class FieldPainter:
     """Draws fields in a thread of its own.
 
     Args:
-        agent: whose distance is drawn.
-        world: where; without a map or a renderer of states there are no pictures.
+        agent: the agent whose distance is drawn.
+        world: the world; without a map or a renderer of states there are no pictures.
     """
 
     def __init__(self, agent: JEPAAgent, world: Any) -> None:
@@ -48,7 +48,7 @@ class FieldPainter:
         self._next: Future[Fields] | None = None
 
     def fields(self, wait: bool = False) -> Fields:
-        """The newest pictures; those of the world as it is, with `wait`."""
+        """The newest pictures; with `wait`, those of the current world."""
         if not self.able:
             return NO_FIELDS
         task = (tuple(self._world.layout), tuple(self._world.goal))

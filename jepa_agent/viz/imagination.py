@@ -1,4 +1,4 @@
-"""What the agent imagines, and how far from its goal it holds a place to be, for pictures."""
+"""Imagined states and learned distances, for pictures."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def imagined_paths(model: WorldModel, state: AgentState) -> tuple[np.ndarray, np
     """States that the probe reads off an imagined plan and off the best of its last candidates.
 
     Args:
-        model: imagines; it must have a probe.
-        state: of one environment that has just planned.
+        model: the world model; it must have a probe.
+        state: the state of one environment that has just planned.
 
     Returns:
         The plan's states (horizon + 1, S), and those of up to 24 candidates
@@ -30,7 +30,7 @@ def imagined_paths(model: WorldModel, state: AgentState) -> tuple[np.ndarray, np
     plan, latents = state.search, state.latents  # (1, D)
     assert plan is not None
     rounds = list(zip(plan.trace.costs, plan.trace.candidates, strict=True))
-    several = [one for one in rounds if one[0].shape[1] > 1]  # MPPI's last one is its mean alone
+    several = [one for one in rounds if one[0].shape[1] > 1]  # MPPI's last round is its mean alone
     costs, candidates = (several or rounds)[-1]
     order = costs[0].argsort()[:SHOWN_CANDIDATES]
     actions = torch.cat([plan.actions[:, None], candidates[:, order]], dim=1)
@@ -41,10 +41,10 @@ def imagined_paths(model: WorldModel, state: AgentState) -> tuple[np.ndarray, np
 
 
 class Landscape:
-    """How far any goal is held to be from many states of one layout, which are encoded once.
+    """The distances of many states of one layout, encoded once, to any goal.
 
     Args:
-        agent: whose model measures.
+        agent: the agent whose model measures.
         states: (..., S).
         layout: (C,).
     """

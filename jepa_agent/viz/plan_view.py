@@ -25,32 +25,32 @@ CIVIDIS = (
 )  # fmt: skip
 """From near to far: the map of Nunez, Anderton and Renslow (1712.01662)."""
 PALE = 0.3
-"""Share of white in energy fields, so that plans stay readable on them."""
+"""Share of white in distance maps, so that plans stay readable on them."""
 FAR = 9.0
-"""Chunks that have the last colour."""
+"""Distance in chunks from which on the last colour is used."""
 SIZE = (840, 580)
 """Default size of a picture of planning, in pixels."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What a picture shows; what is None or empty is left out. What changes is replaced.
+    """The contents of a picture, without None and empty fields. Arrays are replaced, not changed.
 
     Args:
         world: draws itself: `scene(size, floor)` and `state_to_screen(states, size)`.
-        caption: a line about the present, below the world.
-        keys: a line about what can be done, below the caption.
-        message: something to notice, in the world.
+        caption: a line about the current state, below the world.
+        keys: a line about the keys, below the caption.
+        message: a notice, in the world.
         help: lines over everything, of key, tab and text.
         plan: states (P, S) of the plan in execution.
         candidates: states (N, P, S) of others, from best to worst; they fade in that order.
         trail: states (P, S) walked so far.
-        ghost: states (P, S) imagined from the start on, without another look.
+        ghost: states (P, S) imagined from the start on, without further observations.
         field: uint8 (height, width, 3), a picture of the learned distance to the goal, for the
             floor.
-        truth: one of the true distance, for the panel.
+        truth: a picture of the true distance, for the panel.
         energy: tuple of the learned distance to the goal at every decision.
-        milliseconds: tuple of what every decision took.
+        milliseconds: tuple of the duration of every decision.
     """
 
     world: Any
@@ -69,13 +69,13 @@ class View:
 
 
 def same(first: View, second: View) -> bool:
-    """Whether two views show the same, if arrays are replaced and never changed."""
+    """Whether two views show the same, given that arrays are replaced and never changed."""
     pairs = ((getattr(first, part.name), getattr(second, part.name)) for part in fields(View))
     return all(a is b or (isinstance(a, str | tuple) and a == b) for a, b in pairs)
 
 
 class Places(NamedTuple):
-    """Where things are in a picture, in pixels."""
+    """Positions and sizes in a picture, in pixels."""
 
     room: int
     """Side of the square in the top left corner that shows the world."""
@@ -84,11 +84,11 @@ class Places(NamedTuple):
     bar: int
     """Height of the two lines at the bottom."""
     letter: int
-    """Size of letters."""
+    """Size of the letters."""
 
 
 def places(size: tuple[int, int]) -> Places:
-    """The layout of a picture of a size."""
+    """The layout of a picture of this size."""
     width, height = size
     letter = int(np.clip(height / 40, 7, 22))
     bar = min(4 * letter, height - 1)

@@ -1,6 +1,6 @@
-"""One page that shows what an agent can do: figures, plots, videos, energy fields.
+"""One page about an agent: figures, plots, videos, distance maps.
 
-It needs no network and nothing beside it: everything is inside `index.html`.
+It needs no network and no other files: everything is inside `index.html`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FRAMES_A_SECOND = 12
 AFTER_SUCCESS = 8
 LONGEST = 200
 FIELDS = 3
-"""Episodes of a suite whose energy field is shown."""
+"""Number of episodes per suite whose distance map is shown."""
 
 
 def write_report(
@@ -51,9 +51,9 @@ def write_report(
 
     Args:
         folder: created if missing.
-        agent: who was evaluated; replays episodes for the videos.
-        report: of the evaluation.
-        run: the training's folder, whose curves are shown if it has some.
+        agent: the evaluated agent; it replays episodes for the videos.
+        report: the report of the evaluation.
+        run: the training's folder, whose curves are shown if there are any.
         settings: the environment's keyword arguments by suite.
 
     Returns:
@@ -147,12 +147,12 @@ def energy(agent: JEPAAgent, settings: Mapping[str, Any], seed: int) -> str:
 
 
 def as_image(figure: Figure) -> str:
-    """A plot as the address of an image."""
+    """A plot as a data URL."""
     file = io.BytesIO()
     figure.savefig(file, format="svg")
     return as_data("image/svg+xml", file.getvalue())
 
 
 def as_data(kind: str, content: Any) -> str:
-    """The address of an image that holds all of it."""
+    """An image as a data URL."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,4 +1,4 @@
-"""A game of planning: a world, an agent that plans in it, and what the user changes meanwhile.
+"""A session of planning: a world, an agent that plans in it, and the user's changes.
 
 No window is needed: `jepa-agent plan` shows it in one, or writes it into a video.
 """
@@ -35,7 +35,7 @@ HELP = (
     "space\tpause and go on",
     ".\tone step",
     "r\ta new layout, start and goal",
-    "e\tenergy field: learned, and the true one beside it",
+    "e\tdistance map: learned, and the true one beside it",
     "t\tcandidates of the last search",
     "g\tghost: imagined from the start, without looking",
     "s\tsave a picture",
@@ -46,7 +46,7 @@ HELP = (
 
 
 class Decision(NamedTuple):
-    """What comes of planning once."""
+    """The result of planning once."""
 
     version: int
     """Version of the world that it was made for."""
@@ -59,15 +59,15 @@ class Decision(NamedTuple):
     ghost: torch.Tensor
     """Latent of the ghost."""
     walked: Sequence[np.ndarray]
-    """States that the ghost has passed since the last decision, as far as a probe can tell."""
+    """States that the ghost has passed since the last decision; empty without a probe."""
 
 
 class Session:
     """Steps the world as plans come in; planning runs beside it and never blocks.
 
     Args:
-        agent: who plans.
-        seed: the first episode is reset with it, the next one with the next number.
+        agent: the agent that plans.
+        seed: seed of the first episode; each next one has the next number.
         overrides: of the environment's keyword arguments; it should not terminate on success.
 
     Raises:
@@ -76,9 +76,9 @@ class Session:
 
     steps: int
     reached_at: int | None
-    """The step at which the goal was reached first."""
+    """The step at which the goal was first reached."""
     trail: np.ndarray
-    """(P, S), where the agent has been."""
+    """(P, S), the states that the agent has passed."""
     _state: AgentState | None
     _action: np.ndarray
     _plan: np.ndarray | None
@@ -115,12 +115,12 @@ class Session:
         self.new_episode()
 
     def close(self) -> None:
-        """Wait for what is being planned and leave."""
+        """Wait for the plan in progress and close the world."""
         self._plan_executor.shutdown(cancel_futures=True)
         self._painter.close()
         self.env.close()
 
-    # What the user may do.
+    # The user's actions.
 
     def new_episode(self) -> None:
         """Another layout, start and goal."""
@@ -136,7 +136,7 @@ class Session:
         """Put the goal, or one of `handles`, at a point, or as near to it as can be."""
         self._observation, self.info = self.env.reset(options=self.world.moved(name, point))
         self.touched = True
-        self._state = None  # a chunk that was broken off teaches nothing
+        self._state = None  # an interrupted chunk has no outcome to learn from
         self.replan()
         if name == "goal":
             self.steps, self.reached_at = 0, None
@@ -155,7 +155,7 @@ class Session:
         self.say(f"planner: {name}")
 
     def replan(self) -> None:
-        """Forget the plan in execution and any that is being made."""
+        """Drop the plan in execution and any plan in progress."""
         self._version += 1
         self._left = 0
 
@@ -163,13 +163,13 @@ class Session:
         """Show a message for a while."""
         self._message, self._message_until = message, time.monotonic() + seconds
 
-    # What time does.
+    # The passing of time.
 
     def step(self, wait: bool = False) -> bool:
-        """One step of the world, if it is known which: whether it was made.
+        """Step the world if the next action is known; returns whether it was stepped.
 
         Args:
-            wait: for the plan, if one is needed.
+            wait: wait for the plan, if one is needed.
         """
         if self._left == 0:
             decision = self._decision(wait)
@@ -186,10 +186,10 @@ class Session:
         return True
 
     def view(self, wait: bool = False) -> View:
-        """What there is to see.
+        """The view to draw.
 
         Args:
-            wait: for the energy fields, if they are to be seen.
+            wait: wait for the distance maps, if they are shown.
         """
         decided, distance = self.milliseconds, self.info.get("distance")
         parts = {
@@ -219,7 +219,7 @@ class Session:
 
     @property
     def is_over(self) -> bool:
-        """Whether the episode has been seen to its end."""
+        """Whether the episode has been played to its end."""
         reached = self.reached_at
         return self.steps >= STEPS or (
             reached is not None and self.steps >= reached + STEPS_AFTER_SUCCESS
@@ -232,10 +232,10 @@ class Session:
         outcome = f"reached in {reached} steps" if reached else f"not reached in {STEPS} steps"
         return f"seed {self.seed}: {outcome}, {np.median(self.milliseconds):.0f} ms per decision"
 
-    # How it does it.
+    # Internals.
 
     def _start_over(self) -> None:
-        """The agent is somewhere new: whatever it remembers is of no use."""
+        """Forget everything about the last state: the agent is somewhere else now."""
         self._state, self._action = None, np.zeros(self.agent.model.config.action_dim)
         self._plan = self._candidates = self._ghost_latent = None
         self._left, self.steps, self.reached_at, self._acted = 0, 0, None, []
@@ -247,7 +247,7 @@ class Session:
         return tuple(line.format(handles=", ".join(self.handles)) for line in lines)
 
     def _decision(self, wait: bool) -> Decision | None:
-        """The plan for the world as it is, once it is there."""
+        """The plan for the current world, once there is one."""
         if self._next_decision is None:
             self._next_decision = self._plan_executor.submit(
                 self._decide,
@@ -272,7 +272,7 @@ class Session:
         ghost: torch.Tensor | None,
         acted: list[np.ndarray],
     ) -> Decision:
-        """Plan, and let the ghost follow what was done without looking; changes nothing here."""
+        """Plan, and move the ghost by the past actions; changes nothing in the session."""
         agent, model = self.agent, self.agent.model
         began = time.perf_counter()
         action, decided = agent.act(observation, state)
@@ -308,9 +308,9 @@ class Session:
 def load(checkpoint: str, allow_code: bool = False) -> JEPAAgent:
     """Load an agent so that planning in another thread is fast.
 
-    OpenMP keeps a team of threads for every thread that has computed with torch, and if all teams
-    together are more than the cores, none of them waits awake: a decision took 90 ms instead of 53.
-    The thread that loads here ends, and its team with it.
+    OpenMP keeps a team of threads for every thread that has computed with torch. With more of them
+    than cores, idle threads sleep instead of spinning: a decision took 90 ms instead of 53. So the
+    agent is loaded in a thread that ends, and its team with it.
     """
     with ThreadPoolExecutor(1) as executor:
         return executor.submit(JEPAAgent.load, checkpoint, allow_code=allow_code).result()

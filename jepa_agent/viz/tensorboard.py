@@ -17,8 +17,8 @@ class DistanceMaps(TensorBoard):
     """Writes the training's numbers and, with its diagnostics, a map of the learned distance.
 
     Args:
-        folder: where to.
-        settings: of the environment that is drawn.
+        folder: where to write.
+        settings: keyword arguments of the environment that is drawn.
     """
 
     def __init__(self, folder: str | Path, settings: Mapping[str, Any]) -> None:

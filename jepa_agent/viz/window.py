@@ -20,7 +20,7 @@ from .videos import VideoWriter
 STEPS_A_SECOND = 15
 FRAMES_A_SECOND = 60
 KEYS = (
-    f"1-{PLANNER_KEYS[-1]} planner   space pause   . step   r new   e energy   t candidates   "
+    f"1-{PLANNER_KEYS[-1]} planner   space pause   . step   r new   e distances   t candidates   "
     "g ghost   s picture   v video   h help"
 )
 
@@ -29,9 +29,9 @@ class Player:
     """The window: shows a session and lets the user into it.
 
     Args:
-        session: the game.
-        window: where it is shown; it is closed in the end.
-        episodes: after how many the window closes, if nobody has touched it; None for never.
+        session: the session to show.
+        window: shows it; it is closed in the end.
+        episodes: number of episodes before an untouched window closes; None for never.
     """
 
     def __init__(self, session: Session, window: Window, episodes: int | None = None) -> None:
@@ -48,7 +48,7 @@ class Player:
         self._drawn: Any = None
 
     def run(self) -> list[bool]:
-        """Until the user leaves, or all episodes are over: which of them reached their goal."""
+        """Run until the user leaves or all episodes are over; returns which reached their goal."""
         session, due = self._session, 0.0
         try:
             while self._window.show(self._picture()):
@@ -71,14 +71,14 @@ class Player:
             self._window.close()
 
     def _picture(self) -> Any:
-        """What there is to see, drawn anew only if it has changed."""
+        """The current picture, drawn anew only if its view has changed."""
         view, size = replace(self._session.view(), keys=self._keys), self._window.size
         if self._shown is None or not same(view, self._shown) or size != self._drawn.get_size():
             self._shown, self._drawn = view, draw(view, size)
         return self._drawn
 
     def _handle(self, event: Any) -> None:
-        """One thing that the user did."""
+        """Handle one event of the user."""
         import pygame
 
         if event.type == pygame.KEYDOWN:
@@ -128,7 +128,7 @@ class Player:
             self._stop_filming()
 
     def _grasp(self, place: tuple[int, int]) -> None:
-        """Take hold of what is under the mouse; where there is nothing, put the goal."""
+        """Grab the thing under the mouse, or put the goal there if there is none."""
         self._held, self._moved = None, False
         if max(place) >= places(self._window.size).room or not self._session.handles:
             return
@@ -137,7 +137,7 @@ class Player:
             self._session.move("goal", self._point(place))
 
     def _point(self, place: tuple[int, int]) -> np.ndarray:
-        """Where in the world a place in the window is."""
+        """The world's state at a place in the window."""
         side = places(self._window.size).room
         return self._session.world.screen_to_state(np.array(place, dtype=np.float32), side)
 

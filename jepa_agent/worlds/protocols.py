@@ -106,10 +106,10 @@ class Movable(Protocol):
         """States of pixels (..., 2): the inverse of `state_to_screen`."""
 
     def handle_at(self, state: np.ndarray) -> str | None:
-        """Name of the handle at a point, if any."""
+        """Name of the handle at a state, if any."""
 
     def moved(self, name: str, state: np.ndarray) -> dict[str, Any]:
-        """Options for `reset` that move only this thing, to the point or the nearest free one."""
+        """Options for `reset` that move only this thing, to the state or the nearest free one."""
 
 
 def unit_of(world: Any) -> str:

@@ -43,7 +43,7 @@ def main(args: Args) -> None:
 
 
 def energy(agent: JEPAAgent, layout: np.ndarray, goal: np.ndarray, path: Path) -> None:
-    """The true way to a goal, the learned distance and the plain latent distance."""
+    """The true path length to a goal, the learned distance and the latent distance."""
     line = np.arange(LOW + 1, HIGH, 0.5, dtype=np.float32)
     states = np.stack(np.meshgrid(line, line), axis=-1)
     layout = Layout.from_array(layout)

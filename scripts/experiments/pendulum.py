@@ -24,7 +24,7 @@ GRAVITY, MAX_TORQUE = 10.0, 2.0
 
 @dataclass(frozen=True)
 class Args:
-    """How much of it."""
+    """The size of the experiment."""
 
     episodes: int = 2000
     """Episodes of 200 random steps to learn from."""
@@ -86,7 +86,7 @@ class Wander:
 
 
 class SwingUp:
-    """Pumps energy until the pendulum is nearly upright, then holds it there: it knows physics."""
+    """Pumps energy until the pendulum is nearly upright, then holds it; it knows the physics."""
 
     def predict(self, observation: np.ndarray, state: Any = None, **_: Any) -> tuple:
         """Torques for a batch of observations."""
