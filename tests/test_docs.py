@@ -62,7 +62,7 @@ def test_a_table_shows_formats_remarks_gaps_and_chosen_rows() -> None:
     first, second = "| **a** | **1,234** | **0.50** |", "| b | see above |  |"
     assert tables.markdown(table) == f"{head}{first}\n{second}"
     assert tables.markdown(table, ("b",)) == f"{head}{second}"
-    with pytest.raises(ValueError, match=r"rows must be of .*, got \['c'\]"):
+    with pytest.raises(ValueError, match=r"rows must be among .*, got \['c'\]"):
         tables.markdown(table, ("c",))
 
 

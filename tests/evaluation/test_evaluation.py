@@ -252,7 +252,7 @@ def test_what_cannot_be_evaluated_is_rejected() -> None:
     with pytest.raises(TypeError, match=r"a policy must have predict.*got int"):
         play(3, lambda: LineEnv([]), [0])  # type: ignore[arg-type]
     pendulum = gym.make("Pendulum-v1")
-    with pytest.raises(SuccessUnknown, match=r"info must have is_success, got \[\]; say what"):
+    with pytest.raises(SuccessUnknown, match=r"info must have is_success, got \[\]; pass"):
         play(RandomActions(pendulum.action_space), lambda: gym.make("Pendulum-v1"), [0, 1])
 
 
