@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from ..worlds.history import stack_frames
+from ..worlds.protocols import HasLayout, RendersStates
 from ..worlds.reference import importable_id
 from .trajectories import Trajectories
 from .trajectory_file import TrajectoryWriter
@@ -30,8 +32,9 @@ def record(
 ) -> None:
     """Play episodes and write them to a trajectory file as they come.
 
-    Vector observations are stored as states, image observations as observations; of a dict
-    observation, its entry "observation" is taken. Episode i is reset with `seed + i`.
+    Vector observations are stored as states, uint8 images as observations; of a dict observation,
+    its entry "observation" is taken. A world that renders states and has a layout also gives its
+    layouts, and beside images its states. Episode i is reset with `seed + i`.
 
     Args:
         env: continuous actions; with `pixels`, built with `render_mode="rgb_array"`.
@@ -73,6 +76,7 @@ def record(
         "record": {"episodes": episodes, "steps": steps, "seed": seed, "pixels": pixels},
     }
     env = stack_frames(env, history)
+    check_observations(env.observation_space)
     env.action_space.seed(seed)
     with TrajectoryWriter(path, metadata) as writer:
         for index in range(episodes):
@@ -85,11 +89,21 @@ def _play(
     env: gym.Env, steps: int, policy: Any, seed: int, pixels: bool, metadata: dict[str, Any]
 ) -> Trajectories:
     observation, _ = env.reset(seed=seed)
-    seen = [_part(observation)]
-    frames: list[np.ndarray] = []
+    world: Any = env.unwrapped
+    draws = isinstance(world, RendersStates) and isinstance(world, HasLayout)
+    layout = np.asarray(world.layout if draws else [], dtype=np.float32)
+    seen: list[Any] = []
+    states: list[Any] = []
+    frames: list[Any] = []
     actions: list[np.ndarray] = []
-    if pixels:
-        frames.append(np.asarray(env.render()))
+
+    def see() -> None:
+        seen.append(observation["observation"] if isinstance(observation, dict) else observation)
+        states.append(world.state if draws else [])
+        if pixels:
+            frames.append(env.render())
+
+    see()
     memory, done = None, False
     while not done and len(actions) < steps:
         if policy is None:
@@ -101,30 +115,38 @@ def _play(
         observation, _, terminated, truncated, _ = env.step(action)
         done = terminated or truncated
         actions.append(np.asarray(action, dtype=np.float32).reshape(-1))
-        seen.append(_part(observation))
-        if pixels:
-            frames.append(np.asarray(env.render()))
-    vectors = np.stack(seen)
-    is_image = vectors.dtype == np.uint8 and vectors.ndim == 4
-    images = np.stack(frames) if pixels else (vectors if is_image else None)
-    count = len(vectors)
-    states = np.zeros((count, 0)) if is_image else vectors.reshape(count, -1)
+        see()
+    shown = np.stack(seen)
+    is_image = shown.ndim == 4
+    images = np.stack(frames) if pixels else (shown if is_image else None)
     return Trajectories(
-        states.astype(np.float32),
+        np.asarray(states, dtype=np.float32) if is_image else shown,
         np.stack(actions),
-        np.zeros((1, 0), dtype=np.float32),
-        np.array([0, count]),
+        layout[None],
+        np.array([0, len(shown)]),
         metadata,
         images,
     )
 
 
-def _part(observation: Any) -> np.ndarray:
-    if isinstance(observation, dict):
-        if "observation" not in observation:
+def check_observations(space: gym.Space) -> None:
+    """Raise ValueError unless a space is of vectors or images, or a dict of one of them."""
+    if isinstance(space, gym.spaces.Dict):
+        if "observation" not in space.spaces:
             raise ValueError(
                 "a dict observation must have the entry 'observation', got "
-                f"{sorted(observation)}; wrap the environment"
+                f"{sorted(space.spaces)}; wrap the environment"
             )
-        observation = observation["observation"]
-    return np.asarray(observation)
+        left_out = sorted({*space.spaces} - {"observation", "achieved_goal", "desired_goal"})
+        if left_out:
+            warnings.warn(
+                f"of the observation, only the entry 'observation' is recorded, not {left_out}",
+                stacklevel=3,
+            )
+        space = space["observation"]
+    shape = space.shape or ()
+    if len(shape) != 1 and not (len(shape) == 3 and space.dtype == np.uint8):
+        raise ValueError(
+            "observations must be vectors (S,) or uint8 images (H, W) or (H, W, C), got "
+            f"{space}; wrap the environment"
+        )

@@ -28,6 +28,8 @@ def world_shape(
 ) -> tuple[tuple[tuple[int, ...], int, int], Renderer | None, ActionBounds]:
     """What a model must fit: ((observation_shape, action_dim, state_dim), renderer, bounds).
 
+    Observations that the data store are used before those that the environment could render.
+
     Raises:
         ValueError: if the data hold nothing that the environment shows.
     """
@@ -36,10 +38,10 @@ def world_shape(
     if isinstance(space, gym.spaces.Dict):
         space = space["observation"]
     shape, state_dim = tuple(space.shape or ()), trajectories.states.shape[1]
-    world = env.unwrapped
-    render = world.render_states if isinstance(world, RendersStates) else None
-    stored = trajectories.observations
+    stored, world = trajectories.observations, env.unwrapped
     seen = (state_dim,) if stored is None else stored.shape[1:]
+    draws = stored is None and len(shape) == 3
+    render = world.render_states if draws and isinstance(world, RendersStates) else None
     if render is None and seen != shape:
         raise ValueError(
             f"{spec.id} shows {shape} and has no batched renderer `render_states(states, layout)`;"

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 import jepa_agent  # noqa: F401  registers the environments
-from jepa_agent import Trajectories
+from jepa_agent import EnvRef, JEPAAgent, Trajectories, WorldModel, WorldModelConfig
 from jepa_agent.data.recording import record
-from jepa_agent.envs import OraclePolicy
+from jepa_agent.data.source import env_of, world_shape
+from jepa_agent.envs import OraclePolicy, TwoRoomsEnv
+from jepa_agent.models.encoders import VectorMLPConfig
+from jepa_agent.planners import ActionBounds
 from jepa_agent.registry import import_object
 
 
@@ -72,3 +75,83 @@ def test_errors_name_rule_and_fix(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"package\.module:Name .*'nothing'"):
         import_object("nothing")
     assert not out.exists()
+
+
+def test_two_rooms_gives_states_and_layouts_beside_its_images(tmp_path: Path) -> None:
+    record(gym.make("TwoRooms-v0"), tmp_path / "t.h5", episodes=2, steps=6)
+    data = Trajectories.load(tmp_path / "t.h5")
+    assert data.states.shape == (14, 2)
+    assert data.layout.shape == (2, 3)
+    layout = data.layout.repeat(7, axis=0)
+    assert data.observations is not None
+    np.testing.assert_array_equal(TwoRoomsEnv.render_states(data.states, layout), data.observations)
+    shape, render, _ = world_shape(env_of(data), data)
+    assert (shape, render) == (((65, 65, 3), 2, 2), None)
+
+
+def test_states_of_two_rooms_are_what_it_shows(tmp_path: Path) -> None:
+    record(gym.make("TwoRooms-v0", obs_type="state"), tmp_path / "t.h5", episodes=2, steps=6)
+    data = Trajectories.load(tmp_path / "t.h5")
+    assert (data.states.shape, data.layout.shape) == ((14, 4), (2, 3))
+    shape, render, _ = world_shape(env_of(data), data)
+    assert (shape, render) == (((4,), 2, 4), None)
+
+
+class Shows(gym.Env):
+    """Shows random observations of any space."""
+
+    action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+
+    def __init__(self, space: gym.Space) -> None:
+        self.observation_space = space
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+        return self.observation_space.sample(), 0.0, False, False, {}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float64])
+def test_vectors_of_any_number_are_recorded_and_played_with(dtype: Any, tmp_path: Path) -> None:
+    box = gym.spaces.Box(0, 255, (3,), dtype)
+    record(Shows(box), tmp_path / "v.h5", episodes=2, steps=8)
+    data = Trajectories.load(tmp_path / "v.h5")
+    assert data.observations is None
+    assert data.states.shape == (18, 3)
+    model = WorldModelConfig((3,), 2, 3, chunk=2, latent_dim=8, encoder=VectorMLPConfig())
+    agent = JEPAAgent(WorldModel(model), ActionBounds((-1, -1), (1, 1)), EnvRef("Shows-v0", {}))
+    agent.set_goal(box.sample())
+    assert np.isfinite(agent.predict(box.sample())[0]).all()
+
+
+@pytest.mark.parametrize("history", [1, 3])
+def test_grey_images_have_one_channel(history: int, tmp_path: Path) -> None:
+    env = Shows(gym.spaces.Box(0, 255, (16, 12), np.uint8))
+    record(env, tmp_path / "g.h5", episodes=2, steps=5, history=history)
+    data = Trajectories.load(tmp_path / "g.h5")
+    assert data.observations is not None
+    assert data.observations.shape == (12, 16, 12, history)
+    np.testing.assert_array_equal(data.observations[3][..., :-1], data.observations[2][..., 1:])
+
+
+@pytest.mark.parametrize(
+    "space",
+    [gym.spaces.Box(0, 1, (8, 8, 3)), gym.spaces.Box(-1, 1, (2, 2)), gym.spaces.Discrete(3)],
+)
+def test_other_observations_are_refused_before_anything_is_recorded(
+    space: gym.Space, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"vectors \(S,\) or uint8 images .* wrap the environment"):
+        record(Shows(space), tmp_path / "x.h5", episodes=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_left_out_of_a_dict_observation_is_named(tmp_path: Path) -> None:
+    box = gym.spaces.Box(-1, 1, (2,))
+    both = gym.spaces.Dict(observation=box, arm=box, desired_goal=box)
+    with pytest.warns(UserWarning, match=r"entry 'observation' is recorded, not \['arm'\]"):
+        record(Shows(both), tmp_path / "d.h5", episodes=1, steps=3)
+    with pytest.raises(ValueError, match=r"entry 'observation', got \['arm'\]"):
+        record(Shows(gym.spaces.Dict(arm=box)), tmp_path / "x.h5", episodes=1)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.spaces import Box, Dict
+from gymnasium.wrappers import TransformObservation
 
 from jepa_agent.worlds.history import stack_frames
 
@@ -37,3 +39,20 @@ def test_one_frame_changes_nothing_and_none_is_an_error() -> None:
         stack_frames(env, 0)
     with pytest.raises(ValueError, match="frames of a Box can be stacked"):
         stack_frames(gym.make("FrozenLake-v1"), 2)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_grey_images_get_a_channel_for_every_frame(frames: int) -> None:
+    colour = gym.make("TwoRooms-v0")
+    space = Dict({"observation": Box(0, 255, (65, 65), np.uint8)})
+    grey = TransformObservation(colour, _grey, space)
+    env = stack_frames(grey, frames)
+    seen, _ = env.reset(seed=0)
+    assert env.observation_space.contains(seen)
+    expected = colour.unwrapped.render_states(colour.unwrapped.state, colour.unwrapped.layout)
+    for frame in range(frames):
+        np.testing.assert_array_equal(seen["observation"][..., frame], expected[..., 0])
+
+
+def _grey(observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {"observation": observation["observation"][..., 0]}

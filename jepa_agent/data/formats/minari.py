@@ -9,7 +9,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from ..trajectories import Trajectories, TrajectoryFileError
+from ...io.serialisation import to_json
+from ..recording import check_observations
+from ..trajectories import Trajectories
+from ..trajectory_file import TrajectoryFileError
 
 
 def to_minari(trajectories: Trajectories, dataset_id: str) -> Any:
@@ -54,7 +57,7 @@ def to_minari(trajectories: Trajectories, dataset_id: str) -> Any:
             action_space=gym.spaces.Box(
                 -np.inf, np.inf, trajectories.actions.shape[1:], np.float32
             ),
-            description=json.dumps(trajectories.metadata),
+            description=to_json(trajectories.metadata),
             jpeg_encoding=False,
         )
 
@@ -67,16 +70,22 @@ def from_minari(dataset_id: str) -> Trajectories:
 
     Raises:
         TrajectoryFileError: if the dataset is missing or damaged, or its actions are not vectors.
+        ValueError: if its observations are neither vectors nor uint8 images.
     """
     minari = _import_minari()
     try:
         dataset = minari.load_dataset(dataset_id)
-        episodes = [_read_episode(episode) for episode in dataset.iterate_episodes()]
+        recorded = list(dataset.iterate_episodes())
     except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
         raise TrajectoryFileError(
             f"{dataset_id} must be a complete Minari dataset on this disk, got {error}; "
             "download or create it first"
         ) from error
+    check_observations(dataset.observation_space)
+    space = dataset.action_space
+    if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
+        raise TrajectoryFileError(f"actions must be vectors, got {space}; convert the dataset")
+    episodes = [_read_episode(episode) for episode in recorded]
     metadata = _metadata(dataset)
     lengths = [len(states) for states, *_ in episodes]
     columns = list(zip(*episodes, strict=True))
@@ -96,14 +105,12 @@ def _read_episode(episode: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     seen = np.asarray(seen["observation"] if isinstance(seen, dict) else seen)
     infos = episode.infos or {}
     is_image = seen.dtype == np.uint8 and seen.ndim == 4
-    states = infos.get("state", np.zeros((len(seen), 0)) if is_image else seen)
-    layout = infos.get("layout", infos.get("context", np.zeros((len(seen), 0))))[0]
-    actions = np.asarray(episode.actions, dtype=np.float32)
-    if actions.ndim != 2:
-        raise TrajectoryFileError(
-            f"actions must be vectors, got shape {actions.shape[1:]}; convert the dataset"
-        )
+    ours = {name: info for name, info in infos.items() if isinstance(info, np.ndarray)}
+    nothing = np.zeros((len(seen), 0))
+    states = ours.get("state", nothing if is_image else seen)
+    layout = ours.get("layout", ours.get("context", nothing))[0]
     states = np.asarray(states, dtype=np.float32).reshape(len(seen), -1)
+    actions = np.asarray(episode.actions, dtype=np.float32)
     return states, actions, np.asarray(layout, dtype=np.float32), seen if is_image else None
 
 
@@ -111,16 +118,12 @@ def _metadata(dataset: Any) -> dict[str, Any]:
     """Ours if we wrote the dataset, else what Minari knows of the environment."""
     try:
         ours = json.loads(dataset.storage.metadata.get("description") or "")
-        if isinstance(ours, dict):
+        if isinstance(ours, dict) and {"env_id", "env_kwargs"} <= set(ours):
             return ours
     except json.JSONDecodeError:
         pass
-    spec = dataset.env_spec
-    return {
-        "env_id": spec.id if spec else "",
-        "env_kwargs": dict(spec.kwargs) if spec else {},
-        "minari": dataset.spec.dataset_id,
-    }
+    spec, source = dataset.env_spec, {"minari": dataset.spec.dataset_id}
+    return source | ({"env_id": spec.id, "env_kwargs": dict(spec.kwargs)} if spec else {})
 
 
 def _import_minari() -> Any:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
+import minari
+import minari.data_collector
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from jepa_agent import Trajectories
 from jepa_agent.data.formats.minari import from_minari, to_minari
 from jepa_agent.data.recording import record
+from jepa_agent.data.source import env_of
 from jepa_agent.data.trajectory_file import TrajectoryFileError
 
 
@@ -53,3 +59,56 @@ def test_a_missing_or_damaged_dataset_is_named(
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(TrajectoryFileError, match="two-rooms/states-v0 must be a complete"):
         from_minari("two-rooms/states-v0")
+
+
+BOX = spaces.Box(-np.inf, np.inf, (3,), np.float32)
+ACTIONS = spaces.Box(-2, 2, (1,), np.float32)
+VECTORS = np.arange(39, dtype=np.float32).reshape(13, 3)
+
+
+def foreign(
+    name: str,
+    observations: Any = VECTORS,
+    space: spaces.Space = BOX,
+    actions: Any = None,
+    action_space: spaces.Space = ACTIONS,
+    infos: dict[str, Any] | None = None,
+    **more: Any,
+) -> str:
+    """A dataset of 12 steps that another program wrote."""
+    buffer = minari.data_collector.EpisodeBuffer(
+        id=0, observations=observations,
+        actions=np.zeros((12, 1), np.float32) if actions is None else actions, rewards=[0.0] * 12,
+        terminations=[False] * 12, truncations=[False] * 11 + [True], infos=infos or {},
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        minari.create_dataset_from_buffers(
+            name, [buffer], observation_space=space, action_space=action_space, **more
+        )
+    return name
+
+
+def test_other_peoples_datasets_say_what_they_lack() -> None:
+    image = spaces.Box(0, 255, (8, 8, 3), np.uint8)
+    seen = {"image": np.zeros((13, 8, 8, 3), np.uint8)}
+    with pytest.raises(ValueError, match=r"entry 'observation', got \['image'\]"):
+        from_minari(foreign("mine/dict-v0", seen, spaces.Dict({"image": image})))
+    discrete = {"actions": np.zeros(12, np.int64), "action_space": spaces.Discrete(2)}
+    with pytest.raises(TrajectoryFileError, match=r"must be vectors, got Discrete\(2\)"):
+        from_minari(foreign("mine/discrete-v0", **discrete))
+    data = from_minari(foreign("mine/none-v0"))
+    with pytest.raises(ValueError, match=r"must name their environment .* got \['minari'\]"):
+        env_of(data)
+
+
+def test_a_group_of_infos_is_no_state() -> None:
+    infos = {"state": {"qpos": np.zeros((13, 2))}, "layout": {"map": np.zeros((13, 1))}}
+    data = from_minari(foreign("mine/group-v0", infos=infos))
+    np.testing.assert_array_equal(data.states, VECTORS)
+    assert data.layout.shape == (1, 0)
+
+
+def test_another_programs_description_does_not_hide_the_environment() -> None:
+    name = foreign("mine/note-v0", env="Pendulum-v1", description='{"author": "someone"}')
+    assert from_minari(name).metadata["env_id"] == "Pendulum-v1"
