@@ -9,12 +9,14 @@ import re
 import runpy
 import shlex
 import sys
+import types
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from jepa_agent import cli
+from jepa_agent.presets import QUICK
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -155,6 +157,7 @@ def test_commands_of_the_pages_are_understood(
 ) -> None:
     """Their options are parsed; what they do is left out."""
     _, program, *arguments = asked
+    monkeypatch.setitem(sys.modules, "my_module", types.SimpleNamespace(PRESET=QUICK))
     for each in pkgutil.iter_modules(cli.__path__, f"{cli.__name__}."):
         module = importlib.import_module(each.name)
         if hasattr(module, "main"):

@@ -45,6 +45,8 @@ class Args:
     """Measurements of each figure."""
     checkpoint: str = "default"
     """For `planning` and `window`: a folder that `jepa-agent train` wrote, or "default"."""
+    allow_code: bool = False
+    """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
     compiled: bool = False
     """For `planning`: compile the search first."""
 
@@ -54,11 +56,13 @@ def main(args: Args) -> None:
     measure: dict[str, Callable[[], Iterable[Figures]]] = {
         "env": lambda: chain.from_iterable(each(args.runs) for each in data),
         "planning": lambda: speed.planning(
-            args.runs, JEPAAgent.load(args.checkpoint), args.compiled
+            args.runs, JEPAAgent.load(args.checkpoint, allow_code=args.allow_code), args.compiled
         ),
         "training": lambda: speed.training(args.runs),
-        "window": lambda: window(args.runs, session.load(args.checkpoint)),
-        "operations": lambda: speed.operations(JEPAAgent.load(args.checkpoint)),
+        "window": lambda: window(args.runs, session.load(args.checkpoint, args.allow_code)),
+        "operations": lambda: speed.operations(
+            JEPAAgent.load(args.checkpoint, allow_code=args.allow_code)
+        ),
         "shares": lambda: speed.shares(args.runs),
     }
     table = Table(title=f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")

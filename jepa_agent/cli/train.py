@@ -32,6 +32,7 @@ from ..models.backbones import load_backbone
 from ..models.encoders import BackboneEncoderConfig
 from ..models.world_model import WorldModelConfig
 from ..planners import CEMConfig, PlannerConfig
+from ..registry import import_object
 from ..training import distributed
 from ..training.config import Preset, TrainingConfig
 from ..training.loggers import TensorBoard, Trackio, WandB
@@ -53,6 +54,8 @@ class EncoderArgs:
     """Images of another size: an error, scaled to the backbone's, or taken as they are."""
     channels: Literal["same", "mean"] = "same"
     """Images of other channels: an error, or their mean in each of the backbone's channels."""
+    allow_code: bool = False
+    """Import the module of a backbone whose network is not the library's; this runs its code."""
 
 
 @dataclass(frozen=True)
@@ -91,22 +94,32 @@ ABOUT = {
     "eb_jepa": "EB-JEPA's model, losses, batch, data and planner (arXiv 2602.03604); for a GPU.",
     "vector": "Any environment whose observations are vectors; --data names its trajectories.",
 }
-PRESETS = {
-    name: (
-        ABOUT[name],
-        Args(
-            collect=presets.DATA[name],
-            model=preset.model,
-            training=preset.training,
-            planner=preset.planner,
-            cost=preset.cost,
-            out=Path("runs") / name,
-            # on two cores it takes hours to play the episodes of eb_jepa's report
-            report=0 if name == "eb_jepa" else 32,
-        ),
+
+
+def args_of(name: str, preset: Preset) -> Args:
+    """A preset as options that may be changed; `module:NAME` is a user's."""
+    short = name.rpartition(":")[2]
+    return Args(
+        collect=presets.DATA.get(name, CollectConfig()),
+        model=preset.model,
+        training=preset.training,
+        planner=preset.planner,
+        cost=preset.cost,
+        out=Path("runs") / short.lower(),
+        # on two cores it takes hours to play the episodes of eb_jepa's report
+        report=0 if name == "eb_jepa" else 32,
     )
-    for name, preset in presets.PRESETS.items()
-}
+
+
+PRESETS = {name: (ABOUT[name], args_of(name, preset)) for name, preset in presets.PRESETS.items()}
+
+
+def chosen(name: str) -> dict[str, tuple[str, Args]]:
+    """The preset that `module:NAME` names, as the only choice."""
+    preset = import_object(name)
+    if not isinstance(preset, Preset):
+        raise ValueError(f"{name} must be a jepa_agent.Preset, got {type(preset).__name__}")
+    return {name: ("A preset of yours.", args_of(name, preset))}
 
 
 def main(args: Args) -> None:
@@ -114,12 +127,12 @@ def main(args: Args) -> None:
     device = distributed.join(resolve_device(args.device))
     trajectories, model, backbone = read(args), args.model, None
     if args.encoder.backbone is not None:
-        backbone = load_backbone(args.encoder.backbone)
-        chosen = args.encoder
+        backbone = load_backbone(args.encoder.backbone, allow_code=args.encoder.allow_code)
+        about = args.encoder
         model = replace(
             model,
             encoder=BackboneEncoderConfig(
-                backbone.config, chosen.freeze, chosen.size, chosen.channels
+                backbone.config, about.freeze, about.size, about.channels
             ),
         )
     preset = Preset(model, args.training, args.planner, args.cost)

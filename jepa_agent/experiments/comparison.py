@@ -53,6 +53,8 @@ class Comparison:
     """Training seeds."""
     checkpoints: tuple[str, ...] = ("default",)
     """Folders of our agents, one per seed; the imitators learn from the data of the first."""
+    allow_code: bool = False
+    """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
     episodes: int = 300
     """Episodes per suite."""
     seed: int = 1_000_000
@@ -151,7 +153,9 @@ def size(policy: nn.Module) -> int:
 
 def run_offline(setup: Comparison, name: str, seed: int, folder: Path) -> Result:
     """Our agent, or an imitator trained on the data that it was trained on."""
-    agent = JEPAAgent.load(checkpoint_of(setup, name, seed), setup.device)
+    agent = JEPAAgent.load(
+        checkpoint_of(setup, name, seed), setup.device, allow_code=setup.allow_code
+    )
     settings = CollectConfig(**agent.notes["data"]["collect"])
     spent = Spent(steps=settings.episodes * settings.steps, seconds=agent.notes.get("seconds", 0.0))
     training = agent.notes["training"]
@@ -202,7 +206,8 @@ def result(setup: Comparison, name: str, seed: int) -> dict[str, Any] | None:
     folder = setup.out / ("offline" if name in OFFLINE else setup.layout) / f"{name}-{seed}"
     wanted: dict[str, Any] = {"episodes": setup.episodes, "seed": setup.seed}
     if name in OFFLINE:
-        agent = JEPAAgent.load(checkpoint_of(setup, name, seed))
+        ours = checkpoint_of(setup, name, seed)
+        agent = JEPAAgent.load(ours, allow_code=setup.allow_code)
         wanted["checkpoint"] = checkpoint.digest(agent.model.state_dict())
     else:
         wanted["baseline"] = repr(BASELINES[name])

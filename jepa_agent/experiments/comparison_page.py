@@ -68,7 +68,8 @@ def write_page(setup: Comparison, path: Path, results: Results) -> None:
 
 def format_page(setup: Comparison, picture: str, results: Results) -> str:
     """The table, its explanation, and the learning curves."""
-    collected = CollectConfig(**JEPAAgent.load(setup.checkpoints[0]).notes["data"]["collect"])
+    agent = JEPAAgent.load(setup.checkpoints[0], allow_code=setup.allow_code)
+    collected = CollectConfig(**agent.notes["data"]["collect"])
     knowing = sum(POLICIES[collected.policy].shares[walker] for walker in KNOW_THE_MAP)
     return f"""# Beside Stable-Baselines3: baselines trained on `{setup.layout}`
 

@@ -45,6 +45,8 @@ class Setup:
 
     checkpoint: str = "default"
     """A folder that `jepa-agent train` wrote, or "default"."""
+    allow_code: bool = False
+    """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
     layout: str = ""
     """random, fixed, train, test or ood; by default the checkpoint's."""
     episodes: int = 300
@@ -55,7 +57,7 @@ class Setup:
 
 def score(setup: Setup, planner: Planner, name: str, stops: bool = False) -> Row:
     """A planner's row; with `stops`, episodes end at success."""
-    agent = JEPAAgent.load(setup.checkpoint)
+    agent = JEPAAgent.load(setup.checkpoint, allow_code=setup.allow_code)
     agent.planner = planner
     layout = setup.layout or agent.env_ref.kwargs["layout"]
     make = partial(agent.env_ref.make, layout=layout, terminate_on_success=stops)

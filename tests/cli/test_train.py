@@ -37,6 +37,40 @@ def test_train_writes_a_checkpoint_and_its_metrics(run: Callable, tmp_path: Path
     assert agent.env_ref.kwargs == {"layout": "fixed"}
 
 
+MINE = """
+from dataclasses import dataclass, replace
+
+from jepa_agent.presets import QUICK
+from jepa_agent.training.terms import LossTerm
+
+
+@dataclass(frozen=True)
+class Small(LossTerm):
+    def __call__(self, batch, head):
+        return batch.wide.square().mean()
+
+
+small = replace(QUICK.training, steps=2, windows_per_layout=8, horizon=2, diagnose_episodes=0)
+PRESET = replace(QUICK, training=replace(small, extra_terms=(Small(0.5),)))
+"""
+
+
+def test_a_preset_of_ones_own_trains_by_its_name(
+    exit_of: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_preset.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    options = ["--collect.layout", "fixed", "--collect.episodes", "32", "--collect.steps", "30"]
+    options += ["--device", "cpu", "--report", "0", "--out", "run"]
+    code, said = exit_of("train", "my_preset:PRESET", *options)
+    assert code in (0, None), said
+    (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["losses"]["Small"] > 0
+    code, said = exit_of("train", "my_preset:Small", *options)
+    assert code not in (0, None)
+    assert "my_preset:Small must be a jepa_agent.Preset" in said
+
+
 @pytest.mark.slow
 def test_a_training_ends_with_a_report_and_logs_to_tensorboard(
     run: Callable, tmp_path: Path
