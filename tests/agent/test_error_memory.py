@@ -40,7 +40,7 @@ def lived(agent: JEPAAgent, chunks: int, count: int = 3) -> tuple[ErrorMemory, l
 
 
 def test_the_correction_equals_a_plain_loop(tiny_agent: JEPAAgent) -> None:
-    """Of four chunks the last two are remembered."""
+    """The last two of four chunks are remembered."""
     model = tiny_agent.model
     error_memory, story = lived(tiny_agent, 4)
     latents, actions = random(3, 5, 8, seed=7), random(3, 5, 2, seed=8)

@@ -259,7 +259,7 @@ def test_episodes_too_short_for_a_window_are_an_error() -> None:
 
 
 def test_views_are_rendered_stored_or_the_states() -> None:
-    """Of windows, and of any rows."""
+    """Observations of windows, and of any rows."""
     data, device = uneven(), torch.device("cpu")
     windows = draw(sampler(), 2, 8)
     rows, states = windows.frame_index, windows.states

@@ -105,7 +105,7 @@ class Mouse:
         return self._left + round((x + 0.5) * scale), self._top + round((y + 0.5) * scale)
 
     def colour(self, x: float, y: float) -> tuple[int, ...]:
-        """Of the screen at a point of the world."""
+        """The colour of the screen at a point of the world."""
         column, row = self.place(x, y)
         return tuple(screenshot(self._folder)[row, column].tolist())
 
