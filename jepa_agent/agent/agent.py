@@ -32,7 +32,7 @@ class JEPAAgent(HubMixin):
     Args:
         model: the world model.
         bounds: the bounds of one action.
-        env_ref: the environment that the model was trained for.
+        env_ref: the environment that the model was trained for; None where its data named none.
         planner: the search over actions; CEM by default.
         cost: the cost that the search minimises.
         seed: seed of the search's random numbers.
@@ -43,7 +43,7 @@ class JEPAAgent(HubMixin):
         self,
         model: WorldModel,
         bounds: ActionBounds,
-        env_ref: EnvRef,
+        env_ref: EnvRef | None,
         planner: Planner | None = None,
         cost: CostConfig | None = None,
         seed: int = 0,
@@ -55,7 +55,7 @@ class JEPAAgent(HubMixin):
                 f"{len(bounds.low)}; use those of the environment it was trained for"
             )
         self.model = model.eval().requires_grad_(False)
-        self.bounds, self.env_ref = bounds, env_ref
+        self.bounds, self._env_ref = bounds, env_ref
         self.planner: Planner = planner or CEM()
         self.cost = cost or CostConfig()
         self.seed, self.notes = seed, notes or {}
@@ -70,6 +70,45 @@ class JEPAAgent(HubMixin):
     @property
     def device(self) -> torch.device:
         return self.model.observation_mean.device
+
+    @property
+    def env_ref(self) -> EnvRef:
+        """The environment to play in.
+
+        Raises:
+            ValueError: if the agent was trained on data that named none, and got none since.
+        """
+        if self._env_ref is None:
+            raise ValueError(
+                "an agent trained on data without an environment must be given one to play in, "
+                "got none; use --env module:Name-v0, or agent.set_environment(EnvRef(...))"
+            )
+        return self._env_ref
+
+    @property
+    def has_environment(self) -> bool:
+        """Whether it knows an environment to play in."""
+        return self._env_ref is not None
+
+    def set_environment(self, env_ref: EnvRef) -> None:
+        """Play in this environment from now on.
+
+        Raises:
+            ValueError: if its observations or actions are not those of the model.
+        """
+        env = env_ref.make()
+        space = getattr(env.observation_space, "spaces", {}).get(
+            "observation", env.observation_space
+        )
+        shapes = (space.shape, env.action_space.shape)
+        env.close()
+        wanted = (self.model.config.observation_shape, (self.model.config.action_dim,))
+        if shapes != wanted:
+            raise ValueError(
+                f"{env_ref.id} must show observations and take actions of the model's shapes "
+                f"{wanted}, got {shapes}; wrap it, or choose the one that the data come from"
+            )
+        self._env_ref = env_ref
 
     def set_goal(self, goal: np.ndarray | None) -> None:
         """Plan towards this observation, whatever `desired_goal` is, until `set_goal(None)`."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def save(agent: JEPAAgent, directory: str | Path, half: bool = False) -> None:
     """See `JEPAAgent.save`."""
     config = {
-        "env_ref": to_dict(agent.env_ref),
+        "env_ref": to_dict(agent.env_ref) if agent.has_environment else None,
         "bounds": to_dict(agent.bounds),
         "model": to_dict(agent.model.config),
         "cost": to_dict(agent.cost),
@@ -50,10 +50,11 @@ def load(
             import_kinds([config["model"], config["planner"]])
         model = WorldModel(from_dict(WorldModelConfig, config["model"], "model"))
         model.load_state_dict(tensors)
+        known = config["env_ref"]
         return cls(
             model.to(device),
             from_dict(ActionBounds, config["bounds"], "bounds"),
-            from_dict(EnvRef, config["env_ref"], "env_ref"),
+            None if known is None else from_dict(EnvRef, known, "env_ref"),
             _planner_from_dict(config["planner"], allow_code),
             from_dict(CostConfig, config["cost"], "cost"),
             seed,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..io.checkpoint import CheckpointError, resolve
 from ..io.serialisation import to_dict
+from ..worlds.reference import EnvRef
 
 if TYPE_CHECKING:
     from .agent import JEPAAgent
@@ -119,7 +120,8 @@ def model_card(agent: JEPAAgent, rows: list[dict[str, Any]], license: str) -> st
         rows: the rows of its `report.json`; empty if it was not evaluated.
         license: the weights' licence.
     """
-    env, shape = agent.env_ref, agent.model.config
+    env = agent.env_ref if agent.has_environment else EnvRef("recorded-data", {})
+    shape = agent.model.config
     weights = sum(parameter.numel() for parameter in agent.model.parameters())
     recipe = {
         "model": to_dict(shape),
@@ -131,6 +133,7 @@ def model_card(agent: JEPAAgent, rows: list[dict[str, Any]], license: str) -> st
         license=json.dumps(license),
         env=env.id,
         tag=json.dumps(env.id),
+        needed="" if agent.has_environment else NEEDED,
         kwargs=json.dumps(env.kwargs),
         shape=" x ".join(map(str, shape.observation_shape)),
         parameters=f"{weights:,}",
@@ -163,6 +166,10 @@ def _figures(rows: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", "Every episode is in `report.json`."])
 
 
+NEEDED = """\
+agent.set_environment(EnvRef("module:Name-v0", {}))  # from jepa_agent; the data named none
+"""
+
 CARD = """\
 ---
 library_name: jepa-agent
@@ -191,7 +198,7 @@ path of a copy:
 from jepa_agent import JEPAAgent
 
 agent = JEPAAgent.from_pretrained("path/or/id")
-env = agent.env_ref.make()
+{needed}env = agent.env_ref.make()
 observation, info = env.reset(seed=0)
 action, state = agent.predict(observation)
 ```

@@ -27,6 +27,7 @@ from ..evaluation.tables import compared, pooled, report_tables
 from ..evaluation.two_rooms import SETTINGS, SUITES, default_suites, evaluate
 from ..planners import make_planner
 from ..registry import import_object
+from .environments import play_in
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Args:
     """A folder that `jepa-agent train` wrote, or "default"."""
     allow_code: bool = False
     """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
+    env: str = ""
+    """The environment to play in, as module:Name-v0; by default the one that it was trained for."""
     suite: tuple[str, ...] = ()
     """fixed, train-layouts, test-layouts, ood; by default fixed for an agent of the fixed layout,
     and test-layouts, which it never saw, for any other."""
@@ -80,6 +83,7 @@ def main(args: Args) -> int:
             f"{args.episodes}, {args.parallel}, {args.workers} and {args.seed}"
         )
     agent = JEPAAgent.load(args.checkpoint, allow_code=args.allow_code)
+    play_in(agent, args.env)
     if args.planner:
         agent.planner = make_planner(args.planner)
     report = measure(args, agent)

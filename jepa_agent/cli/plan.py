@@ -21,6 +21,7 @@ from ..viz.session import Session, load
 from ..viz.videos import VideoWriter
 from ..viz.window import FRAMES_A_SECOND, STEPS_A_SECOND, Player
 from ..worlds.protocols import Drawable
+from .environments import play_in
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Args:
     """A folder that `jepa-agent train` wrote, or "default"."""
     allow_code: bool = False
     """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
+    env: str = ""
+    """The environment to play in, as module:Name-v0; by default the one that it was trained for."""
     layout: Literal["fixed", "random", "train", "test", "ood"] | None = None
     """Layouts; by default those that it was trained for, and test layouts, which it never saw, if
     those were the train layouts."""
@@ -57,6 +60,7 @@ def main(args: Args) -> None:
             f"--episodes must be >= 1 and --seed >= 0, got {args.episodes} and {args.seed}"
         )
     agent = load(args.checkpoint, args.allow_code)
+    play_in(agent, args.env)
     if args.goal:
         agent.set_goal(np.array(args.goal, dtype=np.float32))
     if not isinstance(agent.env_ref.make().unwrapped, Drawable):

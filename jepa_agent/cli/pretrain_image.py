@@ -18,10 +18,10 @@ from typing import Literal
 import torch
 import tyro
 
-from ..data.trajectories import Trajectories
+from ..data.formats import read as read_data
 from ..device import resolve_device
 from ..models.backbones import Backbone
-from ..pretraining.datasets import READERS, DataError, ImageData, trajectory_frames
+from ..pretraining.datasets import READERS, DataError, ImageData, folder_of, trajectory_frames
 from ..pretraining.image import CIFAR10, SMALL, ImageConfig, pretrain
 from ..pretraining.probes import linear_probe, pixels_of, probe
 from ..training import distributed
@@ -34,8 +34,8 @@ class Args:
 
     training: tyro.conf.OmitArgPrefixes[ImageConfig] = field(default_factory=ImageConfig)
     data: Literal["fashion-mnist", "cifar10", "folder", "trajectories"] = "fashion-mnist"
-    data_dir: Path | None = None
-    """Where the data lie: a folder, or a trajectory file of `jepa-agent collect`."""
+    data_dir: tuple[Path, ...] = ()
+    """Where the data lie: a folder, or trajectory files of `jepa-agent collect`."""
     out: Path = Path("runs/image")
     """The run's folder: a backbone, metrics.jsonl and, for labelled data, probes.json."""
     baselines: bool = False
@@ -65,10 +65,10 @@ PRESETS = {
 def read(args: Args) -> ImageData:
     """The data that the arguments name."""
     if args.data == "trajectories":
-        if args.data_dir is None:
+        if not args.data_dir:
             raise DataError("--data trajectories needs a file of jepa-agent collect as --data-dir")
-        return trajectory_frames(Trajectories.load(args.data_dir))
-    return READERS[args.data](args.data_dir)
+        return trajectory_frames(read_data(args.data_dir))
+    return READERS[args.data](folder_of(args.data_dir))
 
 
 def main(args: Args) -> None:

@@ -18,9 +18,9 @@ from typing import Literal
 import torch
 import tyro
 
-from ..data.trajectories import Trajectories
+from ..data.formats import read as read_data
 from ..device import resolve_device
-from ..pretraining.datasets import DataError
+from ..pretraining.datasets import DataError, folder_of
 from ..pretraining.detection import DetectionConfig, detect
 from ..pretraining.video import VideoConfig, pretrain
 from ..pretraining.videos import MovingDigits, TrajectoryVideos, VideoFile, Videos, moving_digits
@@ -37,9 +37,9 @@ class Args:
     data: Literal["digits", "file", "trajectories"] = "digits"
     items: Literal["mnist", "fashion-mnist"] = "mnist"
     """What moves in the generated videos, and in those that detection is tested on."""
-    data_dir: Path | None = None
+    data_dir: tuple[Path, ...] = ()
     """Where the data lie: the items' folder, videos (Moving MNIST's file, GIFs, MP4s or a folder of
-    them), or a trajectory file."""
+    them), or trajectory files."""
     every: int = 5
     """Environment steps per frame, for trajectories."""
     out: Path = Path("runs/video")
@@ -62,15 +62,16 @@ def sources(
 ) -> tuple[Videos, tuple[MovingDigits, MovingDigits] | None]:
     """The videos to train on; for digits, also those that detection is trained and tested on."""
     if args.data == "trajectories":
-        if args.data_dir is None:
+        if not args.data_dir:
             raise DataError("--data trajectories needs a file of jepa-agent collect as --data-dir")
-        return TrajectoryVideos(Trajectories.load(args.data_dir), args.every, device), None
+        return TrajectoryVideos(read_data(args.data_dir), args.every, device), None
     if args.data == "digits":
-        digits = moving_digits(args.items, args.data_dir, device)
+        digits = moving_digits(args.items, folder_of(args.data_dir), device)
         return digits[0], digits
-    if args.data_dir is None:
+    folder = folder_of(args.data_dir)
+    if folder is None:
         raise DataError("--data file needs a file of videos, or a folder of them, as --data-dir")
-    videos = VideoFile(args.data_dir, device)
+    videos = VideoFile(folder, device)
     fits = videos.image_shape == MovingDigits.image_shape
     return videos, moving_digits(args.items, None, device) if fits else None
 

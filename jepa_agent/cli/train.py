@@ -6,7 +6,7 @@ $ jepa-agent train eb_jepa                     # EB-JEPA's own; for a GPU
 $ jepa-agent train eb_jepa --training.steps 60 --planner.horizon 20 \\
     --planner.num-samples 64 --planner.iterations 4 \\
     --planner.num-elites 8                   # small enough for two cores
-$ jepa-agent train quick --data data/fixed.h5 --training.steps 2000
+$ jepa-agent train quick --data data/a.h5 data/b.h5 --training.steps 2000
 $ jepa-agent train base --encoder.backbone runs/frames --encoder.freeze
 $ jepa-agent train vector --data data/pendulum.h5 --out runs/pendulum
 $ torchrun --nproc-per-node 4 -m jepa_agent train base    # on 4 processes
@@ -24,6 +24,7 @@ import tyro
 
 from .. import presets
 from ..agent.costs import CostConfig
+from ..data.formats import read as read_data
 from ..data.trajectories import Trajectories
 from ..device import resolve_device
 from ..envs import CollectConfig, collect
@@ -69,8 +70,8 @@ class Args:
     planner: tyro.conf.AvoidSubcommands[PlannerConfig] = field(default_factory=CEMConfig)
     cost: CostConfig = field(default_factory=CostConfig)
     encoder: EncoderArgs = field(default_factory=EncoderArgs)
-    data: Path | None = None
-    """A trajectory file of `jepa-agent collect`."""
+    data: tuple[Path, ...] = ()
+    """Trajectory files of `jepa-agent collect`, all of one environment."""
     data_on_disk: bool = False
     """Read the observations of --data from the disk when needed, if they exceed the memory."""
     out: Path = Path("runs/quick")
@@ -156,6 +157,7 @@ def main(args: Args) -> None:
         report = evaluate(agent, default_suites(agent), seeds, 64, str(args.out))
         print("wrote", write_report(args.out, agent, report, args.out, SETTINGS))
     more = "" if layout else " --goal NUMBERS --success MODULE:FUNCTION"
+    more += "" if agent.has_environment else " --env MODULE:NAME"
     print(f"next: jepa-agent evaluate --checkpoint {args.out}{more}")
 
 
@@ -169,8 +171,8 @@ def logger(name: str, out: Path, world: dict[str, Any] | None) -> Callback:
 
 def read(args: Args) -> Trajectories:
     """The trajectories that the arguments name, or collected ones."""
-    if args.data is not None:
-        return Trajectories.load(args.data, in_memory=not args.data_on_disk)
+    if args.data:
+        return read_data(args.data, in_memory=not args.data_on_disk)
     if args.data_on_disk:
         raise ValueError(
             "--data-on-disk needs the file whose observations stay there; name it with --data"

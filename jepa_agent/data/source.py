@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+
 import gymnasium as gym
+import numpy as np
 
 from ..planners import ActionBounds
 from ..worlds.actions import action_bounds
@@ -11,42 +14,93 @@ from ..worlds.reference import EnvRef
 from .trajectories import Trajectories
 from .windows import Renderer
 
+MARGIN = 1e-3
+"""How far bounds lie around a component of the actions that never changes, as a share of it."""
 
-def env_of(trajectories: Trajectories) -> EnvRef:
-    """The environment that trajectories come from, by their metadata."""
+
+def env_of(trajectories: Trajectories) -> EnvRef | None:
+    """The environment that trajectories come from, by their metadata; None if they name none."""
     metadata = trajectories.metadata
-    if not {"env_id", "env_kwargs"} <= set(metadata):
-        raise ValueError(
-            "the trajectories' metadata must name their environment by env_id and env_kwargs, got "
-            f"{sorted(metadata)}; add them"
-        )
-    return EnvRef(metadata["env_id"], metadata["env_kwargs"], metadata.get("history", 1))
+    if "env_id" not in metadata:
+        return None
+    return EnvRef(metadata["env_id"], metadata.get("env_kwargs") or {}, metadata.get("history", 1))
 
 
 def world_shape(
-    spec: EnvRef, trajectories: Trajectories
+    spec: EnvRef | None, trajectories: Trajectories
 ) -> tuple[tuple[tuple[int, ...], int, int], Renderer | None, ActionBounds]:
     """What a model must fit: ((observation_shape, action_dim, state_dim), renderer, bounds).
 
     Observations that the data store are used before those that the environment could render.
+    Without an environment, or where it is not installed, the data say all: observations are those
+    stored, or the states; bounds are those of the metadata, or the range of the actions.
 
     Raises:
-        ValueError: if the data hold nothing that the environment shows.
+        ValueError: if the data hold nothing that the environment shows, or other actions.
     """
-    env = spec.make()
-    space = env.observation_space
+    state_dim, action_dim = trajectories.states.shape[1], trajectories.actions.shape[1]
+    shape, render, bounds = _stored_shape(trajectories), None, recorded_bounds(trajectories)
+    env = None if spec is None else _built(spec)
+    if env is not None:
+        shape, render = _shown(env, trajectories)
+        bounds = bounds or action_bounds(env)
+        env.close()
+    elif not all(shape):
+        raise ValueError(
+            "data without an environment must hold observations or states, got neither; give "
+            "Trajectories.from_arrays the observations"
+        )
+    bounds = bounds or range_of_actions(trajectories)
+    if len(bounds.low) != action_dim:
+        raise ValueError(
+            f"the data's actions must have as many components as their bounds, got {action_dim} "
+            f"and {len(bounds.low)}; name the environment that they come from"
+        )
+    return (shape, action_dim, state_dim), render, bounds
+
+
+def recorded_bounds(trajectories: Trajectories) -> ActionBounds | None:
+    """The bounds of actions that the metadata state, if they do."""
+    metadata = trajectories.metadata
+    if "action_low" not in metadata:
+        return None
+    return ActionBounds(tuple(metadata["action_low"]), tuple(metadata["action_high"]))
+
+
+def range_of_actions(trajectories: Trajectories) -> ActionBounds:
+    """The box of the actions in the data; a component that never changes gets a small margin."""
+    low, high = trajectories.actions.min(axis=0), trajectories.actions.max(axis=0)
+    margin = np.where(low < high, 0.0, MARGIN * np.maximum(np.abs(high), 1.0))
+    return ActionBounds(tuple((low - margin).tolist()), tuple((high + margin).tolist()))
+
+
+def _built(spec: EnvRef) -> gym.Env | None:
+    try:
+        return spec.make()
+    except (gym.error.Error, ImportError) as error:
+        warnings.warn(
+            f"{spec.id} cannot be built here ({error}); shapes and bounds are those of its data",
+            stacklevel=4,
+        )
+        return None
+
+
+def _stored_shape(trajectories: Trajectories) -> tuple[int, ...]:
+    stored = trajectories.observations
+    return trajectories.states.shape[1:] if stored is None else stored.shape[1:]
+
+
+def _shown(env: gym.Env, trajectories: Trajectories) -> tuple[tuple[int, ...], Renderer | None]:
+    space, world = env.observation_space, env.unwrapped
     if isinstance(space, gym.spaces.Dict):
         space = space["observation"]
-    shape, state_dim = tuple(space.shape or ()), trajectories.states.shape[1]
-    stored, world = trajectories.observations, env.unwrapped
-    seen = (state_dim,) if stored is None else stored.shape[1:]
-    draws = stored is None and len(shape) == 3
+    shape, seen = tuple(space.shape or ()), _stored_shape(trajectories)
+    draws = trajectories.observations is None and len(shape) == 3
     render = world.render_states if draws and isinstance(world, RendersStates) else None
     if render is None and seen != shape:
+        name = env.spec.id if env.spec else type(world).__name__
         raise ValueError(
-            f"{spec.id} shows {shape} and has no batched renderer `render_states(states, layout)`;"
+            f"{name} shows {shape} and has no batched renderer `render_states(states, layout)`;"
             f" its data must hold such observations, got {seen}; collect from it again"
         )
-    bounds = action_bounds(env)
-    env.close()
-    return (shape, len(bounds.low), state_dim), render, bounds
+    return shape, render

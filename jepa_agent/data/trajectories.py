@@ -10,17 +10,23 @@ from typing import Any
 
 import numpy as np
 
+from .joined import Joined, Rows
 from .trajectory_file import (
     PARTS,
-    OnDisk,
     TrajectoryFileError,
     TrajectoryWriter,
     partial_path,
     read,
 )
 
-ENVIRONMENT = {"env_id": None, "env_kwargs": None, "history": 1}
-"""The metadata that name an environment, and what they are where they are missing."""
+ENVIRONMENT = {
+    "env_id": None,
+    "env_kwargs": None,
+    "history": 1,
+    "action_low": None,
+    "action_high": None,
+}
+"""The metadata that describe an environment, and what they are where they are missing."""
 CHECKED_ROWS = 64
 """Observations in a checksum, since all of them may be many."""
 
@@ -47,7 +53,7 @@ class Trajectories:
     layout: np.ndarray
     offsets: np.ndarray
     metadata: dict[str, Any] = field(default_factory=dict)
-    observations: np.ndarray | OnDisk | None = None
+    observations: Rows | None = None
 
     def __post_init__(self) -> None:
         for name in ("states", "actions", "layout"):
@@ -55,6 +61,7 @@ class Trajectories:
         seen = self.observations
         if seen is not None and not (len(seen.shape) == 4 and seen.dtype == np.uint8):
             object.__setattr__(self, "observations", _numbers("observations", seen[:]))
+        object.__setattr__(self, "offsets", np.asarray(self.offsets, dtype=np.int64))
         self.check_finite()
         lengths = np.diff(self.offsets)
         if len(lengths) != len(self.layout) or len(lengths) == 0 or lengths.min() < 2:
@@ -78,12 +85,15 @@ class Trajectories:
         return len(self.layout)
 
     def check_finite(self) -> None:
-        """Raise TrajectoryFileError if a number of states, actions or layout is not finite."""
-        for name in ("states", "actions", "layout"):
-            rows = np.flatnonzero(~np.isfinite(getattr(self, name)).all(axis=1))
+        """Raise TrajectoryFileError if a number is not finite."""
+        for name in PARTS:
+            part = getattr(self, name)
+            if part is None or part.dtype == np.uint8:
+                continue
+            rows = np.flatnonzero(~np.isfinite(part).all(axis=1))
             if len(rows):
                 raise TrajectoryFileError(
-                    f"{name} must be finite, got {getattr(self, name)[rows[0]]} in row {rows[0]}; "
+                    f"{name} must be finite, got {part[rows[0]]} in row {rows[0]}; "
                     "leave out such episodes"
                 )
 
@@ -96,6 +106,8 @@ class Trajectories:
     @classmethod
     def concatenate(cls, recordings: Sequence[Trajectories]) -> Trajectories:
         """Join recordings of one environment; the metadata keep those of all as `recordings`.
+
+        Observations that stay on the disk stay there.
 
         Raises:
             TrajectoryFileError: if their environments or the shapes of their arrays differ.
@@ -110,13 +122,16 @@ class Trajectories:
             for name, (wanted, got) in pairs.items():
                 if wanted != got:
                     raise TrajectoryFileError(
-                        f"recordings to be joined must have one {name}, got {wanted} and {got}"
+                        f"recordings to be joined must have one {name}, got {wanted} and {got}; "
+                        "leave one of them out"
                     )
-        parts = {
-            name: np.concatenate([getattr(each, name)[:] for each in recordings])
-            for name in PARTS
-            if getattr(first, name) is not None
-        }
+        parts: dict[str, Any] = {}
+        for name in PARTS:
+            arrays = [getattr(each, name) for each in recordings]
+            if all(isinstance(array, np.ndarray) for array in arrays):
+                parts[name] = np.concatenate(arrays)
+            elif arrays[0] is not None:
+                parts[name] = Joined(arrays)
         kept = {key: first.metadata[key] for key in ENVIRONMENT if key in first.metadata}
         metadata = kept | {"recordings": [each.metadata for each in recordings]}
         return cls(**parts, offsets=np.concatenate(offsets), metadata=metadata)

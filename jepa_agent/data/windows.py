@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .joined import Rows
 from .trajectories import Trajectories
-from .trajectory_file import OnDisk
 
 Renderer = Callable[[Tensor, Tensor], Tensor]
 """Compact states (..., S) and layouts (..., C) to uint8 images (..., H, W, C)."""
@@ -44,7 +44,7 @@ class ObservationSource:
         self, trajectories: Trajectories, render: Renderer | None, device: torch.device
     ) -> None:
         self._trajectories, self._render, self._device = trajectories, render, device
-        self._stored: Tensor | OnDisk | None = None
+        self._stored: Tensor | Rows | None = None
         if render is None:
             stored = trajectories.observations
             self._stored = (
@@ -65,9 +65,9 @@ class ObservationSource:
     def _show(self, rows: Tensor, states: Tensor, layout: Tensor) -> Tensor:
         if self._render is not None:
             return self._render(states, layout)
-        if isinstance(self._stored, OnDisk):
-            return torch.as_tensor(self._stored[rows.cpu().numpy()]).to(self._device)
-        return states if self._stored is None else self._stored[rows]
+        if self._stored is None or isinstance(self._stored, Tensor):
+            return states if self._stored is None else self._stored[rows]
+        return torch.as_tensor(self._stored[rows.cpu().numpy()]).to(self._device)
 
 
 class WindowSampler:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -40,7 +41,8 @@ class Diagnostics:
             empty without a probe.
         violations: share of states imagined 50 steps ahead that are not free.
         collapse: spread and rank of the latents.
-        success: success rate of a few planned episodes; None without goals or `is_success`.
+        success: success rate of a few planned episodes; None without an environment,
+            goals or `is_success`.
     """
 
     position_error: float | None
@@ -72,9 +74,13 @@ def diagnose(
         seed: seed of the choice of frames.
     """
     model = agent.model
-    env = agent.env_ref.make()
-    world, space = env.unwrapped, env.observation_space
-    _, render, _ = world_shape(agent.env_ref, held_out)
+    env = None
+    if agent.has_environment:
+        with contextlib.suppress(gym.error.Error, ImportError):  # where the data suffice
+            env = agent.env_ref.make()
+    world: Any = env.unwrapped if env else None
+    space = env.observation_space if env else None
+    _, render, _ = world_shape(agent.env_ref if env else None, held_out)
     generator = torch.Generator(agent.device).manual_seed(seed)
 
     def draw(data: Trajectories) -> tuple[Tensor, Tensor, Tensor]:

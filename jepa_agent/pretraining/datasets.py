@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,6 +56,20 @@ class ImageData:
         """(H, W, C)."""
         _, height, width, colours = self.train.images.shape
         return height, width, colours
+
+
+def folder_of(paths: Sequence[Path]) -> Path | None:
+    """The one folder or file that data lie in, or None of no path.
+
+    Raises:
+        DataError: if there are several, which only trajectories may have.
+    """
+    if len(paths) > 1:
+        raise DataError(
+            f"only trajectories may lie in several files, got {len(paths)} paths; give one "
+            "--data-dir"
+        )
+    return paths[0] if paths else None
 
 
 def fashion_mnist(folder: Path | None = None) -> ImageData:
@@ -206,11 +220,14 @@ def trajectory_frames(trajectories: Trajectories, count: int = 50_000, seed: int
     import torch
 
     spec = env_of(trajectories)
-    _, render, _ = world_shape(spec, trajectories)
+    (shape, _, _), render, _ = world_shape(spec, trajectories)
+    name = f"frames of {spec.id if spec else 'recorded data'}"
+    if len(shape) != 3:
+        raise DataError(f"{name} must be images (H, W, C), got {shape}; use other data")
     rows = np.random.default_rng(seed).permutation(len(trajectories.states))[:count]
     source = ObservationSource(trajectories, render, torch.device("cpu"))
     images = source.at(torch.as_tensor(rows))
-    return ImageData(f"frames of {spec.id}", Split(images.numpy(), None))
+    return ImageData(name, Split(images.numpy(), None))
 
 
 READERS: dict[str, Callable[[Path | None], ImageData]] = {

@@ -195,9 +195,10 @@ class TrajectoryVideos:
     ) -> None:
         spec = env_of(trajectories)
         (shape, _, _), render, _ = world_shape(spec, trajectories)
+        self.name = f"videos of {spec.id if spec else 'recorded data'}"
         if len(shape) != 3:
-            raise DataError(f"videos need images (H, W, C), {spec.id} shows {shape}; use another")
-        self.name, self.image_shape = f"videos of {spec.id}", shape
+            raise DataError(f"{self.name} must be of images (H, W, C), got {shape}; use other data")
+        self.image_shape = shape
         self._trajectories, self._stride = trajectories, stride
         self._device = torch.device(device)
         self._source = ObservationSource(trajectories, render, self._device)

@@ -80,3 +80,23 @@ def test_plan_shows_what_the_environment_renders(
     assert len(imageio.imread("p.gif")) == 24
     monkeypatch.setitem(PendulumEnv.metadata, "render_modes", [])
     assert "Pendulum-v1 must render rgb_array" in command(capsys, *asked, *GOAL)
+
+
+def test_an_agent_of_data_alone_asks_for_an_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its observations were two frames each, as the notes say."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("jepa_agent.cli.evaluate.import_object", lambda _: upright)
+    planner = CEM(CEMConfig(horizon=2, num_samples=8, iterations=1, num_elites=2))
+    config = WorldModelConfig((6,), 1, 6, chunk=5, latent_dim=4, encoder=VectorMLPConfig())
+    bounds, notes = ActionBounds((-2.0,), (2.0,)), {"data": {"history": 2}}
+    JEPAAgent(WorldModel(config), bounds, None, planner, notes=notes).save("run")
+    goal = ("--goal", "1", "0", "0", "1", "0", "0")
+    asked = ("evaluate", "--checkpoint", "run", "--episodes", "2", "--success", "me:upright", *goal)
+    assert "use --env module:Name-v0" in command(capsys, *asked)
+    said = command(capsys, *asked, "--env", "gymnasium:Pendulum-v1")
+    assert said.startswith("0 ")
+    asked = ("plan", "--checkpoint", "run", "--episodes", "1", "--video", "p.gif", *goal)
+    assert "use --env module:Name-v0" in command(capsys, *asked)
+    assert "of the model's shapes" in command(capsys, *asked, "--env", "MountainCarContinuous-v0")

@@ -199,10 +199,10 @@ def test_data_that_hold_nothing_to_see_are_rejected(
         train(dataclasses.replace(tiny_trajectories, metadata=metadata), tiny_preset)
 
 
-def test_data_that_do_not_name_their_environment_are_rejected(
+def test_states_that_no_environment_renders_need_an_encoder_of_vectors(
     tiny_trajectories: Trajectories, tiny_preset: Preset
 ) -> None:
-    with pytest.raises(ValueError, match="env_id"):
+    with pytest.raises(ValueError, match="patch_cnn takes images .* got observations \\(2,\\)"):
         train(dataclasses.replace(tiny_trajectories, metadata={}), tiny_preset)
 
 
