@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -19,6 +21,8 @@ from ..worlds.protocols import GroupsPairs, HasMap
 from .collapse import CollapseStats, collapse_stats
 from .episodes import SuccessUnknown, play
 from .open_loop import open_loop
+
+logger = logging.getLogger(__name__)
 
 FRAMES = 4096
 """Number of frames that a probe is fitted to, and about the number that it is tested on."""
@@ -41,8 +45,8 @@ class Diagnostics:
             empty without a probe.
         violations: share of states imagined 50 steps ahead that are not free.
         collapse: spread and rank of the latents.
-        success: success rate of a few planned episodes; None without an environment,
-            goals or `is_success`.
+        success: success rate of a few planned episodes; None without an environment, goals or
+            `is_success`, or if every episode raised, which is logged.
     """
 
     position_error: float | None
@@ -124,9 +128,7 @@ def diagnose(
     success = None
     if episodes and isinstance(space, gym.spaces.Dict) and "desired_goal" in space.spaces:
         kwargs = {**agent.env_ref.kwargs, **held_out.metadata.get("env_kwargs", {})}
-        with contextlib.suppress(SuccessUnknown):
-            played = play(agent, lambda: agent.env_ref.make(**kwargs), range(seed, seed + episodes))
-            success = float(np.mean([episode.success for episode in played]))
+        success = success_rate(agent, kwargs, range(seed, seed + episodes))
     return Diagnostics(
         position_error=position_error,
         layout_error=[e for e, keep in zip(layout_error.tolist(), varies, strict=True) if keep],
@@ -137,6 +139,20 @@ def diagnose(
         collapse=collapse_stats(latents.flatten(0, 1)),
         success=success,
     )
+
+
+def success_rate(agent: JEPAAgent, kwargs: dict[str, Any], seeds: range) -> float | None:
+    """Share of planned episodes that succeed; None if it is unknown, which ends no training."""
+    try:
+        played = play(agent, partial(agent.env_ref.make, **kwargs), seeds)
+    except SuccessUnknown:
+        return None
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        logger.warning("every held-out episode raised %s; their success is unknown", reason)
+        logger.debug("the first of them:", exc_info=error)
+        return None
+    return float(np.mean([episode.success for episode in played]))
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from traceback import format_exception
 from typing import Any
 
 import gymnasium as gym
@@ -42,6 +44,7 @@ class Episode:
         steps: steps until the first success, or None.
         optimal_steps: the fewest possible, where the world offers them and defines success.
         error: the exception that ended the episode, if any; it counts as a failure.
+        traceback: where it was raised.
     """
 
     seed: int
@@ -52,13 +55,13 @@ class Episode:
     steps: int | None
     optimal_steps: int | None
     error: str | None = None
+    traceback: str | None = None
 
     @classmethod
     def failed(cls, seed: int, error: Exception) -> Episode:
-        """An episode that raised; a log of level DEBUG shows the traceback."""
-        logger.debug("the episode of seed %d raised", seed, exc_info=error)
-        message = f"{type(error).__name__}: {error}"
-        return cls(seed, None, False, False, None, None, None, message)
+        """An episode that raised."""
+        message, trace = f"{type(error).__name__}: {error}", "".join(format_exception(error))
+        return cls(seed, None, False, False, None, None, None, message, trace)
 
 
 def play(
@@ -71,6 +74,9 @@ def play(
     workers: int = 1,
 ) -> list[Episode]:
     """Play one episode per seed to its time limit, `parallel` at a time.
+
+    An episode that raises counts as a failure; every different error is logged once, with its
+    traceback at the level DEBUG.
 
     Args:
         policy: acts on batches of observations.
@@ -111,7 +117,20 @@ def play(
         if not isinstance(result, WorkerDied):
             _play_one(policy, make_env, seeds[0], success)  # raises the same error again
         raise RuntimeError(f"every episode raised; the first: {episodes[0].error}")
+    _log_errors(type(policy).__name__, episodes)
     return episodes
+
+
+def _log_errors(policy: str, episodes: Sequence[Episode]) -> None:
+    """Log every different error once, however many episodes it ended."""
+    raised = [episode for episode in episodes if episode.error]
+    for error, count in Counter(episode.error for episode in raised).items():
+        first = next(episode for episode in raised if episode.error == error)
+        logger.warning(
+            "%d of %d episodes of %s raised %s (the first: seed %d); they count as failures",
+            count, len(episodes), policy, error, first.seed,
+        )  # fmt: skip
+        logger.debug("%s", first.traceback)
 
 
 def _play_share(
@@ -124,10 +143,11 @@ def _play_share(
     except SuccessUnknown:
         raise
     except Exception:
-        return [_play_alone(policy, make_env, seed, success) for seed in seeds]
+        pass  # whose error it is, is found below
     finally:
         for env in envs:
             env.close()
+    return [_play_alone(policy, make_env, seed, success) for seed in seeds]
 
 
 def _play_alone(

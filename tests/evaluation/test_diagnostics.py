@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from typing import Any
+
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -94,3 +97,46 @@ def test_a_world_that_offers_nothing_is_diagnosed_by_what_it_shows() -> None:
     assert found.position_error is not None
     assert found.rank_correlation is found.violations is found.success is None
     assert found.rank_correlations == {}
+
+
+POINT = gym.spaces.Box(-1, 1, (2,), np.float32)
+
+
+class Solved(gym.Env):
+    """Every step is a success, unless it is broken."""
+
+    observation_space = gym.spaces.Dict(observation=POINT, desired_goal=POINT)
+    action_space = POINT
+
+    def __init__(self, broken: bool = False) -> None:
+        self.broken = broken
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        return self.observation_space.sample(), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+        if self.broken:
+            raise KeyError("distance")
+        return self.observation_space.sample(), 0.0, False, False, {"is_success": True}
+
+
+gym.register("Solved-v0", Solved, max_episode_steps=3)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_success_is_the_worlds_own_or_unknown_with_a_reason(
+    broken: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = WorldModelConfig((2,), 2, 2, chunk=2, latent_dim=4, encoder=VectorMLPConfig())
+    bounds, env_ref = ActionBounds((-1.0, -1.0), (1.0, 1.0)), EnvRef("Solved-v0", {})
+    rng = np.random.default_rng(0)
+    walks = Trajectories.from_rollouts(
+        rng.normal(size=(4, 21, 2)).astype(np.float32),
+        rng.uniform(-1, 1, (4, 20, 2)).astype(np.float32),
+        np.zeros((4, 0), np.float32),
+        {"env_id": "Solved-v0", "env_kwargs": {"broken": broken}},
+    )
+    agent = JEPAAgent(WorldModel(config), bounds, env_ref)
+    assert diagnose(agent, walks, walks, episodes=2).success == (None if broken else 1.0)
+    said = "every held-out episode raised KeyError: 'distance'; their success is unknown"
+    assert (said in caplog.text) == broken

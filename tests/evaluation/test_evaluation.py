@@ -4,6 +4,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -220,14 +221,38 @@ def test_what_is_no_report_is_rejected(tmp_path: Path, text: str | None) -> None
         Report.load(path)
 
 
-def test_an_episode_that_raises_is_reported_and_the_others_go_on() -> None:
-    class Fragile(LineEnv):
-        def step(self, action: np.ndarray) -> Any:
-            if self.seeds[-1] == 5 and self.left == 8:
-                raise RuntimeError("a wheel came off")
-            return super().step(action)
+class Fragile(LineEnv):
+    """Raises in the episodes of two seeds."""
 
-    episodes = play(Forward(), lambda: Fragile([]), range(3, 13), 4)
+    def __init__(self, seeds: list[int], broken: tuple[int, ...]) -> None:
+        super().__init__(seeds)
+        self.broken = broken
+
+    def step(self, action: np.ndarray) -> Any:
+        if self.seeds[-1] in self.broken and self.left == 8:
+            raise RuntimeError("a wheel came off")
+        return super().step(action)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_different_error_is_shown_once_with_its_traceback(
+    workers: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # workers import this module
+    with caplog.at_level("DEBUG", "jepa_agent"):
+        play(Forward(), partial(Fragile, [], (4, 6)), range(3, 7), 2, workers=workers)
+    (warning,) = (each for each in caplog.records if each.levelname == "WARNING")
+    assert warning.getMessage() == (
+        "2 of 4 episodes of Forward raised RuntimeError: a wheel came off (the first: seed 4); "
+        "they count as failures"
+    )
+    (trace,) = (each.getMessage() for each in caplog.records if each.levelname == "DEBUG")
+    assert 'raise RuntimeError("a wheel came off")' in trace
+    assert "another exception" not in trace
+
+
+def test_an_episode_that_raises_is_reported_and_the_others_go_on() -> None:
+    episodes = play(Forward(), lambda: Fragile([], (5,)), range(3, 13), 4)
     sound = run(range(3, 13), 4)[0]
     assert [episode.seed for episode in episodes] == list(range(3, 13))
     assert episodes[2].error == "RuntimeError: a wheel came off"

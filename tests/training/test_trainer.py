@@ -202,7 +202,7 @@ def test_data_that_hold_nothing_to_see_are_rejected(
 def test_states_that_no_environment_renders_need_an_encoder_of_vectors(
     tiny_trajectories: Trajectories, tiny_preset: Preset
 ) -> None:
-    with pytest.raises(ValueError, match="patch_cnn takes images .* got observations \\(2,\\)"):
+    with pytest.raises(ValueError, match=r"patch_cnn takes images .* got observations \(2,\)"):
         train(dataclasses.replace(tiny_trajectories, metadata={}), tiny_preset)
 
 
