@@ -9,6 +9,7 @@ $ jepa-agent train eb_jepa --training.steps 60 --planner.horizon 20 \\
 $ jepa-agent train quick --data data/a.h5 data/b.h5 --training.steps 2000
 $ jepa-agent train base --encoder.backbone runs/frames --encoder.freeze
 $ jepa-agent train vector --data data/pendulum.h5 --out runs/pendulum
+$ jepa-agent train vector --start runs/a --data data/more.h5 --out runs/b
 $ torchrun --nproc-per-node 4 -m jepa_agent train base    # on 4 processes
 """
 
@@ -23,6 +24,7 @@ from typing import Any, Literal
 import tyro
 
 from .. import presets
+from ..agent.agent import JEPAAgent
 from ..agent.costs import CostConfig
 from ..data.formats import read as read_data
 from ..data.trajectories import Trajectories
@@ -74,6 +76,11 @@ class Args:
     """Trajectory files of `jepa-agent collect`, all of one environment."""
     data_on_disk: bool = False
     """Read the observations of --data from the disk when needed, if they exceed the memory."""
+    start: Path | None = None
+    """A folder of `jepa-agent train`: go on from its agent, with a new schedule, perhaps on other
+    data."""
+    allow_code: bool = False
+    """Import the modules of parts that the agent of --start names; this runs their code."""
     out: Path = Path("runs/quick")
     """The run's folder: a checkpoint, and metrics.jsonl."""
     device: str = "auto"
@@ -126,7 +133,9 @@ def chosen(name: str) -> dict[str, tuple[str, Args]]:
 def main(args: Args) -> None:
     began = time.perf_counter()
     device = distributed.join(resolve_device(args.device))
-    trajectories, model, backbone = read(args), args.model, None
+    trajectories, model, backbone, start = read(args), args.model, None, None
+    if args.start is not None:
+        start = JEPAAgent.load(args.start, "cpu", allow_code=args.allow_code)
     if args.encoder.backbone is not None:
         backbone = load_backbone(args.encoder.backbone, allow_code=args.encoder.allow_code)
         about = args.encoder
@@ -145,7 +154,7 @@ def main(args: Args) -> None:
     with resumable(args.out), TrainingDisplay(" px" if layout else "") as display:
         agent = train(
             trajectories, preset, device, folder=args.out, callbacks=[display, *loggers],
-            held_out=held_out, backbone=backbone, keep=args.keep,
+            held_out=held_out, backbone=backbone, keep=args.keep, start=start,
         )  # fmt: skip
     if not distributed.is_main_process():
         return

@@ -81,7 +81,8 @@ class Run:
         if changed:
             raise RunError(
                 f"a resumed run must have the config that it began with, {self.folder} differs in "
-                f"{'; '.join(changed)}; use these values again, or another --out"
+                f"{'; '.join(changed)}; use these values again, or another --out, there with "
+                f"--start {self.folder} to go on from its agent"
             )
         self._keep_lines(document["lines"])
         return tensors, document["progress"]

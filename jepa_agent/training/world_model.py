@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..agent.agent import JEPAAgent
 from ..data.latents import Latents, encode_trajectories
-from ..data.source import env_of, world_shape
+from ..data.source import env_of, recorded_bounds, world_shape
 from ..data.trajectories import Trajectories
 from ..data.windows import ObservationSource, Windows, WindowSampler
 from ..device import resolve_device
@@ -58,6 +58,7 @@ class WorldModelTask(Task):
         held_out: Trajectories | None = None,
         backbone: Backbone | None = None,
         keep: int = 0,
+        start: JEPAAgent | None = None,
     ) -> None:
         trajectories.check_finite()
         config, env_ref = preset.training, env_of(trajectories)
@@ -85,6 +86,11 @@ class WorldModelTask(Task):
             self.objective = Objective(model, config, self.sampler.num_layouts)
         super().__init__(model, config, device)
         self.modules["objective"] = self.objective.to(device)
+        if backbone is not None and start is not None:
+            raise ValueError(
+                "a training begins with the weights of a backbone or of an agent, got both; "
+                "leave one of them out"
+            )
         notes: dict[str, Any] = {"training": to_dict(config), "data": trajectories.metadata}
         if backbone is not None:
             self._adopt(backbone)
@@ -95,7 +101,14 @@ class WorldModelTask(Task):
         self.max_grad_norm = config.max_grad_norm
         self._joint = self.compile(self.objective)
         self._refine = self.compile(self.objective.refine)
-        self._standardise()
+        if start is None:
+            self._standardise()
+        else:
+            self._start_from(start)
+            notes["start"] = self.run_config["start"] = checkpoint.digest(start.model.state_dict())
+            if env_ref is None:
+                env_ref = start.env_ref if start.has_environment else None
+                bounds = recorded_bounds(trajectories) or start.bounds
         planner = preset.planner.build()
         self.trained = JEPAAgent(self.model, bounds, env_ref, planner, preset.cost, notes=notes)
         self.model.requires_grad_(True)
@@ -160,6 +173,18 @@ class WorldModelTask(Task):
                 f"{self.model.config.encoder}; set model.encoder to a BackboneEncoderConfig of it"
             )
         encoder.backbone.load_state_dict(backbone.state_dict())
+
+    def _start_from(self, agent: JEPAAgent) -> None:
+        here, there = self.model.config, agent.model.config
+        names = [item.name for item in fields(here)]
+        pairs = {name: (getattr(there, name), getattr(here, name)) for name in names}
+        other = [f"{name} {old}, not {new}" for name, (old, new) in pairs.items() if old != new]
+        if other:
+            raise ValueError(
+                "the model must have the shape of the agent that it starts from, which has "
+                f"{'; '.join(other)}; use the preset and data of its kind"
+            )
+        self.model.load_state_dict(agent.model.state_dict())
 
     @torch.no_grad()
     def _standardise(self) -> None:
@@ -237,6 +262,7 @@ def train(
     held_out: Trajectories | None = None,
     backbone: Backbone | None = None,
     keep: int = 0,
+    start: JEPAAgent | str | Path | None = None,
 ) -> JEPAAgent:
     """Train a world model on trajectories and wrap it as an agent.
 
@@ -258,14 +284,23 @@ def train(
         held_out: data of other layouts, for the diagnostics.
         backbone: pretrained weights for a model whose encoder is a `BackboneEncoder`.
         keep: number of past diagnostic checkpoints to keep, as `step-N/` in the folder.
+        start: an agent, or where one is saved, to go on from, on these data and with a new
+            schedule. Its weights are taken, and with them the statistics by which it standardises
+            observations and states; heads that only the losses use begin anew. Where the data name
+            no environment, its environment and bounds are kept too.
 
     Raises:
         KeyboardInterrupt: at Ctrl-C, in a folder after the step in progress, which is kept.
         ValueError: if there is no such device, the environment cannot render states in batch and
-            the data have no observations, or the folder's run had another config.
+            the data have no observations, the folder's run had another config, or `start` has a
+            model of another shape.
         FloatingPointError: if a loss term is not finite; the folder keeps the last good state.
     """
-    task = WorldModelTask(trajectories, preset, resolve_device(device), held_out, backbone, keep)
+    if isinstance(start, str | Path):
+        start = JEPAAgent.load(start, "cpu")
+    task = WorldModelTask(
+        trajectories, preset, resolve_device(device), held_out, backbone, keep, start
+    )
     trainer = Trainer(task)
     trainer.fit(folder, callbacks)
     task.trained.notes["seconds"] = trainer.meter.seconds

@@ -39,3 +39,18 @@ def test_several_files_train_one_agent(exit_of: Callable, tmp_path: Path, on_dis
     agent = JEPAAgent.load(tmp_path / "run")
     assert agent.notes["data"]["recordings"] == [{"n": 0}, {"n": 1}]
     assert not agent.has_environment
+
+
+def test_a_training_goes_on_from_an_agent(exit_of: Callable, tmp_path: Path) -> None:
+    for seed, name in enumerate(("a.h5", "b.h5")):
+        recording(seed).save(tmp_path / name)
+    assert exit_of(*ON_VECTORS, "--data", "a.h5")[0] == 0
+    again = [*ON_VECTORS[:-1], "more", "--data", "b.h5", "--start", "run"]
+    code, said = exit_of(*again)
+    assert code == 0, said
+    agent = JEPAAgent.load(tmp_path / "more")
+    assert agent.notes["data"] == {"n": 1}
+    assert "start" in agent.notes
+    code, said = exit_of(*again, "--model.latent-dim", "32")
+    assert "latent_dim 64, not 32" in said
+    assert "error: a resumed run" in exit_of(*ON_VECTORS, "--data", "b.h5")[1]
