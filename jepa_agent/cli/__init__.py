@@ -89,8 +89,7 @@ def _run(name: str, options: list[str]) -> int | None:
     module: Any = importlib.import_module(f".{COMMANDS[name][0]}", __name__)
     about = {"description": module.__doc__, "prog": f"jepa-agent {name}", "args": options}
     if hasattr(module, "PRESETS"):
-        own = hasattr(module, "chosen") and options and ":" in options[0]
-        choices = module.chosen(options[0]) if own else module.PRESETS
+        choices = module.choices(options) if hasattr(module, "choices") else module.PRESETS
         parsed = tyro.extras.overridable_config_cli(choices, **about)
     else:
         parsed = tyro.cli(module.Args, **about)

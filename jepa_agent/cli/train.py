@@ -8,6 +8,7 @@ $ jepa-agent train eb_jepa --training.steps 60 --planner.horizon 20 \\
     --planner.num-elites 8                   # small enough for two cores
 $ jepa-agent train quick --data data/a.h5 data/b.h5 --training.steps 2000
 $ jepa-agent train base --encoder.backbone runs/frames --encoder.freeze
+$ jepa-agent train quick --planner cem --planner.iterations 6
 $ jepa-agent train vector --data data/pendulum.h5 --out runs/pendulum
 $ jepa-agent train vector --start runs/a --data data/more.h5 --out runs/b
 $ torchrun --nproc-per-node 4 -m jepa_agent train base    # on 4 processes
@@ -16,6 +17,7 @@ $ torchrun --nproc-per-node 4 -m jepa_agent train base    # on 4 processes
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +45,7 @@ from ..training.loop import Callback
 from ..training.world_model import train
 from ..viz.tensorboard import DistanceMaps
 from .console import TrainingDisplay, resumable
+from .kinds import Kinds, kinds_of, with_kinds
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Args:
 
     collect: CollectConfig
     """The data to collect first, unless --data names a file."""
+    kinds: tyro.conf.OmitArgPrefixes[Kinds]
+    """What `choices` has put into the preset."""
     model: WorldModelConfig = field(default_factory=WorldModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     planner: tyro.conf.AvoidSubcommands[PlannerConfig] = field(default_factory=CEMConfig)
@@ -105,10 +110,11 @@ ABOUT = {
 
 
 def args_of(name: str, preset: Preset) -> Args:
-    """A preset as options that may be changed; `module:NAME` is a user's."""
+    """A preset as the options that may change it; `module:NAME` is a user's."""
     short = name.rpartition(":")[2]
     return Args(
         collect=presets.DATA.get(name, CollectConfig()),
+        kinds=kinds_of(preset),
         model=preset.model,
         training=preset.training,
         planner=preset.planner,
@@ -119,15 +125,23 @@ def args_of(name: str, preset: Preset) -> Args:
     )
 
 
-PRESETS = {name: (ABOUT[name], args_of(name, preset)) for name, preset in presets.PRESETS.items()}
+def choices(options: Sequence[str]) -> dict[str, tuple[str, Args]]:
+    """The presets to choose from, or the one that `module:NAME` names, of the kinds asked for."""
+    found, about = dict(presets.PRESETS), ABOUT
+    if options and ":" in options[0]:
+        preset = import_object(options[0])
+        if not isinstance(preset, Preset):
+            raise ValueError(
+                f"{options[0]} must be a jepa_agent.Preset, got {type(preset).__name__}"
+            )
+        found, about = {options[0]: preset}, {options[0]: "A preset of yours."}
+    return {
+        name: (about[name], args_of(name, with_kinds(preset, options)))
+        for name, preset in found.items()
+    }
 
 
-def chosen(name: str) -> dict[str, tuple[str, Args]]:
-    """The preset that `module:NAME` names, as the only choice."""
-    preset = import_object(name)
-    if not isinstance(preset, Preset):
-        raise ValueError(f"{name} must be a jepa_agent.Preset, got {type(preset).__name__}")
-    return {name: ("A preset of yours.", args_of(name, preset))}
+PRESETS = choices(())
 
 
 def main(args: Args) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from jepa_agent import JEPAAgent, Preset, Trajectories, train
 from jepa_agent.io import checkpoint
-from jepa_agent.models.backbones import Backbone, ResNetConfig
+from jepa_agent.models.backbones import Backbone, BackboneConfig
 from jepa_agent.planners import ActionBounds
 from jepa_agent.training.run_folder import RunError
 from jepa_agent.training.world_model import WorldModelTask
@@ -69,7 +69,7 @@ def test_another_shape_is_refused_in_one_line(
     model = dataclasses.replace(tiny_preset.model, latent_dim=12, chunk=2)
     with pytest.raises(ValueError, match="which has chunk 3, not 2; latent_dim 8, not 12; use"):
         train(tiny_trajectories, dataclasses.replace(tiny_preset, model=model), start=first)
-    backbone = Backbone(ResNetConfig(channels=(4,), blocks=(1,), image_shape=(65, 65, 3)))
+    backbone = Backbone(BackboneConfig())
     with pytest.raises(ValueError, match="a backbone or of an agent, got both"):
         train(tiny_trajectories, tiny_preset, start=first, backbone=backbone)
 
