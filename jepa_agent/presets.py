@@ -68,6 +68,7 @@ VECTOR = Preset(
         steps=2000,
         layouts_per_batch=4,
         windows_per_layout=64,
+        held_out_share=0.05,
         refinement=RefinementConfig(steps=2000, layouts_per_batch=8, windows_per_layout=64),
     ),
 )

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ..evaluation.diagnostics import Diagnostics
 from ..training import distributed
 from ..training import loop as training
 
@@ -24,6 +25,8 @@ SHORT = {
     "contrast": "contr",
 }
 """Short names of the loss terms, so that a line has at most 80 characters."""
+SHOWN = 8
+"""Numbers of the state whose R2 a line shows."""
 
 
 @contextlib.contextmanager
@@ -86,23 +89,44 @@ class TrainingDisplay:
         self._say("  ".join(parts))
         if progress.collapse is not None:
             self._say(progress.collapse.collapsed)
-        found = progress.diagnostics
-        if found is not None:
-            correlations = {"rank correlation": found.rank_correlation, **found.rank_correlations}
-            ranks = ", ".join(f"{name} {_numbers([r])}" for name, r in correlations.items())
-            layout, ahead = _numbers(found.layout_error), _numbers(found.open_loop_error)
-            self._say(
-                f"held out: position {_numbers([found.position_error])}{self._unit}, layout "
-                f"{layout}{self._unit}, {ranks}, open loop {ahead}{self._unit}, "
-                f"success {_numbers([found.success])}, rank {found.collapse.rank_me:.0f} of "
-                f"{found.collapse.dim}"
-            )
-            self._say(found.collapse.collapsed)
+        if progress.diagnostics is not None:
+            self._say(held_out_line(progress.diagnostics, self._unit))
+            for warning in progress.diagnostics.warnings:
+                self._say(f"warning: {warning}")
 
     def _say(self, line: str) -> None:
         if line:
             self._bar.console.print(line, style="dim", highlight=False)
 
 
-def _numbers(values: list[float] | list[float | None]) -> str:
-    return " / ".join("-" if value is None else f"{value:.3g}" for value in values) or "-"
+def held_out_line(found: Diagnostics, unit: str) -> str:
+    """What is known of a model's errors on held-out data."""
+    parts = [_read_off(found.state_r2)]
+    if found.position_error is not None and unit:
+        parts.append(f"position {found.position_error:.3g}{unit}")
+    if found.layout_error:
+        parts.append(f"layout {_numbers(found.layout_error)}{unit}")
+    correlations = {"rank correlation": found.rank_correlation, **found.rank_correlations}
+    parts += [f"{name} {r:.3g}" for name, r in correlations.items() if r is not None]
+    if found.open_loop_error and unit:
+        parts.append(f"open loop {_numbers(found.open_loop_error)}{unit}")
+    steps, ratios = "/".join(found.standing_still), _numbers([*found.standing_still.values()])
+    parts.append(f"error after {steps} steps {ratios} of standing still's")
+    known = "success unknown" if found.success is None else f"success {found.success:.3g}"
+    parts.append(known + (f" ({found.success_unknown})" if found.success_unknown else ""))
+    parts.append(f"rank {found.collapse.rank_me:.0f} of {found.collapse.dim}")
+    return "held out: " + ", ".join(filter(None, parts))
+
+
+def _read_off(state_r2: dict[str, float]) -> str:
+    """R2 of all numbers of a state, or of the worst where they are many."""
+    if not state_r2:
+        return ""
+    shown = sorted(state_r2.items(), key=lambda item: item[1])[:SHOWN]
+    named = " ".join(f"{name} {state_r2[name]:.2f}" for name in state_r2 if name in dict(shown))
+    more = len(state_r2) - len(shown)
+    return f"R2 {named}" + (f" and {more} better" if more else "")
+
+
+def _numbers(values: list[float]) -> str:
+    return " / ".join(f"{value:.3g}" for value in values)

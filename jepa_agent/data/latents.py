@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +31,7 @@ def encode_trajectories(
     chunk: int,
     device: torch.device,
     seed: int = 0,
+    left_out: Sequence[int] | np.ndarray = (),
 ) -> Latents:
     """Encode every K-th frame of every episode.
 
@@ -40,9 +41,10 @@ def encode_trajectories(
         chunk: environment steps K per chunk; every episode begins at a random one of its first K.
         device: where to encode.
         seed: of these beginnings.
+        left_out: numbers (n,) of episodes that are not encoded.
     """
     lengths = np.diff(trajectories.offsets)
-    long = np.flatnonzero(lengths > chunk)
+    long = np.setdiff1d(np.flatnonzero(lengths > chunk), left_out)
     phase = np.random.default_rng(seed).integers(np.minimum(chunk, lengths[long] - chunk))
     frames = (lengths[long] - 1 - phase) // chunk + 1
     offsets = np.concatenate([[0], np.cumsum(frames)])

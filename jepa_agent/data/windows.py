@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -78,14 +78,20 @@ class WindowSampler:
         chunk: environment steps K per chunk.
         horizon: chunks H per window.
         device: where the data go and the windows come from.
+        left_out: numbers (n,) of episodes that no window comes from.
     """
 
     def __init__(
-        self, trajectories: Trajectories, chunk: int, horizon: int, device: torch.device
+        self,
+        trajectories: Trajectories,
+        chunk: int,
+        horizon: int,
+        device: torch.device,
+        left_out: Sequence[int] | np.ndarray = (),
     ) -> None:
         lengths = np.diff(trajectories.offsets)
         needed = chunk * horizon + 1
-        usable = np.flatnonzero(lengths >= needed)
+        usable = np.setdiff1d(np.flatnonzero(lengths >= needed), left_out)
         if len(usable) == 0:
             raise ValueError(
                 f"windows of {horizon} chunks of {chunk} steps need episodes of {needed} states, "

@@ -1,4 +1,4 @@
-"""Open-loop prediction: the error of imagined states, read off by the probe."""
+"""Open-loop prediction: the error of imagined states, read off by the probe, and of latents."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from ..data.trajectories import Trajectories
-from ..data.windows import ObservationSource, Renderer, WindowSampler
+from ..data.windows import ObservationSource, Renderer, Windows, WindowSampler
 from ..models.world_model import WorldModel
+
+ENCODED_TOGETHER = 64
+"""Windows whose observations are encoded at once."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +58,11 @@ def open_loop(
         seed: seed of the choice of windows.
     """
     device = model.observation_mean.device
-    sampler = WindowSampler(trajectories, model.config.chunk, chunks, device)
-    generator = torch.Generator(device).manual_seed(seed)
-    batch = sampler.draw(min(windows, sampler.num_layouts), 1, generator)
-    while len(batch.states) < windows:
-        more = sampler.draw(min(windows, sampler.num_layouts), 1, generator)
-        batch = type(batch)(*(torch.cat(pair) for pair in zip(batch, more, strict=True)))
-    states, actions = batch.states[:windows, 0], batch.actions[:windows, 0]  # (W, T, ...)
-    layout = batch.layout[:windows, 0]  # (W, 1, C)
+    batch = _draw(trajectories, model.config.chunk, chunks, windows, device, seed)
+    states, actions = batch.states[:, 0], batch.actions[:, 0]  # (W, T, ...)
+    layout = batch.layout[:, 0]  # (W, 1, C)
     source = ObservationSource(trajectories, render, device)
-    start = model.encode(source.at(batch.frame_index[:windows, 0, 0]))  # (W, D)
+    start = model.encode(source.at(batch.frame_index[:, 0, 0]))  # (W, D)
     stood = model.locate(start)[:, None]
     imagined = model.locate(model.rollout(start, actions))  # (W, chunks, S)
     misled = model.locate(model.rollout(start, actions.roll(1, dims=0)))
@@ -79,3 +77,48 @@ def open_loop(
         violations = [*(1.0 - free.float().mean(dim=0)).tolist()]
     rows = zip(error(imagined), error(stood), error(misled), violations, strict=True)
     return [OpenLoopStep((index + 1) * model.config.chunk, *row) for index, row in enumerate(rows)]
+
+
+@torch.no_grad()
+def against_standing_still(
+    model: WorldModel,
+    render: Renderer | None,
+    trajectories: Trajectories,
+    chunks: int = 10,
+    windows: int = 512,
+    seed: int = 0,
+) -> list[float]:
+    """The error of imagined latents over that of predicting no change, after 1, 2, ... chunks.
+
+    0 is perfect, 1 no better than standing still. Neither a probe nor states are needed. Where
+    no latent changes, nothing can be better: 1.
+
+    Args:
+        model: the world model.
+        render: the environment's batched renderer, if it has one.
+        trajectories: the true observations.
+        chunks: length of the windows in chunks.
+        windows: number of windows.
+        seed: seed of the choice of windows.
+    """
+    device = model.observation_mean.device
+    batch = _draw(trajectories, model.config.chunk, chunks, windows, device, seed)
+    source = ObservationSource(trajectories, render, device)
+    rows = batch.frame_index[:, 0].split(ENCODED_TOGETHER)
+    latents = torch.cat([model.encode(source.at(part)) for part in rows])  # (W, T, D)
+    imagined = model.rollout(latents[:, 0], batch.actions[:, 0])
+    error = (imagined - latents[:, 1:]).norm(dim=-1).mean(dim=0)
+    still = (latents[:, :1] - latents[:, 1:]).norm(dim=-1).mean(dim=0)
+    return torch.where(still > 0, error / still, 1.0).tolist()
+
+
+def _draw(
+    trajectories: Trajectories, chunk: int, chunks: int, windows: int, device: torch.device,
+    seed: int,
+) -> Windows:  # fmt: skip
+    """W windows, each the only one of its group: (W, 1, ...); neighbours differ in their layout."""
+    sampler = WindowSampler(trajectories, chunk, chunks, device)
+    generator = torch.Generator(device).manual_seed(seed)
+    groups = min(windows, sampler.num_layouts)
+    drawn = [sampler.draw(groups, 1, generator) for _ in range(-(-windows // groups))]
+    return Windows(*(torch.cat(parts)[:windows] for parts in zip(*drawn, strict=True)))

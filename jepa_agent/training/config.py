@@ -86,6 +86,8 @@ class TrainingConfig:
         extra_terms: loss terms besides these.
         refinement: the second stage, after joint training.
         diagnose_every: steps between diagnostics, where there are held-out data.
+        held_out_share: share of the episodes that is kept back for the diagnostics, at least one,
+            where no held-out data are given and there are 10 episodes or more.
         diagnose_episodes: episodes planned for them.
         bfloat16: autocast to bfloat16; by default on GPUs.
         compiled: compile the objective (`torch.compile`); by default on GPUs.
@@ -109,6 +111,7 @@ class TrainingConfig:
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
     diagnose_every: int = 500
     diagnose_episodes: int = 32
+    held_out_share: float = 0.0
     bfloat16: bool | None = None
     compiled: bool | None = None
     seed: int = 0
@@ -152,6 +155,8 @@ class TrainingConfig:
                 f"weights.contrast, got {self.hard_negative_cluster} of {self.layouts_per_batch} "
                 f"layouts and weights.contrast {self.weights.contrast}"
             )
+        if not 0 <= self.held_out_share < 1:
+            raise ValueError(f"held_out_share must be in [0, 1), got {self.held_out_share}")
         if not 0 <= self.prediction_horizon <= self.horizon:
             raise ValueError(
                 "prediction_horizon must be in [0, horizon], got "

@@ -35,6 +35,8 @@ class TensorBoard:
         self.writer = self.writer or self._package.SummaryWriter(self._folder)
         for name, value in progress.metrics().items():
             self.writer.add_scalar(name, value, progress.step)
+        for warning in progress.diagnostics.warnings if progress.diagnostics else ():
+            self.writer.add_text("warnings", warning, progress.step)
 
     def close(self) -> None:
         """Write what is left."""

@@ -74,7 +74,7 @@ class Progress:
             if isinstance(value, dict | list):
                 for key, part in value.items() if isinstance(value, dict) else enumerate(value):
                     yield from numbers(f"{name}/{key}", part)
-            elif value is not None and name not in ("step", "steps"):
+            elif isinstance(value, int | float) and name not in ("step", "steps"):
                 yield name, value
 
         return dict(found for item in asdict(self).items() for found in numbers(*item))

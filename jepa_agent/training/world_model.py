@@ -12,12 +12,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..agent.agent import JEPAAgent
 from ..data.latents import Latents, encode_trajectories
 from ..data.source import env_of, recorded_bounds, world_shape
+from ..data.splitting import held_out_episodes, selected
 from ..data.trajectories import Trajectories
 from ..data.windows import ObservationSource, Windows, WindowSampler
 from ..device import resolve_device
@@ -70,9 +72,17 @@ class WorldModelTask(Task):
             state_dim=state_dim if preset.model.state_dim else 0,
         )
         self.stages = (config.steps, config.steps + config.refinement.steps)
+        self._left_out = np.empty(0, dtype=np.int64)
+        if held_out is None:
+            share, length = config.held_out_share, shape.chunk + 1
+            self._left_out = held_out_episodes(trajectories, share, length)
+        if len(self._left_out):
+            held_out = selected(trajectories, self._left_out)
         self._trajectories, self._held_out, self._keep = trajectories, held_out, keep
         self._source = ObservationSource(trajectories, render, device)
-        self.sampler = WindowSampler(trajectories, shape.chunk, config.horizon, device)
+        self.sampler = WindowSampler(
+            trajectories, shape.chunk, config.horizon, device, self._left_out
+        )
         if config.weights.contrast and self.sampler.num_layouts < 2:
             raise ValueError(
                 "the contrast loss needs data of several layouts, got 1; collect more layouts or "
@@ -240,6 +250,7 @@ class WorldModelTask(Task):
             self.model.config.chunk,
             self.device,
             self.config.seed,
+            self._left_out,
         )
         horizon = self.config.refinement.horizon
         return latents, WindowSampler(latents.trajectories, 1, horizon, self.device)
@@ -281,7 +292,8 @@ def train(
             was interrupted goes on from there.
         callbacks: called with the progress and the agent about every 50 steps, after both are
             saved; `training.loggers` has some for TensorBoard, Weights & Biases and trackio.
-        held_out: data of other layouts, for the diagnostics.
+        held_out: data of other layouts or episodes, for the diagnostics; without them, the preset's
+            `training.held_out_share` of the episodes is kept back.
         backbone: pretrained weights for a model whose encoder is a `BackboneEncoder`.
         keep: number of past diagnostic checkpoints to keep, as `step-N/` in the folder.
         start: an agent, or where one is saved, to go on from, on these data and with a new

@@ -61,6 +61,7 @@ def training_curves(lines: Sequence[dict[str, Any]]) -> Figure:
         found = dict(line["diagnostics"] or {})
         found |= found.pop("collapse", {})
         found |= {f"rank, {name}": r for name, r in found.pop("rank_correlations", {}).items()}
+        found |= {f"R2, {name}": r for name, r in found.pop("state_r2", {}).items()}
         for name, value in found.items():
             if isinstance(value, int | float):
                 measured.setdefault(name, []).append((line["step"], value))

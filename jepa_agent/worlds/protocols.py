@@ -77,6 +77,14 @@ class HasUnit(Protocol):
 
 
 @runtime_checkable
+class NamesStates(Protocol):
+    """The numbers of a state have names, by which diagnostics speak of them."""
+
+    state_names: tuple[str, ...]
+    """A name for each number of the state; an angle is best given by its sine and cosine."""
+
+
+@runtime_checkable
 class Drawable(Protocol):
     """The world can be drawn at any size, and paths over it."""
 
@@ -115,3 +123,10 @@ class Movable(Protocol):
 def unit_of(world: Any) -> str:
     """The unit of a world's states after a space, or nothing."""
     return f" {world.unit}" if isinstance(world, HasUnit) else ""
+
+
+def state_names(world: Any, size: int) -> list[str]:
+    """Names of the numbers of a state, the world's own where it has as many."""
+    if isinstance(world, NamesStates) and len(world.state_names) == size:
+        return list(world.state_names)
+    return [f"state {index}" for index in range(size)]

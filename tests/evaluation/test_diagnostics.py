@@ -7,12 +7,24 @@ import numpy as np
 import pytest
 import torch
 
-from jepa_agent import EnvRef, JEPAAgent, Trajectories, WorldModel, WorldModelConfig
+from jepa_agent import (
+    EnvRef,
+    JEPAAgent,
+    Preset,
+    TrainingConfig,
+    Trajectories,
+    WorldModel,
+    WorldModelConfig,
+    train,
+)  # fmt: skip
+from jepa_agent.cli.console import held_out_line
 from jepa_agent.envs import CollectConfig, collect
-from jepa_agent.evaluation.collapse import rank_me
-from jepa_agent.evaluation.diagnostics import diagnose, ridge, spearman
+from jepa_agent.evaluation.collapse import CollapseStats, rank_me
+from jepa_agent.evaluation.diagnostics import diagnose, r_squared, ridge, spearman, warnings
 from jepa_agent.models.encoders import VectorMLPConfig
+from jepa_agent.models.predictors import ResidualMLPConfig
 from jepa_agent.planners import ActionBounds
+from jepa_agent.training.config import LossWeights
 
 
 def test_spearman_sees_order_alone() -> None:
@@ -69,6 +81,11 @@ def test_the_shipped_checkpoint_knows_its_layout(
     assert found.violations < 0.2
     assert found.collapse.rank_me > 3.0
     assert found.success == 1.0
+    assert list(found.state_r2) == ["x", "y"]
+    assert min(found.state_r2.values()) > 0.98
+    assert list(found.standing_still) == ["5", "10", "20", "40", "50"]
+    assert max(found.standing_still.values()) < 0.5
+    assert found.warnings == []
 
 
 def test_an_untrained_model_knows_nothing(
@@ -96,6 +113,9 @@ def test_a_world_that_offers_nothing_is_diagnosed_by_what_it_shows() -> None:
     found = diagnose(agent, walks, walks, episodes=2)
     assert found.position_error is not None
     assert found.rank_correlation is found.violations is found.success is None
+    assert found.success_unknown == "the environment shows no desired_goal"
+    assert list(found.state_r2) == ["state 0", "state 1", "state 2"]
+    assert any("state 2" in warning for warning in found.warnings)
     assert found.rank_correlations == {}
 
 
@@ -125,7 +145,7 @@ gym.register("Solved-v0", Solved, max_episode_steps=3)
 
 @pytest.mark.parametrize("broken", [False, True])
 def test_success_is_the_worlds_own_or_unknown_with_a_reason(
-    broken: bool, caplog: pytest.LogCaptureFixture
+    broken: bool,
 ) -> None:
     config = WorldModelConfig((2,), 2, 2, chunk=2, latent_dim=4, encoder=VectorMLPConfig())
     bounds, env_ref = ActionBounds((-1.0, -1.0), (1.0, 1.0)), EnvRef("Solved-v0", {})
@@ -137,6 +157,78 @@ def test_success_is_the_worlds_own_or_unknown_with_a_reason(
         {"env_id": "Solved-v0", "env_kwargs": {"broken": broken}},
     )
     agent = JEPAAgent(WorldModel(config), bounds, env_ref)
-    assert diagnose(agent, walks, walks, episodes=2).success == (None if broken else 1.0)
-    said = "every held-out episode raised KeyError: 'distance'; their success is unknown"
-    assert (said in caplog.text) == broken
+    found = diagnose(agent, walks, walks, episodes=2)
+    assert found.success == (None if broken else 1.0)
+    assert found.success_unknown == ("every episode raised KeyError: 'distance'" if broken else "")
+
+
+def test_r_squared_equals_its_definition_and_knows_no_unit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randn(50, 3, generator=generator)
+    guess = truth + 0.3 * torch.randn(50, 3, generator=generator)
+    truth[:, 2] = 7.0
+    found = r_squared(guess, truth)
+    for column in range(2):
+        residual = ((guess - truth)[:, column] ** 2).sum()
+        total = ((truth[:, column] - truth[:, column].mean()) ** 2).sum()
+        assert found[column] == pytest.approx(float(1 - residual / total), rel=1e-4)
+    assert found[2] is None
+    assert r_squared(1e-6 * guess, 1e-6 * truth)[:2] == pytest.approx(found[:2], rel=1e-4)
+
+
+HEALTHY = CollapseStats(spread=1.0, rank_me=30.0, dim=64)
+
+
+def test_what_is_not_learnt_is_said_in_words() -> None:
+    assert list(warnings({"x": 0.9, "block angle": 0.6}, {"5": 0.4, "20": 0.9}, HEALTHY)) == []
+    missing, ahead = warnings({"x": 0.9, "block angle": 0.08}, {"5": 0.4, "20": 1.1}, HEALTHY)
+    assert missing.startswith("block angle is not in the latent: R2 0.08; train longer")
+    assert ahead.startswith("imagining 20 steps is no better than predicting no change: error 1.10")
+    many = {f"joint {index}": 0.01 * index for index in range(9)}
+    (line,) = warnings(many, {"5": 0.4}, HEALTHY)
+    named = "joint 0, joint 1, joint 2, joint 3, joint 4 and 4 more are not in the latent: R2 0.00,"
+    assert line.startswith(named)
+    (line,) = warnings({}, {"5": 0.4}, CollapseStats(0.01, 30.0, 64))
+    assert line.startswith("collapsed")
+
+
+class Seen(gym.Env):
+    """Shows the place and hides the mood."""
+
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    state_names = ("right", "down", "mood")
+
+
+def test_a_number_of_the_state_that_is_not_shown_is_named() -> None:
+    gym.register("Seen-v0", Seen)
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-1, 1, (40, 30, 2)).astype(np.float32)
+    place = np.concatenate([np.zeros((40, 1, 2)), actions.cumsum(axis=1)], axis=1)
+    states = np.concatenate([place, rng.normal(size=(40, 31, 1))], axis=-1).astype(np.float32)
+    data = Trajectories.from_rollouts(
+        states, actions, np.zeros((40, 0), np.float32), {"env_id": "Seen-v0", "env_kwargs": {}},
+        place.astype(np.float32),
+    )  # fmt: skip
+    model = WorldModelConfig(
+        latent_dim=8, chunk=3, encoder=VectorMLPConfig(features=16, layers=1),
+        predictor=ResidualMLPConfig(width=16, depth=1),
+    )  # fmt: skip
+    training = TrainingConfig(
+        steps=150, windows_per_layout=16, horizon=2, learning_rate=1e-2,
+        weights=LossWeights(variance=4.0, covariance=2.0, distance=0.0), held_out_share=0.1,
+    )  # fmt: skip
+    log: list[Any] = []
+    train(data, Preset(model, training), callbacks=[lambda progress, _: log.append(progress)])
+    del gym.registry["Seen-v0"]
+    found = log[-1].diagnostics
+    assert list(found.state_r2) == ["right", "down", "mood"]
+    assert min(found.state_r2["right"], found.state_r2["down"]) > 0.8
+    assert found.state_r2["mood"] < 0.1
+    (warning,) = (each for each in found.warnings if "latent" in each)
+    assert warning.startswith("mood is not in the latent: R2 ")
+    assert list(found.standing_still) == ["3", "6", "12", "24", "30"]
+    assert found.standing_still["12"] < 0.9
+    line = held_out_line(found, "")
+    assert line.startswith("held out: R2 right ")
+    assert "success unknown (the environment shows no desired_goal)" in line

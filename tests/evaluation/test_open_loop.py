@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from jepa_agent import Trajectories, WorldModelConfig
-from jepa_agent.evaluation.open_loop import open_loop
+from jepa_agent.evaluation.open_loop import against_standing_still, open_loop
 
 CHUNK = 5
 
@@ -73,3 +73,20 @@ def test_violations_are_the_share_of_states_that_are_not_free(walks: Trajectorie
     )  # fmt: skip
     steps = measure(Straight(), starts_at_zero, is_free=within_12)
     assert [each.violations for each in steps] == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_latents_are_compared_with_predicting_no_change(walks: Trajectories) -> None:
+    def ratios(speed: float) -> list[float]:
+        model: Any = Straight(speed)
+        return against_standing_still(model, lambda states, layout: states, walks, chunks=4)
+
+    assert ratios(1.0) == pytest.approx([0.0] * 4, abs=1e-5)
+    assert ratios(0.7) == pytest.approx([0.3] * 4, rel=1e-3)
+    assert ratios(0.0) == pytest.approx([1.0] * 4, rel=1e-4)
+
+
+def test_where_nothing_changes_no_model_is_better_than_standing_still(walks: Trajectories) -> None:
+    still = Trajectories(0 * walks.states, 0 * walks.actions, walks.layout, walks.offsets)
+    model: Any = Straight()
+    found = against_standing_still(model, lambda states, layout: states, still, chunks=2)
+    assert found == [1.0, 1.0]

@@ -12,6 +12,7 @@ import pytest
 
 from jepa_agent import Preset, Trajectories, train
 from jepa_agent.evaluation.collapse import CollapseStats
+from jepa_agent.evaluation.diagnostics import Diagnostics
 from jepa_agent.training.loggers import TensorBoard, Trackio, WandB
 from jepa_agent.training.loop import Progress
 
@@ -93,3 +94,25 @@ def test_tensorboard_shows_the_same_numbers(tmp_path: Path) -> None:
     assert set(events.Tags()["scalars"]) == set(PROGRESS.metrics())
     found = [(event.step, event.value) for event in events.Scalars("losses/prediction")]
     assert found == [(50, 0.5), (100, 0.5)]
+
+
+def test_warnings_are_text_on_tensorboard_and_no_metrics(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    found = Diagnostics(
+        state_r2={"block angle": 0.08}, position_error=None, layout_error=[],
+        rank_correlation=None, rank_correlations={}, open_loop_error=[],
+        standing_still={"5": 0.5}, violations=None, collapse=CollapseStats(1.0, 5.0, 8),
+        success=None, success_unknown="no goals", warnings=["block angle is not in the latent"],
+    )  # fmt: skip
+    progress = dataclasses.replace(PROGRESS, diagnostics=found)
+    metrics = progress.metrics()
+    assert metrics["diagnostics/state_r2/block angle"] == 0.08
+    assert metrics["diagnostics/standing_still/5"] == 0.5
+    assert all(isinstance(value, int | float) for value in metrics.values())
+    logger = TensorBoard(tmp_path)
+    logger(progress, None)
+    logger.close()
+    events = accumulator.EventAccumulator(str(tmp_path))
+    events.Reload()
+    (text,) = events.Tensors("warnings/text_summary")
+    assert text.tensor_proto.string_val == [b"block angle is not in the latent"]
