@@ -3,7 +3,8 @@
 from typing import Any
 
 from ..registry import import_modules, import_object
-from .base import ActionBounds, CandidateTracker, Cost, Noise, Plan, Planner, PlannerConfig, Trace
+from .base import CandidateTracker, Cost, Noise, Plan, Planner, PlannerConfig, Trace
+from .bounds import ActionBounds, ActionUnits
 from .cem import CEM, CEMConfig
 from .gradient import CEMGradient, CEMGradientConfig, Gradient, GradientConfig
 from .icem import ICEM, ICEMConfig
@@ -42,6 +43,7 @@ __all__ = [
     "MPPI",
     "PLANNERS",
     "ActionBounds",
+    "ActionUnits",
     "CEMConfig",
     "CEMGradient",
     "CEMGradientConfig",

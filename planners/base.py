@@ -14,49 +14,10 @@ import torch
 from torch import Tensor
 
 from ..registry import Registered
+from .bounds import ActionBounds
 
 Cost = Callable[[Tensor], Tensor]
 """Candidates (B, N, H, A) to costs (B, N)."""
-
-
-@dataclass(frozen=True)
-class ActionBounds:
-    """Which actions a candidate may contain.
-
-    Args:
-        low, high: the box, one number per action component.
-        norm: largest Euclidean norm of an action, or None.
-    """
-
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    norm: float | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.low) != len(self.high) or not self.low:
-            raise ValueError(
-                f"low and high must have one number per action component, got {self.low} and "
-                f"{self.high}"
-            )
-        pairs = list(zip(self.low, self.high, strict=True))
-        if not all(low < high for low, high in pairs):
-            raise ValueError(f"low must be < high, got {self.low} and {self.high}")
-        if self.norm is not None and not self.norm > 0:
-            raise ValueError(f"norm must be positive or None, got {self.norm}")
-        if self.norm is not None and not all(low <= 0 <= high for low, high in pairs):
-            raise ValueError(
-                "a box with a norm must contain zero, so that scaling stays in it, got "
-                f"{self.low} to {self.high}; drop the norm or shift the actions"
-            )
-
-    def project(self, actions: Tensor) -> Tensor:
-        """The actions (..., A) moved into the box and scaled onto the ball."""
-        low, high = actions.new_tensor(self.low), actions.new_tensor(self.high)
-        actions = torch.minimum(torch.maximum(actions, low), high)
-        if self.norm is None:
-            return actions
-        length = torch.linalg.vector_norm(actions, dim=-1, keepdim=True)
-        return actions * (self.norm / length.clamp_min(self.norm))
 
 
 class Trace(NamedTuple):
@@ -115,7 +76,7 @@ class Planner(Protocol):
             cost: the cost of candidates.
             bounds: no candidate ever violates them.
             noise: one source of random numbers a problem.
-            warm_start: (B, H, A), where to begin; zeros without an earlier plan.
+            warm_start: (B, H, A), where to begin; the idle action without an earlier plan.
         """
         ...
 
@@ -201,7 +162,7 @@ def check_warm_start(warm_start: Tensor, horizon: int, bounds: ActionBounds, noi
     if warm_start.shape != expected:
         raise ValueError(
             f"warm_start must have the shape {expected} of problems, horizon and action, got "
-            f"{tuple(warm_start.shape)}; start from zeros of that shape"
+            f"{tuple(warm_start.shape)}; start from the idle action in that shape"
         )
 
 

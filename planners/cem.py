@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from .base import (
-    ActionBounds,
     CandidateTracker,
     Cost,
     Noise,
@@ -18,19 +17,20 @@ from .base import (
     check_warm_start,
     gather,
 )
+from .bounds import ActionBounds
 
 
 @dataclass(frozen=True)
 class CEMConfig(PlannerConfig, kind="cem"):
-    """CEM's settings, in units of the action space.
+    """CEM's settings.
 
     Args:
         horizon: actions per plan.
         num_samples: sequences per iteration.
         iterations: rounds of sampling and fitting.
         num_elites: candidates that the next Gaussian is fitted to.
-        std: initial standard deviation.
-        min_std: the standard deviation never falls below this.
+        std: initial standard deviation, as a share of each action component's half width.
+        min_std: the standard deviation never falls below this share.
     """
 
     horizon: int = 4
@@ -70,12 +70,16 @@ class CEM:
             config.iterations, config.num_samples, *warm_start.shape[1:], like=warm_start
         )
         mean = best = bounds.project(warm_start)
-        rest, std = bounds.project(torch.zeros_like(mean)), torch.full_like(mean, config.std)
+        units = bounds.units(like=warm_start)
+        std, least = (
+            (config.std * units.half_width).expand_as(mean),
+            config.min_std * units.half_width,
+        )
         for iteration in range(config.iterations):
             candidates = bounds.project(mean[:, None] + std[:, None] * numbers[:, iteration])
-            candidates[:, 0], candidates[:, 1], candidates[:, 2] = best, mean, rest
+            candidates[:, 0], candidates[:, 1], candidates[:, 2] = best, mean, units.idle
             costs = tracker.evaluate(candidates)
             elites = gather(candidates, costs.argsort(dim=1)[:, : config.num_elites])
             mean, best = elites.mean(dim=1), tracker.best
-            std = elites.std(dim=1, correction=0).clamp_min(config.min_std)
+            std = torch.maximum(elites.std(dim=1, correction=0), least)
         return tracker.plan()

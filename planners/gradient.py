@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from .base import (
-    ActionBounds,
     CandidateTracker,
     Cost,
     Noise,
@@ -21,12 +20,13 @@ from .base import (
     check_at_least,
     check_warm_start,
 )
+from .bounds import ActionBounds
 from .cem import CEM, CEMConfig
 
 
 @dataclass(frozen=True)
 class GradientConfig(PlannerConfig, kind="gradient"):
-    """Gradient planning's settings, in units of the action space.
+    """Gradient planning's settings; lengths are shares of each action component's half width.
 
     Args:
         horizon: actions per plan.
@@ -74,8 +74,8 @@ class Gradient:
         """
         check_warm_start(warm_start, self.horizon, bounds, noise)
         config, tracker = self.config, CandidateTracker(cost)
-        shape = warm_start.shape[1:]
-        starts = warm_start[:, None] + config.std * noise.normal(
+        shape, width = warm_start.shape[1:], bounds.units(like=warm_start).half_width
+        starts = warm_start[:, None] + config.std * width * noise.normal(
             config.starts, *shape, like=warm_start
         )
         starts[:, 0] = warm_start
@@ -85,13 +85,13 @@ class Gradient:
             candidates.requires_grad_(True)
             with torch.enable_grad():
                 costs = tracker.evaluate(candidates)
-                gradient = _gradient(costs, candidates)
+                gradient = width * _gradient(costs, candidates)
             candidates = candidates.detach()
             first, second = first.lerp(gradient, 0.1), second.lerp(gradient.square(), 0.001)
             scale = (1 - 0.999 ** (iteration + 1)) ** 0.5 / (1 - 0.9 ** (iteration + 1))
-            step = config.learning_rate * scale * first / (second.sqrt() + 1e-8)
+            step = config.learning_rate * scale * width * first / (second.sqrt() + 1e-8)
             fading = config.noise * (1 - (iteration + 1) / config.iterations)
-            shaken = fading * noise.normal(config.starts, *shape, like=warm_start)
+            shaken = fading * width * noise.normal(config.starts, *shape, like=warm_start)
             candidates = candidates - step + shaken
             if config.restart_every and (iteration + 1) % config.restart_every == 0:
                 fresh = tracker.best[:, None] + shaken * (config.std / max(config.noise, 1e-6))

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from .base import (
-    ActionBounds,
     CandidateTracker,
     Cost,
     Noise,
@@ -18,11 +17,12 @@ from .base import (
     check_warm_start,
     gather,
 )
+from .bounds import ActionBounds
 
 
 @dataclass(frozen=True)
 class ICEMConfig(PlannerConfig, kind="icem"):
-    """iCEM's settings, in units of the action space.
+    """iCEM's settings.
 
     Args:
         horizon: actions per plan.
@@ -33,8 +33,8 @@ class ICEMConfig(PlannerConfig, kind="icem"):
         elite_fraction_kept: share of the elites that are candidates of the next iteration again.
         momentum: share of the old mean and standard deviation that is kept.
         colour: exponent of the noise's power spectrum over the horizon; 0 is white, 2 is smooth.
-        std: initial standard deviation.
-        min_std: the standard deviation never falls below this.
+        std: initial standard deviation, as a share of each action component's half width.
+        min_std: the standard deviation never falls below this share.
     """
 
     horizon: int = 4
@@ -89,9 +89,12 @@ class ICEM:
         config, tracker = self.config, CandidateTracker(cost)
         horizon, action = warm_start.shape[1:]
         colouring = coloured(horizon, config.colour, like=warm_start)
-        mean = bounds.project(warm_start)
-        rest, std = bounds.project(torch.zeros_like(mean)), torch.full_like(mean, config.std)
-        best = rest[:, None]  # candidates kept for the next iteration
+        mean, units = bounds.project(warm_start), bounds.units(like=warm_start)
+        std, least = (
+            (config.std * units.half_width).expand_as(mean),
+            config.min_std * units.half_width,
+        )
+        best = units.idle.expand_as(mean)[:, None]  # candidates kept for the next iteration
         for count in config.counts():
             white = noise.normal(count, action, horizon, like=warm_start)
             numbers = (white @ colouring.T).transpose(2, 3)  # (B, N, H, A)
@@ -104,7 +107,7 @@ class ICEM:
             fitted = elites.std(dim=1, correction=0)
             mean = config.momentum * mean + (1 - config.momentum) * elites.mean(dim=1)
             std = config.momentum * std + (1 - config.momentum) * fitted
-            std = std.clamp_min(config.min_std)
+            std = torch.maximum(std, least)
         return tracker.plan()
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from .base import (
-    ActionBounds,
     CandidateTracker,
     Cost,
     Noise,
@@ -17,18 +16,20 @@ from .base import (
     check_at_least,
     check_warm_start,
 )
+from .bounds import ActionBounds
 
 
 @dataclass(frozen=True)
 class MPPIConfig(PlannerConfig, kind="mppi"):
-    """MPPI's settings, in units of the action space.
+    """MPPI's settings.
 
     Args:
         horizon: actions per plan.
         num_samples: sequences per iteration.
         iterations: rounds of sampling and weighting.
         temperature: divides the cost; small is greedy.
-        std: standard deviation of the candidates around the mean.
+        std: standard deviation of the candidates around the mean, as a share of each action
+            component's half width.
         std_decay: the standard deviation is multiplied by this after each iteration.
         deterministic: plan the best sequence found; otherwise draw one of the last iteration's
             candidates by its weight, for exploration.
@@ -69,11 +70,11 @@ class MPPI:
         numbers = noise.normal(
             config.iterations, config.num_samples, *warm_start.shape[1:], like=warm_start
         )
-        mean, rest = bounds.project(warm_start), bounds.project(torch.zeros_like(warm_start))
+        mean, units = bounds.project(warm_start), bounds.units(like=warm_start)
         for iteration in range(config.iterations):
-            std = config.std * config.std_decay**iteration
+            std = config.std * config.std_decay**iteration * units.half_width
             candidates = bounds.project(mean[:, None] + std * numbers[:, iteration])
-            candidates[:, 0], candidates[:, 1] = mean, rest
+            candidates[:, 0], candidates[:, 1] = mean, units.idle
             costs = tracker.evaluate(candidates)
             finite = torch.finfo(costs.dtype).max  # so that infinite costs weigh 0, or all alike
             scores = (-costs / config.temperature).clamp(-finite, finite)

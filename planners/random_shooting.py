@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from .base import (
-    ActionBounds,
     CandidateTracker,
     Cost,
     Noise,
@@ -17,6 +16,7 @@ from .base import (
     check_at_least,
     check_warm_start,
 )
+from .bounds import ActionBounds
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class RandomShootingConfig(PlannerConfig, kind="random"):
     Args:
         horizon: actions per plan.
         num_samples: sequences drawn.
-        std: standard deviation around zero, in units of the action space.
+        std: standard deviation around the box's centre, as a share of each action component's
+            half width.
     """
 
     horizon: int = 4
@@ -55,7 +56,8 @@ class RandomShooting:
         check_warm_start(warm_start, self.horizon, bounds, noise)
         config, tracker = self.config, CandidateTracker(cost)
         numbers = noise.normal(config.num_samples, *warm_start.shape[1:], like=warm_start)
-        candidates = bounds.project(config.std * numbers)
+        units = bounds.units(like=warm_start)
+        candidates = bounds.project(units.centre + config.std * units.half_width * numbers)
         candidates[:, 0] = bounds.project(warm_start)
         tracker.evaluate(candidates)
         return tracker.plan()

@@ -227,7 +227,8 @@ class JEPAAgent(HubMixin):
             learned = memory.select(index)
             learned = learned.observe_outcome(self.model, latents, played[:, 0], fresh)
         warm_start = torch.cat([played[:, 1:], played[:, -1:]], dim=1)
-        warm_start = torch.where(fresh[:, None, None], 0.0, warm_start)
+        idle = self.bounds.units(like=warm_start).idle
+        warm_start = torch.where(fresh[:, None, None], idle, warm_start)
         seeds = [_mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows]
         search = self._search(latents, wanted, warm_start, Noise(seeds), learned)
         if memory is not None and learned is not None:
@@ -252,7 +253,8 @@ class JEPAAgent(HubMixin):
         noise: Noise,
         error_memory: ErrorMemory | None = None,
     ) -> Plan:
-        cost = PlanningCost(self.model, latents, goals, self.cost, error_memory)
+        units = self.bounds.units(like=warm_start)
+        cost = PlanningCost(self.model, latents, goals, self.cost, error_memory, units)
         return self.planner.plan(cost, self.bounds, noise, warm_start)
 
     def save(self, directory: str | Path, half: bool = False) -> None:
@@ -333,8 +335,9 @@ class JEPAAgent(HubMixin):
         count, size = len(goals), self.cost.error_memory
         zeros = np.zeros(count, dtype=np.int64)
         latents = self.model.observation_mean.new_zeros(count, self.model.config.latent_dim)
+        units = self.bounds.units(like=torch.zeros((), device=self.device))
         return AgentState(
-            plan=torch.zeros(count, self.planner.horizon, len(self.bounds.low), device=self.device),
+            plan=units.idle.repeat(count, self.planner.horizon, 1),
             latents=latents,
             goals=goals,
             goal_latents=latents,
@@ -342,7 +345,9 @@ class JEPAAgent(HubMixin):
             episode=zeros,
             decision=zeros,
             planned=zeros.astype(bool),
-            error_memory=ErrorMemory.none(self.model, count, size) if size else None,
+            error_memory=(
+                ErrorMemory.none(self.model, count, size, units.half_width) if size else None
+            ),
         )
 
 

@@ -31,8 +31,9 @@ def save(agent: JEPAAgent, directory: str | Path, half: bool = False) -> None:
         "notes": agent.notes,
     }
     tensors = agent.model.state_dict()
-    if half:
-        tensors = {name: tensor.half() for name, tensor in tensors.items()}
+    if half:  # statistics keep their range
+        weights = {name: tensor.half() for name, tensor in agent.model.named_parameters()}
+        tensors = tensors | weights
     checkpoint.save(directory, tensors, config)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..models.world_model import WorldModel
+from ..planners import ActionUnits
 from .error_memory import ErrorMemory
 
 DISTANCES = ("learned", "latent")
@@ -23,7 +24,8 @@ class CostConfig:
             of latents (EB-JEPA's energy).
         reduction: "sum" over the horizon, "last" chunk only, or "discounted" sum.
         discount: per chunk, where `reduction` is "discounted".
-        action_cost: weight of the actions' mean squared norm.
+        action_cost: weight of the mean squared difference of actions from the idle one, in half
+            widths of their box, summed over components.
         error_memory: past chunks of the episode whose outcomes correct the predictions; see
             `ErrorMemory`.
     """
@@ -54,6 +56,7 @@ class PlanningCost:
         goals: (B, D) of the goals.
         config: what to minimise.
         error_memory: past outcomes of the B episodes, which correct the predictions.
+        units: what actions are measured in; None for their own.
     """
 
     def __init__(
@@ -63,9 +66,10 @@ class PlanningCost:
         goals: Tensor,
         config: CostConfig,
         error_memory: ErrorMemory | None = None,
+        units: ActionUnits | None = None,
     ) -> None:
         self._model, self._latents, self._config = model, latents, config
-        self._error_memory = error_memory
+        self._error_memory, self._units = error_memory, units
         goals = model.distance_embedding(goals) if config.distance == "learned" else goals
         self._goals = goals[:, None, None]
 
@@ -88,7 +92,10 @@ class PlanningCost:
         else:
             cost = distance.sum(dim=-1)
         if config.action_cost:
-            cost = cost + config.action_cost * candidates.square().sum(dim=-1).mean(dim=-1)
+            effort = candidates
+            if self._units is not None:
+                effort = (effort - self._units.idle) / self._units.half_width
+            cost = cost + config.action_cost * effort.square().sum(dim=-1).mean(dim=-1)
         return cost
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from ..models.world_model import WorldModel
 
 NEAR_DISTANCE, NEAR_ACTION = 1.0, 1.0
-"""How far corrections reach: path length in chunks, and norm of the actions' difference."""
+"""How far corrections reach: path length in chunks, and norm of the actions' difference in half
+widths of their box."""
 
 
 class ErrorMemory(NamedTuple):
@@ -33,10 +34,19 @@ class ErrorMemory(NamedTuple):
     """(n, M, D): the latent that they ended in, minus the predicted one."""
     known: Tensor
     """(n, M): 1 where there is a past chunk, 0 where there is none yet."""
+    half_width: Tensor
+    """(n, A): the unit of actions."""
 
     @classmethod
-    def none(cls, model: WorldModel, count: int, size: int) -> ErrorMemory:
-        """An empty memory for `count` new episodes, with room for `size` chunks."""
+    def none(cls, model: WorldModel, count: int, size: int, half_width: Tensor) -> ErrorMemory:
+        """An empty memory for `count` new episodes.
+
+        Args:
+            model: the world model.
+            count: n.
+            size: room for M chunks.
+            half_width: (A,), the unit in which actions are compared.
+        """
         config, like = model.config, model.observation_mean
         shapes = (
             (config.latent_dim,),
@@ -46,7 +56,8 @@ class ErrorMemory(NamedTuple):
             (size, config.latent_dim),
             (size,),
         )
-        return cls(*(like.new_zeros(count, *shape) for shape in shapes))
+        empty = [like.new_zeros(count, *shape) for shape in shapes]
+        return cls(*[*empty, half_width.to(like).expand(count, -1)])
 
     def select(self, rows: Tensor) -> ErrorMemory:
         """The memory of some of the episodes (k,), in that order."""
@@ -79,7 +90,8 @@ class ErrorMemory(NamedTuple):
             torch.cat([before[:, 1:], now[:, None].to(before.dtype)], dim=1)
             for before, now in zip(old, new, strict=True)
         )
-        return ErrorMemory(latents, latents, starts, past, errors, known * ~fresh[:, None])
+        known = known * ~fresh[:, None]
+        return ErrorMemory(latents, latents, starts, past, errors, known, self.half_width)
 
     def expect(self, model: WorldModel, actions: Tensor) -> ErrorMemory:
         """A copy with the model's prediction for the next chunk, under held actions (n, A)."""
@@ -101,9 +113,11 @@ class ErrorMemory(NamedTuple):
         distance = model.embedding_distance(
             embedding[:, :, None], self.starts[:, None]
         )  # (n, N, M)
-        turn = (actions[:, :, None] - self.actions[:, None]).square().sum(dim=-1)
+        turn = (actions[:, :, None] - self.actions[:, None]) / self.half_width[:, None, None]
         near = (
-            torch.exp(-(distance / NEAR_DISTANCE).square() - turn / NEAR_ACTION**2)
+            torch.exp(
+                -(distance / NEAR_DISTANCE).square() - turn.square().sum(dim=-1) / NEAR_ACTION**2
+            )
             * self.known[:, None]
         )
         return near / near.sum(dim=-1, keepdim=True).clamp_min(1.0) @ self.errors

@@ -5,17 +5,14 @@ from __future__ import annotations
 import warnings
 
 import gymnasium as gym
-import numpy as np
 
 from ..planners import ActionBounds
 from ..worlds.actions import action_bounds
 from ..worlds.protocols import RendersStates
 from ..worlds.reference import EnvRef
+from .actions import fitted, range_of_actions
 from .trajectories import Trajectories
 from .windows import Renderer
-
-MARGIN = 1e-3
-"""How far bounds lie around a component of the actions that never changes, as a share of it."""
 
 
 def env_of(trajectories: Trajectories) -> EnvRef | None:
@@ -33,7 +30,8 @@ def world_shape(
 
     Observations that the data store are used before those that the environment could render.
     Without an environment, or where it is not installed, the data say all: observations are those
-    stored, or the states; bounds are those of the metadata, or the range of the actions.
+    stored, or the states; bounds are those of the metadata, or the range of the actions. What
+    nobody says about the actions is read off the data, see `fitted`.
 
     Raises:
         ValueError: if the data hold nothing that the environment shows, or other actions.
@@ -51,12 +49,7 @@ def world_shape(
             "Trajectories.from_arrays the observations"
         )
     bounds = bounds or range_of_actions(trajectories)
-    if len(bounds.low) != action_dim:
-        raise ValueError(
-            f"the data's actions must have as many components as their bounds, got {action_dim} "
-            f"and {len(bounds.low)}; name the environment that they come from"
-        )
-    return (shape, action_dim, state_dim), render, bounds
+    return (shape, action_dim, state_dim), render, fitted(bounds, trajectories)
 
 
 def recorded_bounds(trajectories: Trajectories) -> ActionBounds | None:
@@ -65,13 +58,6 @@ def recorded_bounds(trajectories: Trajectories) -> ActionBounds | None:
     if "action_low" not in metadata:
         return None
     return ActionBounds(tuple(metadata["action_low"]), tuple(metadata["action_high"]))
-
-
-def range_of_actions(trajectories: Trajectories) -> ActionBounds:
-    """The box of the actions in the data; a component that never changes gets a small margin."""
-    low, high = trajectories.actions.min(axis=0), trajectories.actions.max(axis=0)
-    margin = np.where(low < high, 0.0, MARGIN * np.maximum(np.abs(high), 1.0))
-    return ActionBounds(tuple((low - margin).tolist()), tuple((high + margin).tolist()))
 
 
 def _built(spec: EnvRef) -> gym.Env | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .migrate import from_version_1
+from .migrate import completed, from_version_1
 from .serialisation import to_json
 
 FORMAT = "jepa-agent-checkpoint"
@@ -119,7 +119,7 @@ def load(path_or_name: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"{weights} must be safetensors, got {error}; retrain it") from None
     if config["version"] == 1:
         tensors, config = from_version_1(tensors, config)
-    return tensors, config
+    return completed(tensors, config)
 
 
 def _write(path: Path, payload: bytes) -> None:

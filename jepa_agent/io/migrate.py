@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 TENSORS = {
@@ -66,6 +67,31 @@ KINDS: dict[str, dict[str, str]] = {
     "gradient": {"starts": "gradient"},
 }
 """Kinds, which version 1 did not store, by the first field that an object has."""
+
+ADDED: dict[str, dict[str, Any]] = {
+    "bounds": {"idle": None},
+}
+"""Fields that files of version 1 and early ones of version 2 lack, with the values that they had
+before there was a choice, by the name of the object that holds them."""
+
+
+def completed(
+    tensors: dict[str, Tensor], config: dict[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the config of a checkpoint with what was added since it was written."""
+    run = config.get("run")
+    prefix, model = ("model.", run.get("model")) if run else ("", config.get("model"))
+    if f"{prefix}observation_mean" in tensors and isinstance(model, dict):  # actions were raw
+        raw = torch.zeros(model.get("action_dim", 0))
+        tensors = {f"{prefix}action_mean": raw, f"{prefix}action_std": raw + 1, **tensors}
+    return tensors, _filled("", config)
+
+
+def _filled(name: str, value: Any) -> Any:
+    """The value of a field with what its object and those within lack."""
+    if name == "data" or not isinstance(value, dict):
+        return value
+    return ADDED.get(name, {}) | {key: _filled(key, item) for key, item in value.items()}
 
 
 def from_version_1(

@@ -53,6 +53,8 @@ class WorldModel(nn.Module):
 
     observation_mean: Tensor
     observation_std: Tensor
+    action_mean: Tensor
+    action_std: Tensor
     state_mean: Tensor
     state_std: Tensor
 
@@ -78,6 +80,8 @@ class WorldModel(nn.Module):
         channels = config.observation_shape[-1]
         self.register_buffer("observation_mean", torch.zeros(channels))
         self.register_buffer("observation_std", torch.ones(channels))
+        self.register_buffer("action_mean", torch.zeros(config.action_dim))
+        self.register_buffer("action_std", torch.ones(config.action_dim))
         self.register_buffer("state_mean", torch.zeros(config.state_dim))
         self.register_buffer("state_std", torch.ones(config.state_dim))
 
@@ -92,16 +96,24 @@ class WorldModel(nn.Module):
 
     def predict(self, latents: Tensor, actions: Tensor) -> Tensor:
         """Latents (..., D) one chunk later, given action chunks (..., K * A)."""
-        predicted = self.predictor(latents, actions)
-        return self.encoder.norm(predicted) if self.config.predictor.shares_norm else predicted
+        return self._predict(latents, self.standardise(actions))
 
     def rollout(self, latents: Tensor, actions: Tensor) -> Tensor:
         """Imagined latents (..., H, D) from latents (..., D) under chunks (..., H, K * A)."""
         imagined = []
-        for chunk in actions.unbind(dim=-2):
-            latents = self.predict(latents, chunk)
+        for chunk in self.standardise(actions).unbind(dim=-2):
+            latents = self._predict(latents, chunk)
             imagined.append(latents)
         return torch.stack(imagined, dim=-2)
+
+    def standardise(self, actions: Tensor) -> Tensor:
+        """Action chunks (..., K * A) in units of their mean and deviation in the training data."""
+        steps = actions.unflatten(-1, (-1, self.config.action_dim))
+        return ((steps - self.action_mean) / self.action_std).flatten(-2)
+
+    def _predict(self, latents: Tensor, actions: Tensor) -> Tensor:
+        predicted = self.predictor(latents, actions)
+        return self.encoder.norm(predicted) if self.config.predictor.shares_norm else predicted
 
     def distance_embedding(self, latents: Tensor) -> Tensor:
         """The distance head's embeddings (..., E) of latents (..., D)."""

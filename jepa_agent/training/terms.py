@@ -128,7 +128,8 @@ class InverseDynamics(LossTerm, kind="inverse_dynamics"):
 
     def __call__(self, batch: LossBatch, head: Any) -> Tensor:
         pairs = torch.cat([batch.latents[:, :, :-1], batch.latents[:, :, 1:]], dim=-1)
-        return losses.inverse_dynamics(head(pairs).float(), batch.windows.actions)
+        played = batch.model.standardise(batch.windows.actions)
+        return losses.inverse_dynamics(head(pairs).float(), played)
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,13 @@ class WorldModelTask(Task):
 
     @torch.no_grad()
     def _standardise(self) -> None:
-        """Set input and probe statistics: those of all vectors, or of a first batch of images."""
+        """Set the statistics of what the model sees, does and its probe reads.
+
+        They are those of all actions, and of all vectors or a first batch of images.
+        """
+        mean, std = _spread(torch.as_tensor(self._trajectories.actions).to(self.device))
+        self.model.action_mean.copy_(mean)
+        self.model.action_std.copy_(std)
         batch = self.sampler.draw(
             self.config.layouts_per_batch, self.config.windows_per_layout, self.generator
         )
@@ -257,10 +263,13 @@ class WorldModelTask(Task):
 
 
 def _spread(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the last dimension; 1 where nothing varies."""
-    values = values.flatten(0, -2).float()
-    std = values.std(0)
-    return values.mean(0), torch.where(std > 1e-6, std, 1.0)
+    """Mean and standard deviation of the last dimension; 1 where nothing varies.
+
+    What varies less than a millionth of its size is rounding, whatever the unit.
+    """
+    values = values.flatten(0, -2).double()
+    std, size = values.std(0), values.abs().amax(0)
+    return values.mean(0), torch.where(std > 1e-6 * size, std, 1.0)
 
 
 def train(

@@ -70,6 +70,14 @@ class RatesEpisodes(Protocol):
 
 
 @runtime_checkable
+class HasIdleAction(Protocol):
+    """An action does nothing; plans begin with it, and agents stay at goals by it."""
+
+    idle_action: np.ndarray
+    """(A,), or the integer of a discrete action."""
+
+
+@runtime_checkable
 class HasUnit(Protocol):
     """States have a unit."""
 

@@ -17,6 +17,7 @@ from jepa_agent.agent.error_memory import NEAR_ACTION, NEAR_DISTANCE, ErrorMemor
 from jepa_agent.evaluation.episodes import play
 
 SIZE = 2
+WIDTH = torch.tensor([0.5, 2.0], dtype=torch.float64)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -28,7 +29,9 @@ def lived(agent: JEPAAgent, chunks: int, count: int = 3) -> tuple[ErrorMemory, l
     model, story = agent.model, []
     here, action = random(count, 8), torch.zeros(count, 2, dtype=torch.float64)
     fresh = torch.ones(count, dtype=torch.bool)
-    error_memory = ErrorMemory.none(model, count, SIZE).observe_outcome(model, here, action, fresh)
+    error_memory = ErrorMemory.none(model, count, SIZE, WIDTH).observe_outcome(
+        model, here, action, fresh
+    )
     for chunk in range(chunks):
         action, there = random(count, 2, seed=chunk + 1), random(count, 8, seed=chunk + 50)
         error_memory = error_memory.expect(model, action)
@@ -50,7 +53,7 @@ def test_the_correction_equals_a_plain_loop(tiny_agent: JEPAAgent) -> None:
             total, sum_of_weights = torch.zeros(8, dtype=torch.float64), 0.0
             for start, action, error in story[-SIZE:]:
                 way = model.distance(latents[episode, n], start[episode]).item()
-                turn = (actions[episode, n] - action[episode]).norm().item()
+                turn = ((actions[episode, n] - action[episode]) / WIDTH).norm().item()
                 weight = math.exp(-((way / NEAR_DISTANCE) ** 2) - (turn / NEAR_ACTION) ** 2)
                 total, sum_of_weights = total + weight * error[episode], sum_of_weights + weight
             torch.testing.assert_close(found[episode, n], total / max(1.0, sum_of_weights))

@@ -153,7 +153,7 @@ def others(hint: Any, value: Any) -> Iterator[Any]:
         yield from arguments
     elif origin in (list, tuple):
         if origin is list or Ellipsis in arguments:
-            yield from (origin(), value * 2, value[:-1])
+            yield from (origin(), value * 2, value * 3, value[:-1])
         if value:
             kinds = arguments if origin is tuple else arguments * len(value)
             for other in others(kinds[0], value[0]):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from jepa_agent import JEPAAgent, Preset, WorldModelConfig
-from jepa_agent.io.migrate import from_version_1
+from jepa_agent.io.migrate import completed, from_version_1
 from jepa_agent.io.serialisation import from_dict, to_dict
 from jepa_agent.models.backbones import BackboneConfig, ResNetConfig, ViTConfig
 from jepa_agent.models.distances import BlockNormConfig
@@ -161,3 +161,21 @@ def test_the_shipped_checkpoint_is_of_version_1_and_loads() -> None:
     )
     assert agent.model.config == expected
     assert agent.planner.config == MPPIConfig(horizon=2, num_samples=128)
+
+
+def test_actions_of_checkpoints_without_their_statistics_were_raw() -> None:
+    model = to_dict(WorldModelConfig())
+    for prefix, document in (("", {"model": model}), ("model.", {"run": {"model": model}})):
+        found = completed({f"{prefix}observation_mean": torch.zeros(3)}, document)[0]
+        assert found[f"{prefix}action_mean"].tolist() == [0.0, 0.0]
+        assert found[f"{prefix}action_std"].tolist() == [1.0, 1.0]
+        assert completed({**found, f"{prefix}action_mean": torch.ones(2)}, document)[0][
+            f"{prefix}action_mean"
+        ].tolist() == [1.0, 1.0]
+    assert completed({"stem.weight": torch.zeros(1)}, {"backbone": {}})[0].keys() == {"stem.weight"}
+
+
+def test_fields_that_were_added_later_get_what_was_fixed_before() -> None:
+    bounds = {"low": [-1.0], "high": [1.0], "norm": None}
+    assert completed({}, {"bounds": bounds})[1] == {"bounds": {**bounds, "idle": None}}
+    assert completed({}, {"data": {"bounds": {}}})[1] == {"data": {"bounds": {}}}

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from jepa_agent import EnvRef, JEPAAgent, Preset, Trajectories, train
-from jepa_agent.data.source import env_of, range_of_actions, world_shape
+from jepa_agent.data.actions import fitted, range_of_actions
+from jepa_agent.data.source import env_of, world_shape
 from jepa_agent.models.encoders import PatchCNNConfig, VectorMLPConfig
 from jepa_agent.planners import ActionBounds
 
@@ -37,7 +38,7 @@ def test_shapes_and_bounds_come_from_the_data() -> None:
     assert env_of(data) is None
     (shape, action_dim, state_dim), render, bounds = world_shape(None, data)
     assert (shape, action_dim, state_dim, render) == ((3,), 2, 3, None)
-    assert bounds == range_of_actions(data)
+    assert bounds == fitted(range_of_actions(data), data)
     assert bounds.low[0] == pytest.approx(data.actions[:, 0].min())
     assert bounds.low[1] < 0.5 < bounds.high[1]  # a component that rests keeps near it
     assert bounds.high[1] - bounds.low[1] < 0.01
@@ -76,7 +77,7 @@ def test_vectors_train_and_the_agent_is_kept(preset: Preset, tmp_path: Path) -> 
     assert seen[-1].position_error > 0
     again = JEPAAgent.load(tmp_path / "run")
     assert not again.has_environment
-    assert again.bounds == agent.bounds == range_of_actions(data)
+    assert again.bounds == agent.bounds == fitted(range_of_actions(data), data)
     again.set_goal(np.zeros(3))
     action, _ = again.predict(np.ones(3, dtype=np.float32))
     assert action.shape == (2,)
@@ -107,4 +108,4 @@ def test_an_environment_that_is_not_installed_is_not_needed(preset: Preset) -> N
     with pytest.warns(UserWarning, match="NotHere-v3 cannot be built here"):
         agent = train(data, preset, held_out=data)
     assert agent.env_ref.id == "NotHere-v3"
-    assert agent.bounds == range_of_actions(data)
+    assert agent.bounds == fitted(range_of_actions(data), data)

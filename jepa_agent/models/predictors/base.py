@@ -22,6 +22,6 @@ class PredictorConfig(Registered):
     def build(self, latent_dim: int, action_dim: int, chunk: int) -> nn.Module:
         """The predictor: a module that is called with `(latents, actions)`.
 
-        The latents are (..., D), the actions chunks (..., K * A) of K actions of A numbers. It
-        returns the latents (..., D) after the chunk.
+        The latents are (..., D), the actions standardised chunks (..., K * A) of K actions of A
+        numbers. It returns the latents (..., D) after the chunk.
         """

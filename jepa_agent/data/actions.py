@@ -1,0 +1,77 @@
+"""What recorded actions tell where the environment does not: their range, and the idle one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..planners import ActionBounds
+from .trajectories import Trajectories
+
+UNBOUNDED = 1e30
+"""Limits beyond this are none; some environments write the largest number of their type."""
+MARGIN = 1e-3
+"""How far bounds lie around a component of the actions that never changes, as a share of it."""
+ALIKE = 0.1
+"""Zero is near the centre of a box below this share of its half width."""
+SHARE, FEWEST, MOST = 0.01, 16, 2000
+"""Actions that count as near to one: a share of all, at least and at most these."""
+
+
+def fitted(bounds: ActionBounds, data: Trajectories) -> ActionBounds:
+    """The bounds with what they leave open filled in from data.
+
+    Where a component is unbounded, its range in the data bounds it. Where nothing says which action
+    is idle, and zero is not near the centre of the box, it is one of these two: the one near which
+    the recorded observations change least.
+
+    Raises:
+        ValueError: if the data's actions have another size.
+    """
+    size = data.actions.shape[1]
+    if size != len(bounds.low):
+        raise ValueError(
+            f"the data's actions must have as many components as their bounds, got {size} and "
+            f"{len(bounds.low)}; name the environment that they come from"
+        )
+    found = range_of_actions(data)
+    low = tuple(a if a > -UNBOUNDED else b for a, b in zip(bounds.low, found.low, strict=True))
+    high = tuple(a if a < UNBOUNDED else b for a, b in zip(bounds.high, found.high, strict=True))
+    bounds = replace(bounds, low=low, high=high)
+    return bounds if bounds.idle else replace(bounds, idle=_idle(bounds, data))
+
+
+def range_of_actions(data: Trajectories) -> ActionBounds:
+    """The box of the actions in data; a component that never changes gets a small margin."""
+    low, high = data.actions.min(axis=0), data.actions.max(axis=0)
+    margin = np.where(low < high, 0.0, MARGIN * np.maximum(np.abs(high), 1.0))
+    return ActionBounds(tuple((low - margin).tolist()), tuple((high + margin).tolist()))
+
+
+def _idle(bounds: ActionBounds, data: Trajectories) -> tuple[float, ...] | None:
+    """None for the default."""
+    zero, centre, half_width = bounds.default_idle, bounds.centre, bounds.half_width
+    if np.abs((np.asarray(zero) - centre) / half_width).max() < ALIKE:
+        return None
+    scaled = data.actions / np.asarray(half_width)
+    changes = [
+        _change(data, _nearest(scaled, np.asarray(guess) / half_width)) for guess in (zero, centre)
+    ]
+    return None if changes[0] <= changes[1] else centre
+
+
+def _nearest(actions: np.ndarray, to: np.ndarray) -> np.ndarray:
+    """Numbers of the actions nearest to one."""
+    count = min(len(actions), int(np.clip(SHARE * len(actions), FEWEST, MOST)))
+    return np.argpartition(np.square(actions - to).sum(axis=1), count - 1)[:count]
+
+
+def _change(data: Trajectories, steps: np.ndarray) -> float:
+    """How much these steps change what is seen, in deviations of it."""
+    ends = data.offsets[1:] - np.arange(1, len(data.offsets))  # of the episodes' actions
+    rows = steps + np.searchsorted(ends, steps, side="right")  # an episode has one more state
+    seen = data.states if data.states.shape[1] or data.observations is None else data.observations
+    before, after = (seen[each].reshape(len(each), -1).astype(float) for each in (rows, rows + 1))
+    spread = np.std(np.concatenate([before, after]), axis=0)
+    return float((np.abs(after - before) / np.where(spread > 0, spread, 1.0)).mean())
