@@ -77,7 +77,7 @@ def with_kinds(preset: Preset, options: Sequence[str]) -> Preset:
 
 def _part(name: str, kind: str) -> Any:
     family, flag = FAMILIES[name], name.replace("_", "-")
-    found = import_object(kind) if ":" in kind else family.kinds.get(kind)
+    found: Any = import_object(kind) if ":" in kind else family.kinds.get(kind)
     is_one = isinstance(found, type) and issubclass(found, family)
     if not is_one or (":" not in kind and kind not in known(family)):
         fix = "; for a pretrained one use --encoder.backbone FOLDER" if name == "encoder" else ""

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..worlds.reference import EnvRef
+from .arrays import as_actions, as_bounds, as_images, as_rows, is_image, joined, lengths_of
 from .joined import Joined, Rows
 from .trajectory_file import (
     PARTS,
@@ -139,6 +141,69 @@ class Trajectories:
     def _size(self, name: str) -> tuple[int, ...] | None:
         part = getattr(self, name)
         return None if part is None else part.shape[1:]
+
+    @classmethod
+    def from_arrays(
+        cls,
+        observations: Any,
+        actions: Any,
+        *,
+        episode_ids: Any = None,
+        terminals: Any = None,
+        lengths: Any = None,
+        states: Any = None,
+        layout: Any = None,
+        bounds: tuple[Any, Any] | None = None,
+        env: str | EnvRef | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> Trajectories:
+        """Episodes of plain arrays of any number type, checked and cast.
+
+            data = Trajectories.from_arrays(images, actions, terminals=dones, env="Pendulum-v1")
+
+        Episodes are told apart by `episode_ids`, `terminals` or `lengths`; or every argument is a
+        list with an array per episode.
+
+        Args:
+            observations: the N states that were seen, one episode after the other: vectors (N, S),
+                or images (N, H, W), (N, H, W, C) or (N, C, H, W) of integers in [0, 255] or floats
+                in [0, 1] or [0, 255].
+            actions: (N, A), each taken in the state of its row, or (N - E, A) without those of an
+                episode's last row, which led nowhere: they are dropped, and may be NaN. (N,) are
+                actions of one number.
+            episode_ids: (N,), the same number in all rows of an episode.
+            terminals: (N,), true in the last row of an episode, however it ended.
+            lengths: (E,), states per episode.
+            states: (N, S), compact states beside images, for the probe and the diagnostics.
+            layout: (E, C), what is constant in an episode; none by default.
+            bounds: the least and the greatest action, each a number or (A,); by default those of
+                the environment, or else the range of the actions.
+            env: the environment that they come from, `module:Name-v0`; training needs none.
+            metadata: JSON data to keep beside.
+
+        Raises:
+            TrajectoryFileError: naming the array, the rule, what it is, and what to do.
+        """
+        seen, listed = joined("observations", observations)
+        given = lengths_of(len(seen), episode_ids, terminals, lengths, listed)
+        acted = as_actions(*joined("actions", actions), given)
+        known = None if states is None else as_rows("states", joined("states", states)[0])
+        if is_image(seen.shape[1:]):
+            images = as_images("observations", seen)
+            parts = {"observations": images, "states": np.zeros((len(seen), 0))}
+        else:
+            parts = {"states": as_rows("observations", seen)}
+        if known is not None:
+            parts |= {"observations": parts.get("observations", parts["states"]), "states": known}
+        notes = dict(metadata or {})
+        if env is not None:
+            named = EnvRef(env, {}) if isinstance(env, str) else env
+            notes |= {"env_id": named.id, "env_kwargs": named.kwargs, "history": named.history}
+        if bounds is not None:
+            notes |= as_bounds(bounds, acted)
+        constant = np.zeros((len(given), 0)) if layout is None else as_rows("layout", layout)
+        offsets = np.concatenate([[0], np.cumsum(given)])
+        return cls(**parts, actions=acted, layout=constant, offsets=offsets, metadata=notes)
 
     @classmethod
     def from_rollouts(

@@ -1,0 +1,181 @@
+"""Plain arrays of any number type, checked and cast to what trajectories hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .trajectory_file import TrajectoryFileError
+
+SMALLEST_IMAGE = 8
+"""Arrays of fewer pixels a side are no images."""
+
+
+def joined(name: str, values: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """An array as it is, or a list with an array per episode as one; then also their lengths."""
+    if isinstance(values, np.ndarray) or not isinstance(values, Sequence) or np.ndim(values[0]) < 1:
+        return _numbers(name, values), None
+    episodes = [_numbers(f"{name}[{index}]", each) for index, each in enumerate(values)]
+    shapes = {each.shape[1:] for each in episodes}
+    if len(shapes) > 1:
+        raise TrajectoryFileError(
+            f"{name} must have rows of one shape, got {sorted(shapes)}; convert some episodes"
+        )
+    return np.concatenate(episodes), np.array([len(each) for each in episodes])
+
+
+def lengths_of(
+    count: int, episode_ids: Any, terminals: Any, lengths: Any, listed: np.ndarray | None
+) -> np.ndarray:
+    """How many states each episode has, by the one way in which that is given.
+
+    Args:
+        count: states of all episodes, N.
+        episode_ids: (N,), the same within an episode.
+        terminals: (N,), true in the last row of an episode.
+        lengths: (E,).
+        listed: (E,), the lengths of episodes that were given one by one.
+    """
+    ways = {"episode_ids": episode_ids, "terminals": terminals, "lengths": lengths}
+    given = [name for name, value in ways.items() if value is not None]
+    given += ["lists with an array per episode"] if listed is not None else []
+    if len(given) != 1:
+        raise TrajectoryFileError(
+            "episodes must be told apart in one way, by episode_ids, terminals, lengths or lists "
+            f"with an array per episode, got {given}; give one of them"
+        )
+    name = given[0]
+    found = listed if listed is not None else np.asarray(ways[name]).reshape(-1)
+    if name in ("episode_ids", "terminals"):
+        if len(found) != count:
+            raise TrajectoryFileError(
+                f"{name} must have a number per state, got {len(found)} of {count} states; give "
+                "as many"
+            )
+        ends = found[1:] != found[:-1] if name == "episode_ids" else found[:-1].astype(bool)
+        bounds = np.concatenate([[0], np.flatnonzero(ends) + 1, [count]])
+        names = found[bounds[:-1]]
+        if name == "episode_ids" and len(np.unique(names)) < len(names):
+            raise TrajectoryFileError(
+                "episode_ids must be the same in all rows of an episode, one episode after the "
+                f"other, got {len(names)} runs of {len(np.unique(names))} ids; sort the rows"
+            )
+        found = np.diff(bounds)
+    found = found.astype(np.int64)
+    if found.sum() != count or found.min(initial=count) < 2:
+        raise TrajectoryFileError(
+            f"{name} must give episodes of at least 2 states, {count} in all, got lengths of "
+            f"{found.min(initial=count)} to {found.max(initial=0)}, {found.sum()} in all; leave "
+            "out shorter episodes"
+        )
+    return found
+
+
+def as_rows(name: str, values: Any) -> np.ndarray:
+    """Numbers (N,) or (N, S) as float32 (N, S)."""
+    array = _numbers(name, values)
+    array = array[:, None] if array.ndim == 1 else array
+    if array.ndim != 2:
+        raise TrajectoryFileError(
+            f"{name} must be rows of numbers (N, S), got {array.shape}; flatten each row, or give "
+            f"images of at least {SMALLEST_IMAGE} pixels a side as observations"
+        )
+    with np.errstate(over="ignore"):  # infinite ones are found later
+        return array.astype(np.float32, copy=False)
+
+
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether rows of this shape are images: (H, W), (H, W, C) or (C, H, W)."""
+    sides = sorted(shape)[-2:]
+    return len(shape) in (2, 3) and sides[0] >= SMALLEST_IMAGE
+
+
+def as_images(name: str, values: np.ndarray) -> np.ndarray:
+    """Images as uint8 (N, H, W, C).
+
+    Args:
+        name: for messages.
+        values: (N, H, W), (N, H, W, C) or (N, C, H, W), where no side of an image is shorter than
+            its channels are many; integers in [0, 255], or floats in [0, 1] or [0, 255].
+    """
+    if values.ndim == 3:
+        values = values[..., None]
+    elif values.shape[-1] > values.shape[1]:
+        values = np.moveaxis(values, 1, -1)
+    if values.dtype != np.uint8 and values.size:
+        low, high = values.min(), values.max()
+        if not 0 <= low <= high <= 255:
+            raise TrajectoryFileError(
+                f"{name} must be images in [0, 1] or [0, 255], got values from {low} to {high}; "
+                "rescale them"
+            )
+        unit = values.dtype.kind == "b" or (values.dtype.kind == "f" and high <= 1)
+        scaled = values.astype(np.float32) * 255 if unit else values
+        values = np.rint(scaled).astype(np.uint8)
+    return np.ascontiguousarray(values)
+
+
+def as_actions(values: Any, listed: np.ndarray | None, lengths: np.ndarray) -> np.ndarray:
+    """Actions float32 (N - E, A) of actions in as many rows, or with one more per episode.
+
+    An action in an episode's last row led nowhere: it is dropped, and may be NaN.
+
+    Args:
+        values: the actions of all episodes.
+        listed: (E,), how many each episode has, if they were given one by one.
+        lengths: (E,), states per episode.
+    """
+    array, starts = as_rows("actions", values), np.cumsum(lengths) - lengths
+    count, full = int(lengths.sum()), len(values) == lengths.sum()
+    if listed is not None and not np.array_equal(listed, lengths - (not full)):
+        raise TrajectoryFileError(
+            "every episode must have an action per state, or one fewer, got "
+            f"{listed[:8].tolist()} actions for {lengths[:8].tolist()} states; give as many"
+        )
+    if full:
+        array = np.delete(array, starts + lengths - 1, axis=0)
+    elif len(array) != count - len(lengths):
+        raise TrajectoryFileError(
+            f"actions must be one per state ({count}) or one fewer in each episode "
+            f"({count - len(lengths)}), got {len(array)}; give as many"
+        )
+    wrong = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if len(wrong):
+        begins = starts - np.arange(len(lengths))
+        episode = int(np.searchsorted(begins, wrong[0], side="right")) - 1
+        raise TrajectoryFileError(
+            f"actions must be finite, got {array[wrong[0]]} in step {wrong[0] - begins[episode]} "
+            f"of episode {episode}; leave the episode out, or cut it there"
+        )
+    return array
+
+
+def as_bounds(bounds: Any, actions: np.ndarray) -> dict[str, list[float]]:
+    """The metadata that state the bounds (low, high), each a number or (A,), of actions (N, A)."""
+    size = actions.shape[1]
+    low, high = (np.asarray(each, dtype=np.float64) for each in bounds)
+    if not all(each.shape in ((), (1,), (size,)) for each in (low, high)):
+        raise TrajectoryFileError(
+            f"bounds must be a low and a high of one number or {size}, as actions have, got shapes "
+            f"{low.shape} and {high.shape}; give as many"
+        )
+    low, high = np.broadcast_to(low, size), np.broadcast_to(high, size)
+    least, most = actions.min(axis=0), actions.max(axis=0)
+    slack = 1e-4 * np.maximum(high - low, 1e-6)
+    if not (np.all(low < high) and np.all(low - slack <= least) and np.all(most <= high + slack)):
+        raise TrajectoryFileError(
+            f"bounds must be low < high and hold all actions, got {low.tolist()} to "
+            f"{high.tolist()} for actions from {least.tolist()} to {most.tolist()}; widen them"
+        )
+    return {"action_low": low.tolist(), "action_high": high.tolist()}
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub" or array.ndim < 1:
+        raise TrajectoryFileError(
+            f"{name} must be numbers, got {array.dtype} {array.shape}; convert them"
+        )
+    return array
