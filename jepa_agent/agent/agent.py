@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..models.world_model import WorldModel
 from ..planners import CEM, ActionBounds, Noise, Plan, Planner
+from ..worlds.observations import as_image
 from ..worlds.reference import EnvRef
 from . import checkpointing
 from .costs import CostConfig, PlanningCost
@@ -139,8 +140,9 @@ class JEPAAgent(HubMixin):
         that scores are reproducible.
 
         Args:
-            observation: `observation` and `desired_goal`, each (H, W, C) or (C, H, W) uint8 or a
-                vector (S,), or n of them; after `set_goal`, `observation` alone suffices.
+            observation: `observation` and `desired_goal`, each a vector (S,) or an image (H, W, C),
+                (C, H, W) or, of one channel, (H, W), uint8 or in [0, 1]; or n of them. After
+                `set_goal`, `observation` alone suffices.
             state: what the last call returned.
             episode_start: (n,) boolean, which environments have just been reset.
             deterministic: ignored, the search is always seeded.
@@ -320,8 +322,8 @@ class JEPAAgent(HubMixin):
         shape = self.model.config.observation_shape
         array = np.asarray(observation)
         is_image = len(shape) == 3
-        if is_image and array.shape[-3:] == (shape[2], *shape[:2]) != shape:
-            array = np.moveaxis(array, -3, -1)  # as Stable-Baselines3 turns images
+        if is_image:
+            array = as_image(array, shape)  # such as those that Stable-Baselines3 turns
         kind = array.dtype == np.uint8 if is_image else array.dtype.kind in "fiu"
         if not kind or array.ndim - len(shape) not in (0, 1) or array.shape[-len(shape) :] != shape:
             raise ValueError(

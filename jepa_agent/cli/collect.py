@@ -2,7 +2,9 @@
 
 $ jepa-agent collect --layout train --policy mixed --out data/train.h5
 $ jepa-agent collect --env Pendulum-v1 --policy random --out data/pendulum.h5
-$ jepa-agent collect --env Pendulum-v1 --policy mypkg.mymod:MyPolicy --pixels
+$ jepa-agent collect --env Pendulum-v1 --policy mypkg.mymod:MyPolicy --pixels --size 64
+$ jepa-agent collect --env mypkg:Maze-v0 --env-kwargs size=9 max_episode_steps=100 \\
+    --wrapper "gymnasium.wrappers:RescaleAction min_action=-1 max_action=1"
 """
 
 from __future__ import annotations
@@ -10,24 +12,27 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import gymnasium as gym
+import tyro
 from rich.progress import Progress
 
 from ..data.recording import record
 from ..data.trajectories import Trajectories
 from ..envs import CollectConfig, collect
 from ..registry import import_object
+from ..worlds.arguments import parse, parse_call
+from ..worlds.reference import EnvRef, WrapperRef, rendered
+
+TWO_ROOMS = "TwoRooms-v0"
 
 
 @dataclass(frozen=True)
 class Args:
     """What to collect and where to."""
 
-    policy: str = "reference"
-    """In TwoRooms-v0: reference, bump, door, uniform, oracle or mixed. Anywhere: "random", or a
-    class with `predict`, named package.module:Name."""
+    policy: str = ""
+    """In TwoRooms-v0: reference (by default), bump, door, uniform, oracle or mixed. Anywhere:
+    "random", or a class with `predict`, named package.module:Name."""
     layout: str = "random"
     """TwoRooms-v0's layouts: random, fixed, train, test or ood."""
     episodes: int = 20_000
@@ -40,8 +45,16 @@ class Args:
     """The file to write; an existing one is replaced once the new one is complete."""
     env: str = "TwoRooms-v0"
     """Any registered Gymnasium environment; "module:Name-v0" imports the module first."""
+    env_kwargs: tuple[str, ...] = ()
+    """Arguments of the environment, key=value with JSON values, or one JSON object; among them
+    max_episode_steps, its time limit. Training, evaluation and plans use the same."""
+    wrapper: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A wrapper, "package.module:Name key=value ...", called with the environment; the first is
+    the innermost. It is kept like the arguments."""
     pixels: bool = False
-    """Store rendered frames as observations, in environments other than TwoRooms-v0."""
+    """Show rendered frames as observations, inside of the wrappers, and keep vectors as states."""
+    size: int = 0
+    """Height and width of these frames; 0 for those that the environment renders."""
     history: int = 1
     """Frames per observation, where one frame is not a state."""
 
@@ -54,9 +67,9 @@ def main(args: Args) -> None:
         def on_episodes(done: int) -> None:
             progress.update(task, completed=done)
 
-        if args.env == "TwoRooms-v0" and args.policy != "random" and ":" not in args.policy:
+        if is_scripted(args):
             config = CollectConfig(
-                args.policy,
+                args.policy or "reference",
                 args.layout,
                 args.episodes,
                 args.steps,
@@ -65,13 +78,35 @@ def main(args: Args) -> None:
             )
             Trajectories.from_rollouts(*collect(config, on_episodes)).save(args.out)
         else:
-            policy = None if args.policy == "random" else import_object(args.policy)()
-            kwargs: dict[str, Any] = {"layout": args.layout} if args.env == "TwoRooms-v0" else {}
-            env = gym.make(args.env, render_mode="rgb_array" if args.pixels else None, **kwargs)
+            policy = None if args.policy in ("", "random") else import_object(args.policy)()
             record(
-                env, args.out, args.episodes, args.steps, policy, args.seed, args.pixels,
-                args.history, on_episodes,
+                reference(args), args.out, args.episodes, args.steps, policy, args.seed,
+                progress=on_episodes,
             )  # fmt: skip
     seconds = time.perf_counter() - began
     megabytes = args.out.stat().st_size / 1e6
     print(f"{args.episodes} episodes in {seconds:.1f} s -> {args.out} ({megabytes:.0f} MB)")
+
+
+def is_scripted(args: Args) -> bool:
+    """Whether a policy of Two Rooms' own plays, in many environments at once."""
+    if args.env != TWO_ROOMS or args.policy == "random" or ":" in args.policy:
+        return False
+    is_plain = not (args.env_kwargs or args.wrapper or args.pixels) and args.history == 1
+    if args.policy and not is_plain:
+        raise ValueError(
+            f"the policy {args.policy} plays {TWO_ROOMS} as it is, got --env-kwargs, --wrapper, "
+            "--pixels or --history; take --policy random or a class of yours"
+        )
+    return is_plain
+
+
+def reference(args: Args) -> EnvRef:
+    """The environment that the arguments name."""
+    kwargs = parse(args.env_kwargs)
+    if args.env == TWO_ROOMS:
+        kwargs.setdefault("layout", args.layout)
+    steps = kwargs.pop("max_episode_steps", None)
+    frames = (rendered(args.size),) if args.pixels else ()
+    named = tuple(WrapperRef(*parse_call(each)) for each in args.wrapper)
+    return EnvRef(args.env, kwargs, args.history, (*frames, *named), steps)

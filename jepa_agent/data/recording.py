@@ -11,16 +11,16 @@ import gymnasium as gym
 import numpy as np
 
 from ..worlds.history import stack_frames
-from ..worlds.protocols import HasLayout, RendersStates
-from ..worlds.reference import importable_id
+from ..worlds.pixels import RenderedObservation
+from ..worlds.protocols import HasLayout, HasState, RendersStates
+from ..worlds.reference import EnvRef
+from ..worlds.sampling import sampling_space
 from .trajectories import Trajectories
 from .trajectory_file import TrajectoryWriter
 
-EPISODES_PER_WRITE = 16
-
 
 def record(
-    env: gym.Env,
+    env: gym.Env | EnvRef,
     path: str | Path,
     episodes: int,
     steps: int = 1000,
@@ -32,9 +32,11 @@ def record(
 ) -> None:
     """Play episodes and write them to a trajectory file as they come.
 
-    Vector observations are stored as states, uint8 images as observations; of a dict observation,
-    its entry "observation" is taken. A world that renders states and has a layout also gives its
-    layouts, and beside images its states. Episode i is reset with `seed + i`.
+    Vector observations are stored as states, images as observations, in their standard form (see
+    `standard_space`); of a dict observation, its entry "observation" is taken. Beside images, the
+    compact state is stored where one is known: `info["state"]`, the observation's entry "state",
+    or the world's `state`. A world that renders states and has a layout also gives its layouts.
+    Episode i is reset with `seed + i`.
 
     Args:
         env: continuous actions; with `pixels`, built with `render_mode="rgb_array"`.
@@ -43,90 +45,104 @@ def record(
         steps: actions per episode at most; episodes of the environment may end sooner.
         policy: anything with Stable-Baselines3's `predict`; random actions if None.
         seed: of the environment and of random actions.
-        pixels: store rendered frames as observations, beside the states.
-        history: frames per observation; see `stack_frames`.
+        pixels: show rendered frames as observations, and keep vector observations as states.
+        history: frames per observation; see `stack_frames`. An `EnvRef` has its own.
         progress: called with the number of finished episodes.
 
     Raises:
-        ValueError: if the actions are not a Box, the counts are below 1, or frames are asked of an
-            environment that does not render them.
+        ValueError: if the actions are not a Box, the counts are below 1, frames are asked of an
+            environment that does not render them, or one of its wrappers cannot be built again.
     """
+    if episodes < 1 or steps < 1:
+        raise ValueError(
+            f"episodes and steps must be at least 1, got {episodes} and {steps}; raise them"
+        )
+    if isinstance(env, EnvRef):
+        ref: EnvRef | None = env
+        env = env.make()
+    else:
+        env = RenderedObservation(env) if pixels else env
+        ref = EnvRef.read(env, history) if env.unwrapped.spec else None
+        env = stack_frames(env, history)
     if not isinstance(env.action_space, gym.spaces.Box):
         raise ValueError(
             f"recorded actions must be continuous (a Box), got {env.action_space}; "
             "wrap the environment"
         )
-    if episodes < 1 or steps < 1:
-        raise ValueError(
-            f"episodes and steps must be at least 1, got {episodes} and {steps}; raise them"
-        )
-    if pixels and env.render_mode != "rgb_array":
-        raise ValueError(
-            "frames need an environment built with render_mode='rgb_array', got "
-            f"{env.render_mode!r}; rebuild it"
-        )
-    metadata = {
-        "env_id": importable_id(env),
-        "env_kwargs": {
-            key: value
-            for key, value in (env.spec.kwargs if env.spec else {}).items()
-            if key != "render_mode"
-        },
-        "history": history,
-        "record": {"episodes": episodes, "steps": steps, "seed": seed, "pixels": pixels},
-    }
-    env = stack_frames(env, history)
     check_observations(env.observation_space)
-    env.action_space.seed(seed)
+    metadata = {
+        **(ref.metadata() if ref else {"history": history}),
+        "record": {"episodes": episodes, "steps": steps, "seed": seed},
+    }
     with TrajectoryWriter(path, metadata) as writer:
         for index in range(episodes):
-            writer.append(_play(env, steps, policy, seed + index, pixels, metadata))
+            writer.append(_play(env, steps, policy, seed + index, metadata))
             if progress is not None:
                 progress(index + 1)
 
 
 def _play(
-    env: gym.Env, steps: int, policy: Any, seed: int, pixels: bool, metadata: dict[str, Any]
+    env: gym.Env, steps: int, policy: Any, seed: int, metadata: dict[str, Any]
 ) -> Trajectories:
-    observation, _ = env.reset(seed=seed)
+    observation, info = env.reset(seed=seed)
     world: Any = env.unwrapped
     draws = isinstance(world, RendersStates) and isinstance(world, HasLayout)
     layout = np.asarray(world.layout if draws else [], dtype=np.float32)
+    act = _actor(policy, env, seed)
     seen: list[Any] = []
     states: list[Any] = []
-    frames: list[Any] = []
     actions: list[np.ndarray] = []
 
     def see() -> None:
         seen.append(observation["observation"] if isinstance(observation, dict) else observation)
-        states.append(world.state if draws else [])
-        if pixels:
-            frames.append(env.render())
+        states.append(world.state if draws else _state_beside(world, observation, info))
 
     see()
-    memory, done = None, False
+    done = False
     while not done and len(actions) < steps:
-        if policy is None:
-            action = env.action_space.sample()
-        else:
-            action, memory = policy.predict(
-                observation, state=memory, episode_start=np.array([not actions])
-            )
-        observation, _, terminated, truncated, _ = env.step(action)
+        action = act(observation)
+        observation, _, terminated, truncated, info = env.step(action)
         done = terminated or truncated
         actions.append(np.asarray(action, dtype=np.float32).reshape(-1))
         see()
     shown = np.stack(seen)
     is_image = shown.ndim == 4
-    images = np.stack(frames) if pixels else (shown if is_image else None)
     return Trajectories(
         np.asarray(states, dtype=np.float32) if is_image else shown,
         np.stack(actions),
         layout[None],
         np.array([0, len(shown)]),
         metadata,
-        images,
+        shown if is_image else None,
     )
+
+
+def _actor(policy: Any, env: gym.Env, seed: int) -> Callable[[Any], Any]:
+    """A function from an episode's observations to actions."""
+    if policy is None:
+        space = sampling_space(env.action_space)
+        space.seed(seed)
+        return lambda observation: space.sample()
+    memory, start = None, True
+
+    def act(observation: Any) -> Any:
+        nonlocal memory, start
+        action, memory = policy.predict(observation, state=memory, episode_start=np.array([start]))
+        start = False
+        return action
+
+    return act
+
+
+def _state_beside(world: Any, observation: Any, info: dict[str, Any]) -> np.ndarray:
+    """The compact state (S,) behind an image, as far as there is one."""
+    found = info.get("state")
+    if found is None and isinstance(observation, dict):
+        found = observation.get("state")
+    if found is None and isinstance(world, HasState):
+        found = world.state
+    state = np.asarray([] if found is None else found)
+    return np.ravel(state) if state.dtype.kind in "fiub" else np.zeros(0)
 
 
 def check_observations(space: gym.Space) -> None:
@@ -137,7 +153,8 @@ def check_observations(space: gym.Space) -> None:
                 "a dict observation must have the entry 'observation', got "
                 f"{sorted(space.spaces)}; wrap the environment"
             )
-        left_out = sorted({*space.spaces} - {"observation", "achieved_goal", "desired_goal"})
+        known = {"observation", "achieved_goal", "desired_goal", "state"}
+        left_out = sorted({*space.spaces} - known)
         if left_out:
             warnings.warn(
                 f"of the observation, only the entry 'observation' is recorded, not {left_out}",
@@ -147,6 +164,6 @@ def check_observations(space: gym.Space) -> None:
     shape = space.shape or ()
     if len(shape) != 1 and not (len(shape) == 3 and space.dtype == np.uint8):
         raise ValueError(
-            "observations must be vectors (S,) or uint8 images (H, W) or (H, W, C), got "
-            f"{space}; wrap the environment"
+            "observations must be vectors (S,) or images (H, W), (H, W, C) or (C, H, W), uint8 or "
+            f"in [0, 1], got {space}; wrap the environment"
         )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 
 import gymnasium as gym
+import numpy as np
+import torch
 
 from ..planners import ActionBounds
 from ..worlds.actions import action_bounds
-from ..worlds.protocols import RendersStates
+from ..worlds.protocols import HasLayout, HasState, RendersStates
 from ..worlds.reference import EnvRef
 from .actions import fitted, range_of_actions
 from .trajectories import Trajectories
@@ -18,9 +20,7 @@ from .windows import Renderer
 def env_of(trajectories: Trajectories) -> EnvRef | None:
     """The environment that trajectories come from, by their metadata; None if they name none."""
     metadata = trajectories.metadata
-    if "env_id" not in metadata:
-        return None
-    return EnvRef(metadata["env_id"], metadata.get("env_kwargs") or {}, metadata.get("history", 1))
+    return EnvRef.from_metadata(metadata) if "env_id" in metadata else None
 
 
 def world_shape(
@@ -84,9 +84,29 @@ def _shown(env: gym.Env, trajectories: Trajectories) -> tuple[tuple[int, ...], R
     draws = trajectories.observations is None and len(shape) == 3
     render = world.render_states if draws and isinstance(world, RendersStates) else None
     if render is None and seen != shape:
-        name = env.spec.id if env.spec else type(world).__name__
         raise ValueError(
-            f"{name} shows {shape} and has no batched renderer `render_states(states, layout)`;"
-            f" its data must hold such observations, got {seen}; collect from it again"
+            f"{_name(env)} shows {shape} and has no batched renderer "
+            f"`render_states(states, layout)`; its data must hold such observations, got {seen}; "
+            "collect from it again"
+        )
+    if render is not None and not _shows(env, render):
+        raise ValueError(
+            f"{_name(env)} shows other images than its `render_states` makes, such as those of a "
+            "wrapper; its data must hold what it shows, collect from it again"
         )
     return shape, render
+
+
+def _shows(env: gym.Env, render: Renderer) -> bool:
+    """Whether an environment shows what its renderer makes of its state, if known."""
+    observation, _ = env.reset(seed=0)
+    world = env.unwrapped
+    if not (isinstance(world, HasLayout) and isinstance(world, HasState)):
+        return True
+    shown = observation["observation"] if isinstance(observation, dict) else observation
+    state, layout = map(torch.as_tensor, (world.state, world.layout))
+    return np.array_equal(shown, render(state, layout).numpy())
+
+
+def _name(env: gym.Env) -> str:
+    return env.spec.id if env.spec else type(env.unwrapped).__name__

@@ -21,10 +21,12 @@ from .trajectory_file import (
     read,
 )
 
-ENVIRONMENT = {
+ENVIRONMENT: dict[str, Any] = {
     "env_id": None,
     "env_kwargs": None,
     "history": 1,
+    "wrappers": [],
+    "max_episode_steps": None,
     "action_low": None,
     "action_high": None,
 }

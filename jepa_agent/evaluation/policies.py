@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import zlib
 from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
+
+from ..worlds.sampling import sampling_space
 
 
 class Policy(Protocol):
@@ -48,7 +49,7 @@ class RandomActions:
         spaces = []
         for row, fresh in enumerate(started):
             if state is None or fresh:
-                space = copy.deepcopy(self._space)
+                space = sampling_space(self._space)
                 content = b"".join(np.ascontiguousarray(part[row]).tobytes() for part in parts)
                 space.seed(zlib.crc32(content, self._seed & 0xFFFFFFFF))
                 spaces.append(space)

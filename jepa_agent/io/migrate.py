@@ -70,9 +70,12 @@ KINDS: dict[str, dict[str, str]] = {
 
 ADDED: dict[str, dict[str, Any]] = {
     "bounds": {"idle": None},
+    "env_ref": {"wrappers": [], "max_episode_steps": None},
 }
 """Fields that files of version 1 and early ones of version 2 lack, with the values that they had
 before there was a choice, by the name of the object that holds them."""
+USERS_OWN = ("data", "notes", "kwargs")
+"""Objects that are no configs of the library."""
 
 
 def completed(
@@ -89,7 +92,7 @@ def completed(
 
 def _filled(name: str, value: Any) -> Any:
     """The value of a field with what its object and those within lack."""
-    if name == "data" or not isinstance(value, dict):
+    if name in USERS_OWN or not isinstance(value, dict):
         return value
     return ADDED.get(name, {}) | {key: _filled(key, item) for key, item in value.items()}
 

@@ -33,6 +33,15 @@ class HasLayout(Protocol):
 
 
 @runtime_checkable
+class HasState(Protocol):
+    """The compact state is known, and recorded beside images."""
+
+    @property
+    def state(self) -> np.ndarray:
+        """(S,), the current state."""
+
+
+@runtime_checkable
 class HasMap(Protocol):
     """Which states are possible, and the path lengths between them."""
 

@@ -257,7 +257,7 @@ def test_predict_leaves_the_global_generator_alone(tiny_agent: JEPAAgent) -> Non
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("observation", np.zeros((65, 65, 3), np.float32), "float32"),
+        ("observation", np.full((65, 65, 3), 2, np.float32), "float32"),
         ("observation", np.zeros((64, 64, 3), np.uint8), r"\(64, 64, 3\)"),
         ("observation", np.zeros((3, 64, 65), np.uint8), r"\(3, 64, 65\)"),
         ("observation", np.zeros((1, 1, 65, 65, 3), np.uint8), r"\(1, 1, 65, 65, 3\)"),

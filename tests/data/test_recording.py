@@ -14,6 +14,7 @@ from jepa_agent import EnvRef, JEPAAgent, Trajectories, WorldModel, WorldModelCo
 from jepa_agent.data.recording import record
 from jepa_agent.data.source import env_of, world_shape
 from jepa_agent.envs import OraclePolicy, TwoRoomsEnv
+from jepa_agent.evaluation.policies import RandomActions
 from jepa_agent.models.encoders import VectorMLPConfig
 from jepa_agent.planners import ActionBounds
 from jepa_agent.registry import import_object
@@ -24,6 +25,22 @@ class PushRight:
 
     def predict(self, observation: Any, **_: Any) -> tuple[np.ndarray, None]:
         return np.ones(1, dtype=np.float32), None
+
+
+class Shows(gym.Env):
+    """Shows random observations of any space."""
+
+    action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+
+    def __init__(self, space: gym.Space) -> None:
+        self.observation_space = space
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+        return self.observation_space.sample(), 0.0, False, False, {}
 
 
 def test_states_actions_and_frames_of_a_third_party_environment(tmp_path: Path) -> None:
@@ -97,20 +114,74 @@ def test_states_of_two_rooms_are_what_it_shows(tmp_path: Path) -> None:
     assert (shape, render) == (((4,), 2, 4), None)
 
 
-class Shows(gym.Env):
-    """Shows random observations of any space."""
+class Inverted(gym.ObservationWrapper):
+    """Shows the negative of every image."""
 
-    action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+    def observation(self, observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {key: 255 - image for key, image in observation.items()}
 
-    def __init__(self, space: gym.Space) -> None:
-        self.observation_space = space
 
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
-        super().reset(seed=seed)
-        return self.observation_space.sample(), {}
+def inverted(**kwargs: Any) -> gym.Env:
+    return Inverted(gym.make("TwoRooms-v0", **kwargs))
 
-    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
-        return self.observation_space.sample(), 0.0, False, False, {}
+
+def test_a_wrapper_around_a_world_that_renders_states_is_not_bypassed(
+    tmp_path: Path, tiny_trajectories: Trajectories
+) -> None:
+    gym.register("Inverted-v0", inverted)
+    env = Inverted(gym.make("TwoRooms-v0", layout="fixed"))
+    for index, shown in enumerate((env, gym.make("Inverted-v0"))):
+        path = tmp_path / f"{index}.h5"
+        record(shown, path, episodes=1, steps=5)
+        data = Trajectories.load(path)
+        assert data.observations is not None
+        clean = TwoRoomsEnv.render_states(data.states, data.layout.repeat(6, axis=0))
+        np.testing.assert_array_equal(data.observations, 255 - clean)
+        ref = env_of(data)
+        assert ref is not None
+        assert world_shape(ref, data)[1] is None
+        first = ref.make().reset(seed=0)[0]["observation"]
+        np.testing.assert_array_equal(first, data.observations[0])
+        with pytest.raises(ValueError, match="shows other images than its `render_states` makes"):
+            world_shape(ref, tiny_trajectories)  # states alone
+    plain = env_of(tiny_trajectories)
+    assert world_shape(plain, tiny_trajectories)[1] is not None
+
+
+def test_states_beside_images_come_from_info_observation_or_world(tmp_path: Path) -> None:
+    class Told(Shows):
+        def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+            return *super().step(action)[:4], {"state": np.array([[1, 2]])}
+
+        def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+            return super().reset(seed=seed)[0], {"state": np.array([[1, 2]])}
+
+    class Known(Shows):
+        state = np.array([3.0])
+
+    image = gym.spaces.Box(0, 255, (8, 8, 3), np.uint8)
+    number = gym.spaces.Box(4, 4, (1,))
+    beside = gym.spaces.Dict(observation=image, state=number)
+    worlds = {(1, 2): Told(image), (3,): Known(image), (4,): Shows(beside), (): Shows(image)}
+    for index, (expected, world) in enumerate(worlds.items()):
+        path = tmp_path / f"{index}.h5"
+        record(world, path, episodes=1, steps=2)
+        assert Trajectories.load(path).states.tolist() == [list(expected)] * 3
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_actions_without_bounds_are_sampled(dtype: Any, tmp_path: Path) -> None:
+    world = Shows(gym.spaces.Box(-1, 1, (2,)))
+    largest = np.finfo(dtype).max
+    for index, (low, high) in enumerate([(-largest, largest), (-np.inf, np.inf), (0, np.inf)]):
+        world.action_space = gym.spaces.Box(low, high, (2,), dtype)
+        path = tmp_path / f"{index}.h5"
+        record(world, path, episodes=1, steps=500)
+        actions = Trajectories.load(path).actions
+        assert 0.5 < np.abs(actions).max() < 20
+        assert actions.min() >= low
+        batch, _ = RandomActions(world.action_space).predict(np.zeros((3, 2)))
+        assert np.abs(batch).max() < 20
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float64])
@@ -138,12 +209,12 @@ def test_grey_images_have_one_channel(history: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "space",
-    [gym.spaces.Box(0, 1, (8, 8, 3)), gym.spaces.Box(-1, 1, (2, 2)), gym.spaces.Discrete(3)],
+    [gym.spaces.Box(-1, 1, (8, 8, 3)), gym.spaces.Box(-1, 1, (2, 2)), gym.spaces.Text(3)],
 )
 def test_other_observations_are_refused_before_anything_is_recorded(
     space: gym.Space, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=r"vectors \(S,\) or uint8 images .* wrap the environment"):
+    with pytest.raises(ValueError, match=r"vectors \(S,\) or images .* wrap the environment"):
         record(Shows(space), tmp_path / "x.h5", episodes=1)
     assert not list(tmp_path.iterdir())
 

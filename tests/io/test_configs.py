@@ -26,6 +26,7 @@ from jepa_agent import envs, planners
 from jepa_agent.io.serialisation import from_dict, to_dict
 from jepa_agent.training.config import LossWeights
 from jepa_agent.training.terms import LossBatch, LossTerm
+from jepa_agent.worlds.reference import WrapperRef
 
 PLAIN = (int, float, bool, str, dict, type(None), Any)
 SCALARS = (
@@ -50,6 +51,7 @@ class Nothing(LossTerm):
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ActionBounds": {"low": (-1.0,), "high": (1.0,)},
+    "EnvRef": {"wrappers": (WrapperRef("module:Wrapper"),)},
     "TrainingConfig": {"weights": LossWeights(contrast=1.0), "extra_terms": (Nothing(2.0),)},
 }
 """Arguments with which every field of a config can be changed alone."""

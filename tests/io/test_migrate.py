@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from jepa_agent import JEPAAgent, Preset, WorldModelConfig
+from jepa_agent import EnvRef, JEPAAgent, Preset, WorldModelConfig
 from jepa_agent.io.migrate import completed, from_version_1
 from jepa_agent.io.serialisation import from_dict, to_dict
 from jepa_agent.models.backbones import BackboneConfig, ResNetConfig, ViTConfig
@@ -149,6 +149,14 @@ def test_tensors_of_version_1() -> None:
         "objective.heads.inverse_dynamics.0.bias", "optimizer.3.exp_avg",
         "meter.distance", "meter.contrast", "meter.prediction",
     ]  # fmt: skip
+
+
+def test_fields_that_an_older_checkpoint_lacks_are_what_they_were() -> None:
+    older: dict[str, Any] = {"env_ref": {"id": "A-v0", "kwargs": {"env_ref": {}}, "history": 2}}
+    found = completed({}, older | {"notes": {"env_ref": {}}})[1]
+    assert from_dict(EnvRef, found["env_ref"]) == EnvRef("A-v0", {"env_ref": {}}, 2)
+    assert found["notes"] == {"env_ref": {}}
+    assert completed({}, found)[1] == found
 
 
 def test_the_shipped_checkpoint_is_of_version_1_and_loads() -> None:
