@@ -23,6 +23,7 @@ SHORT = {
     "inverse_dynamics": "idm",
     "distance": "dist",
     "contrast": "contr",
+    "window_contrast": "wcontr",
 }
 """Short names of the loss terms, so that a line has at most 80 characters."""
 SHOWN = 8

@@ -22,6 +22,8 @@ class LossWeights:
         inverse_dynamics: actions can be read off consecutive latents.
         distance: the learned distance is the shortest path length.
         contrast: windows of one layout are distinguished from those of the others.
+        window_contrast: frames of one window are distinguished from those of the others, which
+            finds what changes slowly, without layouts.
     """
 
     prediction: float = 1.0
@@ -32,6 +34,7 @@ class LossWeights:
     inverse_dynamics: float = 10.0
     distance: float = 0.2
     contrast: float = 0.0
+    window_contrast: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,21 @@ def contrast(embedding: Tensor, prototypes: Tensor, which: Tensor) -> Tensor:
     return F.cross_entropy(logits, label[:, 0])
 
 
+def window_contrast(embedding: Tensor) -> Tensor:
+    """Cross-entropy of recognising a frame's window among all windows of the batch.
+
+    As `contrast`, with windows in the place of layouts: the prototype of a window is the mean of
+    its frames, and for its own frames the mean of the other ones. What changes slowly must be
+    identified; no labels are needed.
+
+    Args:
+        embedding: (W, T, E) of T >= 2 frames in W windows.
+    """
+    windows = torch.arange(len(embedding), device=embedding.device)
+    nothing = embedding.new_zeros(len(embedding), embedding.shape[-1])
+    return contrast(embedding[:, :, None], nothing, windows)
+
+
 def shortest_path_lengths(steps: Tensor, apart: Tensor, constraint_weight: float) -> Tensor:
     """The largest distance under which no chunk goes further than 1 (QRL, 2304.01203).
 

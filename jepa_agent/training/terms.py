@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .config import TrainingConfig
 
 CONTRAST_DIM = 32
-"""Size of the embedding that identifies a layout."""
+"""Size of the embedding that identifies a layout or a window."""
 PAIRINGS = 4
 """Windows of the same layout that each window is compared with by the distance term."""
 
@@ -162,6 +162,18 @@ class Contrast(LossTerm, kind="contrast"):
         loss = losses.contrast(embedding, head.prototypes, which)
         head.update_prototypes(embedding.detach().mean(dim=(1, 2)), which)
         return loss
+
+
+@dataclass(frozen=True)
+class WindowContrast(LossTerm, kind="window_contrast"):
+    """Frames of one window are distinguished from those of all others; needs no layouts."""
+
+    def build(self, model: WorldModel, num_layouts: int) -> nn.Module | None:
+        return mlp(model.config.latent_dim, 256, 1, CONTRAST_DIM) if self.weight else None
+
+    def __call__(self, batch: LossBatch, head: Any) -> Tensor:
+        embedding = all_gather(head(batch.latents).float().flatten(0, 1))  # (W, H + 1, E)
+        return losses.window_contrast(embedding)
 
 
 class ContrastHead(nn.Module):

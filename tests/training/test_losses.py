@@ -185,3 +185,19 @@ def test_sigreg_equals_a_sum_over_frequencies() -> None:
             share = 0.5 if k in (0, 16) else 1.0
             total += share * 10.0 / 16 * window * (real**2 + imaginary**2)
     assert losses.sigreg(latents, directions).item() == pytest.approx(5 * total / 2, rel=1e-5)
+
+
+def test_a_window_is_found_by_what_its_frames_share_and_the_others_lack() -> None:
+    """What is slow is worth an embedding; what never changes, or always, is not."""
+    slow = 4.0 * random(16, 1, 3).expand(16, 5, 3)
+    fast = 4.0 * random(16, 5, 3, seed=1)
+    assert losses.window_contrast(slow).item() < 0.1
+    assert losses.window_contrast(torch.zeros(16, 5, 3)).item() == pytest.approx(math.log(16))
+    assert losses.window_contrast(fast).item() > math.log(16)
+    permuted = slow[torch.randperm(16, generator=torch.Generator().manual_seed(0))]
+    assert losses.window_contrast(permuted).item() == pytest.approx(
+        losses.window_contrast(slow).item()
+    )
+    mixed = slow + fast
+    moved = descend(losses.window_contrast, mixed, 1.0)
+    assert losses.window_contrast(moved) < losses.window_contrast(mixed)

@@ -94,6 +94,37 @@ def test_the_value_term_equals_a_plain_loop(task: WorldModelTask, evaluated: Bat
     assert_mean(terms["distance"], [expected])
 
 
+def test_frames_find_their_window_by_a_plain_loop(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    weights = LossWeights(window_contrast=1.0)
+    training = dataclasses.replace(tiny_preset.training, weights=weights)
+    preset = dataclasses.replace(tiny_preset, training=training)
+    task = WorldModelTask(tiny_trajectories, preset, torch.device("cpu"))
+    batch = task.sampler.draw(2, 3, task.generator)
+    images = TwoRoomsEnv.render_states(batch.states, batch.layout)
+    term = task.objective(task.model, images, batch, Tensor())["window_contrast"]
+    head = task.objective.heads["window_contrast"]
+    windows = head(task.model.encode(images)).flatten(0, 1)  # (6, 3, E), of all layouts
+    expected = []
+    for index, frame in np.ndindex(*windows.shape[:2]):
+        prototypes = windows.mean(dim=1)
+        others = [each for each in range(windows.shape[1]) if each != frame]
+        prototypes[index] = windows[index, others].mean(dim=0)
+        apart = (windows[index, frame] - prototypes).square().sum(dim=-1)
+        expected.append(-(-0.5 * apart).log_softmax(dim=0)[index].double())
+    assert_mean(term, expected)
+
+
+def test_window_contrast_needs_no_layouts_and_changes_no_other_training(
+    tiny_preset: Preset, run: Run
+) -> None:
+    data = Trajectories.from_rollouts(*collect(CollectConfig(layout="fixed", episodes=8, steps=12)))
+    training = dataclasses.replace(tiny_preset.training, weights=LossWeights(window_contrast=1.0))
+    train(data, dataclasses.replace(tiny_preset, training=training))
+    assert differ(run(weights=LossWeights(window_contrast=1.0)), run())
+
+
 def test_one_layout_is_too_few_for_the_context_loss(tiny_preset: Preset) -> None:
     data = Trajectories.from_rollouts(*collect(CollectConfig(layout="fixed", episodes=8, steps=12)))
     training = dataclasses.replace(tiny_preset.training, weights=LossWeights(contrast=1.0))
@@ -199,6 +230,6 @@ def test_terms_of_one_name_are_rejected(tiny_preset: Preset) -> None:
 
 
 def test_every_weight_has_its_term(tiny_preset: Preset) -> None:
-    weights = LossWeights(*range(1, 9))
+    weights = LossWeights(*range(1, 10))
     terms = dataclasses.replace(tiny_preset.training, weights=weights).terms
     assert {term.name: term.weight for term in terms} == dataclasses.asdict(weights)
