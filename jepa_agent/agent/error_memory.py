@@ -110,8 +110,9 @@ class ErrorMemory(NamedTuple):
             (n, N, D): errors weighted by nearness in distance and action; the weights sum to at
             most 1, and to about 0 far from all past chunks.
         """
-        distance = model.embedding_distance(
-            embedding[:, :, None], self.starts[:, None]
+        here, there = embedding[:, :, None], self.starts[:, None]
+        distance = torch.maximum(  # near both ways: a one-way passage parts what it joins
+            model.embedding_distance(here, there), model.embedding_distance(there, here)
         )  # (n, N, M)
         turn = (actions[:, :, None] - self.actions[:, None]) / self.half_width[:, None, None]
         near = (

@@ -134,7 +134,11 @@ class InverseDynamics(LossTerm, kind="inverse_dynamics"):
 
 @dataclass(frozen=True)
 class Distance(LossTerm, kind="distance"):
-    """The learned path length: a chunk covers at most 1, windows of a layout are pushed apart."""
+    """The learned path length: a chunk covers at most 1, windows of a layout are pushed apart.
+
+    Distances are those from a frame to a later one and, as windows are drawn in any order, from
+    every window to others as often as back.
+    """
 
     def __call__(self, batch: LossBatch, head: Any) -> Tensor:
         model = batch.model

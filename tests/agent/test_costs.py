@@ -7,15 +7,23 @@ import torch
 
 from jepa_agent import JEPAAgent
 from jepa_agent.agent.costs import CostConfig, PlanningCost, imagine
+from jepa_agent.models.distances import BlockNormConfig, DistanceHeadConfig, QuasimetricConfig
 
 
 @pytest.mark.parametrize("distance", ["learned", "latent"])
 @pytest.mark.parametrize("reduction", ["sum", "last", "discounted"])
 @pytest.mark.parametrize("action_cost", [0.0, 0.3])
+@pytest.mark.parametrize("head", [BlockNormConfig(), QuasimetricConfig()])
 def test_cost_is_what_its_config_says(
-    tiny_agent: JEPAAgent, distance: str, reduction: str, action_cost: float
+    tiny_agent: JEPAAgent,
+    distance: str,
+    reduction: str,
+    action_cost: float,
+    head: DistanceHeadConfig,
 ) -> None:
+    """With a quasimetric, it is the distance to the goal and not that from it."""
     model = tiny_agent.model
+    model.distance_head = head.build(8).double()
     generator = torch.Generator().manual_seed(0)
     latents = torch.randn(2, 8, generator=generator, dtype=torch.float64)
     goals = torch.randn(2, 8, generator=generator, dtype=torch.float64)

@@ -15,6 +15,7 @@ from jepa_agent import JEPAAgent
 from jepa_agent.agent.costs import CostConfig, imagine
 from jepa_agent.agent.error_memory import NEAR_ACTION, NEAR_DISTANCE, ErrorMemory
 from jepa_agent.evaluation.episodes import play
+from jepa_agent.models.distances import BlockNormConfig, DistanceHeadConfig, QuasimetricConfig
 
 SIZE = 2
 WIDTH = torch.tensor([0.5, 2.0], dtype=torch.float64)
@@ -42,9 +43,13 @@ def lived(agent: JEPAAgent, chunks: int, count: int = 3) -> tuple[ErrorMemory, l
     return error_memory, story
 
 
-def test_the_correction_equals_a_plain_loop(tiny_agent: JEPAAgent) -> None:
-    """The last two of four chunks are remembered."""
+@pytest.mark.parametrize("head", [BlockNormConfig(), QuasimetricConfig()])
+def test_the_correction_equals_a_plain_loop(
+    tiny_agent: JEPAAgent, head: DistanceHeadConfig
+) -> None:
+    """The last two of four chunks are remembered, where they are near both ways."""
     model = tiny_agent.model
+    model.distance_head = head.build(8).double()
     error_memory, story = lived(tiny_agent, 4)
     latents, actions = random(3, 5, 8, seed=7), random(3, 5, 2, seed=8)
     found = error_memory.correction(model, model.distance_embedding(latents), actions)
@@ -52,7 +57,8 @@ def test_the_correction_equals_a_plain_loop(tiny_agent: JEPAAgent) -> None:
         for n in range(5):
             total, sum_of_weights = torch.zeros(8, dtype=torch.float64), 0.0
             for start, action, error in story[-SIZE:]:
-                way = model.distance(latents[episode, n], start[episode]).item()
+                here, there = latents[episode, n], start[episode]
+                way = max(model.distance(*pair).item() for pair in ((here, there), (there, here)))
                 turn = ((actions[episode, n] - action[episode]) / WIDTH).norm().item()
                 weight = math.exp(-((way / NEAR_DISTANCE) ** 2) - (turn / NEAR_ACTION) ** 2)
                 total, sum_of_weights = total + weight * error[episode], sum_of_weights + weight

@@ -17,6 +17,7 @@ from jepa_agent import Preset, TrainingConfig, Trajectories, WorldModel, train
 from jepa_agent.data.windows import Windows
 from jepa_agent.envs import CollectConfig, TwoRoomsEnv, collect
 from jepa_agent.io import checkpoint
+from jepa_agent.models.distances import QuasimetricConfig
 from jepa_agent.training.config import LossWeights
 from jepa_agent.training.loop import Trainer
 from jepa_agent.training.terms import LossBatch, LossTerm
@@ -47,6 +48,7 @@ Batch = tuple[Windows, dict[str, Tensor], Tensor]
 @pytest.fixture
 def evaluated(task: WorldModelTask) -> Batch:
     """Windows, their loss terms and their latents (G, R, H + 1, D), in float64."""
+    task.model.distance_head = QuasimetricConfig(width=16).build(8)
     model, objective = task.model.double(), task.objective.double()
     with torch.no_grad():
         model.distance_head[-1].weight.mul_(100.0)  # so that some chunks are longer than 1

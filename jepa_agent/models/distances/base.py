@@ -1,0 +1,23 @@
+"""What a distance head is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from torch import nn
+
+from ...registry import Registered
+
+
+@dataclass(frozen=True)
+class DistanceHeadConfig(Registered):
+    """The settings of a distance head, a kind of which is a subclass."""
+
+    @abstractmethod
+    def build(self, latent_dim: int) -> nn.Module:
+        """The head: a module with `dim`, the size E of its embeddings, and two methods.
+
+        `forward(latents)` embeds latents (..., D) as (..., E); `distance(start, end)` is the path
+        length (...), in chunks, from one embedding to another. It need not be symmetric.
+        """
