@@ -3,6 +3,7 @@
 $ jepa-agent collect --layout train --policy mixed --out data/train.h5
 $ jepa-agent collect --env Pendulum-v1 --policy random --out data/pendulum.h5
 $ jepa-agent collect --env Pendulum-v1 --policy mypkg.mymod:MyPolicy --pixels --size 64
+$ jepa-agent collect --env Pendulum-v1 --policy mypkg.mymod:solver --workers 8
 $ jepa-agent collect --env mypkg:Maze-v0 --env-kwargs size=9 max_episode_steps=100 \\
     --wrapper "gymnasium.wrappers:RescaleAction min_action=-1 max_action=1"
 """
@@ -32,7 +33,8 @@ class Args:
 
     policy: str = ""
     """In TwoRooms-v0: reference (by default), bump, door, uniform, oracle or mixed. Anywhere:
-    "random", or a class with `predict`, named package.module:Name."""
+    "random", or package.module:Name of a class with `predict`, or of a function policy(env, rng)
+    that may look into the simulator."""
     layout: str = "random"
     """TwoRooms-v0's layouts: random, fixed, train, test or ood."""
     episodes: int = 20_000
@@ -57,6 +59,9 @@ class Args:
     """Height and width of these frames; 0 for those that the environment renders."""
     history: int = 1
     """Frames per observation, where one frame is not a state."""
+    workers: int = 1
+    """Processes that share the episodes; the file does not depend on their number. Two Rooms' own
+    policies need one."""
 
 
 def main(args: Args) -> None:
@@ -78,10 +83,10 @@ def main(args: Args) -> None:
             )
             Trajectories.from_rollouts(*collect(config, on_episodes)).save(args.out)
         else:
-            policy = None if args.policy in ("", "random") else import_object(args.policy)()
+            policy = None if args.policy in ("", "random") else import_object(args.policy)
             record(
                 reference(args), args.out, args.episodes, args.steps, policy, args.seed,
-                progress=on_episodes,
+                progress=on_episodes, workers=args.workers,
             )  # fmt: skip
     seconds = time.perf_counter() - began
     megabytes = args.out.stat().st_size / 1e6

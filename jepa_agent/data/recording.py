@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from ..parallel import WorkerDied, shared
 from ..worlds.history import stack_frames
 from ..worlds.pixels import RenderedObservation
 from ..worlds.protocols import HasLayout, HasState, RendersStates
 from ..worlds.reference import EnvRef
-from ..worlds.sampling import sampling_space
+from .behaviour import behaviour
 from .trajectories import Trajectories
 from .trajectory_file import TrajectoryWriter
+
+TOGETHER = 16
+"""Episodes that a worker plays before it hands them over."""
 
 
 def record(
@@ -29,6 +35,7 @@ def record(
     pixels: bool = False,
     history: int = 1,
     progress: Callable[[int], None] | None = None,
+    workers: int = 1,
 ) -> None:
     """Play episodes and write them to a trajectory file as they come.
 
@@ -43,26 +50,30 @@ def record(
         path: the file; it takes its name once it is complete.
         episodes: how many.
         steps: actions per episode at most; episodes of the environment may end sooner.
-        policy: anything with Stable-Baselines3's `predict`; random actions if None.
-        seed: of the environment and of random actions.
+        policy: who acts; random actions if None. See `behaviour`.
+        seed: of the environment and of the policy: episode i has `seed + i`.
         pixels: show rendered frames as observations, and keep vector observations as states.
         history: frames per observation; see `stack_frames`. An `EnvRef` has its own.
         progress: called with the number of finished episodes.
+        workers: processes that share the episodes. The file does not depend on their number; the
+            environment and the policy must be importable, and the policy seeded.
 
     Raises:
         ValueError: if the actions are not a Box, the counts are below 1, frames are asked of an
-            environment that does not render them, or one of its wrappers cannot be built again.
+            environment that does not render them, one of its wrappers cannot be built again, or
+            the policy of several workers is not seeded.
     """
-    if episodes < 1 or steps < 1:
+    if min(episodes, steps, workers) < 1:
         raise ValueError(
-            f"episodes and steps must be at least 1, got {episodes} and {steps}; raise them"
+            f"episodes, steps and workers must be at least 1, got {episodes}, {steps} and "
+            f"{workers}; raise them"
         )
     if isinstance(env, EnvRef):
         ref: EnvRef | None = env
         env = env.make()
     else:
         env = RenderedObservation(env) if pixels else env
-        ref = EnvRef.read(env, history) if env.unwrapped.spec else None
+        ref = EnvRef.read(env, history) if env.unwrapped.spec or workers > 1 else None
         env = stack_frames(env, history)
     if not isinstance(env.action_space, gym.spaces.Box):
         raise ValueError(
@@ -74,64 +85,90 @@ def record(
         **(ref.metadata() if ref else {"history": history}),
         "record": {"episodes": episodes, "steps": steps, "seed": seed},
     }
+    player = Player(behaviour(policy, seeded=workers > 1), steps, metadata)
+    done = 0
     with TrajectoryWriter(path, metadata) as writer:
-        for index in range(episodes):
-            writer.append(_play(env, steps, policy, seed + index, metadata))
-            if progress is not None:
-                progress(index + 1)
+        for played in _played(player, ref, env, range(seed, seed + episodes), workers):
+            for episode in played:
+                writer.append(episode)
+                done += 1
+                if progress is not None:
+                    progress(done)
 
 
-def _play(
-    env: gym.Env, steps: int, policy: Any, seed: int, metadata: dict[str, Any]
-) -> Trajectories:
-    observation, info = env.reset(seed=seed)
-    world: Any = env.unwrapped
-    draws = isinstance(world, RendersStates) and isinstance(world, HasLayout)
-    layout = np.asarray(world.layout if draws else [], dtype=np.float32)
-    act = _actor(policy, env, seed)
-    seen: list[Any] = []
-    states: list[Any] = []
-    actions: list[np.ndarray] = []
-
-    def see() -> None:
-        seen.append(observation["observation"] if isinstance(observation, dict) else observation)
-        states.append(world.state if draws else _state_beside(world, observation, info))
-
-    see()
-    done = False
-    while not done and len(actions) < steps:
-        action = act(observation)
-        observation, _, terminated, truncated, info = env.step(action)
-        done = terminated or truncated
-        actions.append(np.asarray(action, dtype=np.float32).reshape(-1))
-        see()
-    shown = np.stack(seen)
-    is_image = shown.ndim == 4
-    return Trajectories(
-        np.asarray(states, dtype=np.float32) if is_image else shown,
-        np.stack(actions),
-        layout[None],
-        np.array([0, len(shown)]),
-        metadata,
-        shown if is_image else None,
-    )
+def _played(
+    player: Player, ref: EnvRef | None, env: gym.Env, seeds: range, workers: int
+) -> Iterable[list[Trajectories]]:
+    if workers == 1 or ref is None:
+        yield from ([player.play(env, seed)] for seed in seeds)
+        return
+    shares = [seeds[begin : begin + TOGETHER] for begin in range(0, len(seeds), TOGETHER)]
+    for played in shared(Worker(player, ref), shares, workers):
+        if isinstance(played, WorkerDied):
+            raise played
+        yield played
 
 
-def _actor(policy: Any, env: gym.Env, seed: int) -> Callable[[Any], Any]:
-    """A function from an episode's observations to actions."""
-    if policy is None:
-        space = sampling_space(env.action_space)
-        space.seed(seed)
-        return lambda observation: space.sample()
-    memory, start = None, True
+@dataclass
+class Worker:
+    """Plays episodes in an environment of its own, in another process."""
 
-    def act(observation: Any) -> Any:
-        nonlocal memory, start
-        action, memory = policy.predict(observation, state=memory, episode_start=np.array([start]))
-        start = False
-        return action
+    player: Player
+    ref: EnvRef
 
-    return act
+    @cached_property
+    def env(self) -> gym.Env:
+        return self.ref.make()
+
+    def __call__(self, seeds: Sequence[int]) -> list[Trajectories]:
+        return [self.player.play(self.env, seed) for seed in seeds]
+
+
+@dataclass
+class Player:
+    """Plays single episodes.
+
+    Args:
+        behaviour: see `behaviour`.
+        steps: actions per episode at most.
+        metadata: of the trajectories.
+    """
+
+    behaviour: Callable[[gym.Env, int], Callable[[Any], Any]]
+    steps: int
+    metadata: dict[str, Any]
+
+    def play(self, env: gym.Env, seed: int) -> Trajectories:
+        """One episode."""
+        observation, info = env.reset(seed=seed)
+        act = self.behaviour(env, seed)
+        world: Any = env.unwrapped
+        draws = isinstance(world, RendersStates) and isinstance(world, HasLayout)
+        layout = np.asarray(world.layout if draws else [], dtype=np.float32)
+        seen: list[Any] = []
+        states: list[Any] = []
+        actions: list[np.ndarray] = []
+        done = False
+        while True:
+            is_dict = isinstance(observation, dict)
+            seen.append(observation["observation"] if is_dict else observation)
+            states.append(world.state if draws else _state_beside(world, observation, info))
+            if done or len(actions) == self.steps:
+                break
+            action = act(observation)
+            observation, _, terminated, truncated, info = env.step(action)
+            done = terminated or truncated
+            actions.append(np.asarray(action, dtype=np.float32).reshape(-1))
+        shown = np.stack(seen)
+        is_image = shown.ndim == 4
+        return Trajectories(
+            np.asarray(states, dtype=np.float32) if is_image else shown,
+            np.stack(actions),
+            layout[None],
+            np.array([0, len(shown)]),
+            self.metadata,
+            shown if is_image else None,
+        )
 
 
 def _state_beside(world: Any, observation: Any, info: dict[str, Any]) -> np.ndarray:

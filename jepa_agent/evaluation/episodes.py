@@ -15,8 +15,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from ..parallel import WorkerDied, shared
 from ..worlds.protocols import HasLayout, RatesEpisodes
-from .parallel import WorkerDied, shared
 from .policies import Policy
 
 logger = logging.getLogger(__name__)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from jepa_agent import JEPAAgent
 from jepa_agent.envs import OraclePolicy
 from jepa_agent.evaluation.episodes import play
-from jepa_agent.evaluation.parallel import shared
+from jepa_agent.parallel import AHEAD, shared
 
 SHARES = [range(0, 3), range(3, 6), range(6, 7)]
 make = partial(gym.make, "TwoRooms-v0", obs_type="state", terminate_on_success=False)
@@ -77,8 +78,32 @@ def test_workers_change_nothing(tmp_path: Path, tiny_agent: JEPAAgent) -> None:
 def test_episodes_that_kill_their_workers_are_failures_with_a_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jepa_agent.evaluation.parallel.ATTEMPTS", 1)
+    monkeypatch.setattr("jepa_agent.parallel.ATTEMPTS", 1)
     played = play(MortalOracle(tmp_path / "scythe"), make, range(3), 1, workers=2)
     assert [episode.seed for episode in played] == [0, 1, 2]
     (failed,) = (episode for episode in played if not episode.success)
     assert str(failed.error).startswith("WorkerDied")
+
+
+@dataclass
+class Touch:
+    """Leaves a file for every share."""
+
+    folder: Path
+
+    def __call__(self, seeds: Sequence[int]) -> int:
+        (self.folder / str(seeds[0])).touch()
+        return seeds[0]
+
+
+@pytest.mark.slow
+def test_workers_wait_for_results_to_be_taken(
+    tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    shares = [range(index, index + 1) for index in range(3 * AHEAD)]
+    results = shared(Touch(tmp_path), shares, 1)
+    assert next(results) == 0
+    wait_until(lambda: len(os.listdir(tmp_path)) == AHEAD)
+    time.sleep(0.3)
+    assert len(os.listdir(tmp_path)) == AHEAD
+    assert [*results] == [*range(1, 3 * AHEAD)]

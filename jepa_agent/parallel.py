@@ -15,6 +15,8 @@ import torch
 Result = TypeVar("Result")
 ATTEMPTS = 2
 """Number of attempts at a share before giving up."""
+AHEAD = 4
+"""Shares per worker that may be done before the first of them is taken."""
 
 
 class WorkerDied(RuntimeError):
@@ -27,6 +29,7 @@ def shared(
     """Map `work` over shares in several processes, each on one thread.
 
     A share whose process dies (out of memory, killed) is begun again in a new one, with a warning.
+    Workers wait where their results are not taken, so that these do not fill the memory.
 
     Args:
         work: function of a share; it and its result must be picklable.
@@ -38,15 +41,23 @@ def shared(
     """
     executors: list[_Restarted[Result]] = []
     own = threading.local()
+    ahead = threading.Semaphore(AHEAD * workers)
 
     def begin() -> None:
         own.executor = _Restarted(work)
         executors.append(own.executor)
 
+    def run(share: Sequence[int]) -> Result | WorkerDied:
+        ahead.acquire()
+        return own.executor.run(share)
+
     with ThreadPoolExecutor(workers, initializer=begin) as threads:
         try:
-            yield from threads.map(lambda share: own.executor.run(share), shares)
+            for result in threads.map(run, shares):
+                yield result
+                ahead.release()
         finally:
+            ahead.release(len(shares) or 1)  # nobody waits any more
             for executor in executors:
                 executor.close()
 
