@@ -17,6 +17,7 @@ from pathlib import Path
 import tyro
 from rich.progress import Progress
 
+from ..data.behaviour import NAMED
 from ..data.recording import record
 from ..data.trajectories import Trajectories
 from ..envs import CollectConfig, collect
@@ -33,8 +34,8 @@ class Args:
 
     policy: str = ""
     """In TwoRooms-v0: reference (by default), bump, door, uniform, oracle or mixed. Anywhere:
-    "random", or package.module:Name of a class with `predict`, or of a function policy(env, rng)
-    that may look into the simulator."""
+    "random", "wander" (random actions, each held for some steps), or package.module:Name of a class
+    with `predict`, or of a function policy(env, rng) that may look into the simulator."""
     layout: str = "random"
     """TwoRooms-v0's layouts: random, fixed, train, test or ood."""
     episodes: int = 20_000
@@ -83,7 +84,8 @@ def main(args: Args) -> None:
             )
             Trajectories.from_rollouts(*collect(config, on_episodes)).save(args.out)
         else:
-            policy = None if args.policy in ("", "random") else import_object(args.policy)
+            named = ":" not in args.policy
+            policy = (args.policy or "random") if named else import_object(args.policy)
             record(
                 reference(args), args.out, args.episodes, args.steps, policy, args.seed,
                 progress=on_episodes, workers=args.workers,
@@ -95,7 +97,7 @@ def main(args: Args) -> None:
 
 def is_scripted(args: Args) -> bool:
     """Whether a policy of Two Rooms' own plays, in many environments at once."""
-    if args.env != TWO_ROOMS or args.policy == "random" or ":" in args.policy:
+    if args.env != TWO_ROOMS or args.policy in NAMED or ":" in args.policy:
         return False
     is_plain = not (args.env_kwargs or args.wrapper or args.pixels) and args.history == 1
     if args.policy and not is_plain:

@@ -16,12 +16,15 @@ Act = Callable[[Any], Any]
 """An action for an observation."""
 Behaviour = Callable[[gym.Env, int], Act]
 """Begins an episode in an environment that has just been reset, with a seed."""
+HELD = 20
+"""Steps for which `wander` holds an action at most."""
 
 
 def behaviour(policy: Any = None, seeded: bool = False) -> Behaviour:
     """How a policy plays episodes.
 
-    None is random actions. An object with Stable-Baselines3's `predict` sees observations; if it
+    "random" draws an action at every step, and so does None; "wander" holds each for 1 to 20 steps,
+    which goes further. An object with Stable-Baselines3's `predict` sees observations; if it
     has a method `seed(seed)`, that is called before every episode. A function `policy(env, rng)`,
     or anything else that is called so, may look into the simulator; it draws from `rng`, a
     `numpy.random.Generator`. A class of such objects is built anew for every episode, with
@@ -34,8 +37,12 @@ def behaviour(policy: Any = None, seeded: bool = False) -> Behaviour:
     Raises:
         ValueError: if it is none of these.
     """
-    if policy is None:
-        return random_actions
+    if policy is None or isinstance(policy, str):
+        if (policy or "random") not in NAMED:
+            raise ValueError(
+                f"a policy must be one of {sorted(NAMED)} or package.module:Name, got {policy!r}"
+            )
+        return NAMED[policy or "random"]
     takes_seed = isinstance(policy, type) and "seed" in inspect.signature(policy).parameters
     if isinstance(policy, type) and not takes_seed:
         policy = policy()
@@ -60,6 +67,25 @@ def random_actions(env: gym.Env, seed: int) -> Act:
     space = sampling_space(env.action_space)
     space.seed(seed)
     return lambda observation: space.sample()
+
+
+def wander(env: gym.Env, seed: int) -> Act:
+    """Random actions, each held for 1 to `HELD` steps."""
+    draw, rng = random_actions(env, seed), np.random.default_rng(seed)
+    action, left = None, 0
+
+    def act(observation: Any) -> Any:
+        nonlocal action, left
+        if not left:
+            action, left = draw(observation), int(rng.integers(1, HELD + 1))
+        left -= 1
+        return action
+
+    return act
+
+
+NAMED: dict[str, Behaviour] = {"random": random_actions, "wander": wander}
+"""The policies that have a name."""
 
 
 @dataclass

@@ -87,7 +87,26 @@ def test_a_policy_without_a_seed_plays_alone(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="seeded for every episode, got Hidden; let its constr"):
         recorded(tmp_path, Hidden, workers=2)
-    with pytest.raises(ValueError, match=r"must have predict.* got str; write one"):
-        recorded(tmp_path, "policy")
+    with pytest.raises(ValueError, match=r"must have predict.* got int; write one"):
+        recorded(tmp_path, 7)
     with pytest.raises(ValueError, match="workers must be at least 1, got 18, 1000 and 0"):
         recorded(tmp_path, None, workers=0)
+
+
+def test_wander_holds_its_actions_and_repeats_them_by_the_seed(tmp_path: Path) -> None:
+    def actions(policy: str, seed: int) -> np.ndarray:
+        record(gym.make("Pendulum-v1"), tmp_path / "w.h5", 3, 60, policy, seed)
+        return Trajectories.load(tmp_path / "w.h5").actions.reshape(3, 60)
+
+    held = actions("wander", 0)
+    changes = (np.diff(held, axis=1) != 0).mean()
+    assert 0.03 < changes < 0.25  # one in 10.5 steps
+    assert (np.diff(actions("random", 0), axis=1) != 0).mean() > 0.95
+    np.testing.assert_array_equal(held, actions("wander", 0))
+    np.testing.assert_array_equal(held[1], actions("wander", 1)[0])
+    assert np.abs(held).max() <= 2
+
+
+def test_an_unknown_name_of_a_policy_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"one of \['random', 'wander'\] .* got 'walk'"):
+        record(gym.make("Pendulum-v1"), tmp_path / "w.h5", 1, 5, "walk")
