@@ -5,7 +5,9 @@ from typing import Any
 from ..registry import import_modules, import_object
 from .base import CandidateTracker, Cost, Noise, Plan, Planner, PlannerConfig, Trace
 from .bounds import ActionBounds, ActionUnits
+from .categorical_cem import CategoricalCEM, CategoricalCEMConfig
 from .cem import CEM, CEMConfig
+from .exhaustive import Exhaustive, ExhaustiveConfig
 from .gradient import CEMGradient, CEMGradientConfig, Gradient, GradientConfig
 from .icem import ICEM, ICEMConfig
 from .mppi import MPPI, MPPIConfig
@@ -13,23 +15,31 @@ from .random_shooting import RandomShooting, RandomShootingConfig
 
 import_modules(__name__, __path__)
 
-PLANNERS: dict[str, type[PlannerConfig]] = PlannerConfig.kinds
-"""The planners' configs by the names that scripts and checkpoints use."""
+PLANNERS: dict[str, type[PlannerConfig]] = {
+    name: kind for name, kind in PlannerConfig.kinds.items() if kind.takes_boxes
+}
+"""The configs of planners of continuous actions, by the names that commands and checkpoints use."""
+DISCRETE_PLANNERS: dict[str, type[PlannerConfig]] = {
+    name: kind for name, kind in PlannerConfig.kinds.items() if kind.takes_categories
+}
+"""Those of planners of discrete actions; some take both."""
 
 
 def make_planner(name: str) -> Planner:
     """A planner with its default settings.
 
     Args:
-        name: one of `PLANNERS`, or `package.module:Name` of a planner or of its config.
+        name: one of `PLANNERS` or `DISCRETE_PLANNERS`, or `package.module:Name` of a planner or of
+            its config.
 
     Raises:
         ValueError: if the name is unknown, or the class cannot be imported or does not plan.
     """
-    rule = f"a planner must be one of {sorted(PLANNERS)} or a class given as package.module:Name"
-    if name not in PLANNERS and ":" not in name:
+    known = PLANNERS | DISCRETE_PLANNERS
+    rule = f"a planner must be one of {sorted(known)} or a class given as package.module:Name"
+    if name not in known and ":" not in name:
         raise ValueError(f"{rule}, got {name!r}")
-    planner: Any = (PLANNERS[name] if name in PLANNERS else import_object(name))()
+    planner: Any = (known[name] if name in known else import_object(name))()
     if isinstance(planner, PlannerConfig):
         planner = planner.build()
     if not callable(getattr(planner, "plan", None)) or not hasattr(planner, "horizon"):
@@ -39,6 +49,7 @@ def make_planner(name: str) -> Planner:
 
 __all__ = [
     "CEM",
+    "DISCRETE_PLANNERS",
     "ICEM",
     "MPPI",
     "PLANNERS",
@@ -48,7 +59,11 @@ __all__ = [
     "CEMGradient",
     "CEMGradientConfig",
     "CandidateTracker",
+    "CategoricalCEM",
+    "CategoricalCEMConfig",
     "Cost",
+    "Exhaustive",
+    "ExhaustiveConfig",
     "Gradient",
     "GradientConfig",
     "ICEMConfig",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -55,6 +55,11 @@ class Noise:
     def __len__(self) -> int:
         return len(self._generators)
 
+    def gumbel(self, *shape: int, like: Tensor) -> Tensor:
+        """Gumbel numbers (B, *shape): log weights plus these are largest at a draw by weight."""
+        uniforms = torch.special.ndtr(self.normal(*shape, like=like))
+        return -torch.log(-torch.log(uniforms.clamp(1e-6, 1 - 1e-6)))
+
     def normal(self, *shape: int, like: Tensor) -> Tensor:
         """Numbers (B, *shape) of the type and on the device of `like`."""
         numbers = torch.stack(
@@ -84,6 +89,11 @@ class Planner(Protocol):
 @dataclass(frozen=True)
 class PlannerConfig(Registered):
     """The settings of a planner, a kind of which is a subclass."""
+
+    takes_boxes: ClassVar[bool] = True
+    """Whether it searches continuous actions."""
+    takes_categories: ClassVar[bool] = True
+    """Whether it searches discrete actions, which its candidates hold after `bounds.project`."""
 
     @abstractmethod
     def build(self) -> Planner:
@@ -156,8 +166,19 @@ def gather(candidates: Tensor, index: Tensor) -> Tensor:
     return candidates[rows[:, None], index]
 
 
-def check_warm_start(warm_start: Tensor, horizon: int, bounds: ActionBounds, noise: Noise) -> None:
-    """Raise ValueError unless a warm start has the shape (B, H, A)."""
+def check_problem(
+    config: PlannerConfig, horizon: int, bounds: ActionBounds, noise: Noise, warm_start: Tensor
+) -> None:
+    """Raise ValueError unless a planner takes the kind of actions, and the start is (B, H, A)."""
+    if bounds.categories and not config.takes_categories:
+        raise ValueError(
+            f"the planner {config.kind} searches continuous actions, got discrete ones; "
+            "use categorical-cem"
+        )
+    if not (bounds.categories or config.takes_boxes):
+        raise ValueError(
+            f"the planner {config.kind} searches discrete actions, got continuous ones; use mppi"
+        )
     expected = (len(noise), horizon, len(bounds.low))
     if warm_start.shape != expected:
         raise ValueError(

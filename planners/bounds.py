@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -29,13 +30,38 @@ class ActionBounds:
         low, high: the box, one number per action component.
         norm: largest Euclidean norm of an action, or None.
         idle: the action that does nothing; by default, in each component, zero where the box
-            contains it and else its centre.
+            contains it and else its centre; the first category of each group.
+        categories: sizes of the groups of a discrete action: a row of its components holds a
+            one-hot vector for each; empty for continuous actions. See `one_hot`.
+        start: the integer of each group's first category; empty for zeros.
+        shape: of an action as the environment takes it, in integers if it is discrete; None for
+            one row.
     """
 
     low: tuple[float, ...]
     high: tuple[float, ...]
     norm: float | None = None
     idle: tuple[float, ...] | None = None
+    categories: tuple[int, ...] = ()
+    start: tuple[int, ...] = ()
+    shape: tuple[int, ...] | None = None
+
+    @classmethod
+    def one_hot(
+        cls,
+        categories: tuple[int, ...],
+        start: tuple[int, ...] = (),
+        shape: tuple[int, ...] | None = None,
+    ) -> ActionBounds:
+        """The bounds of discrete actions.
+
+        Args:
+            categories: how many there are in each group.
+            start: the integer of each group's first one; empty for zeros.
+            shape: of the integers of an action; None for one row.
+        """
+        size = sum(categories)
+        return cls((0.0,) * size, (1.0,) * size, None, None, categories, start, shape)
 
     def __post_init__(self) -> None:
         if len(self.low) != len(self.high) or not self.low:
@@ -62,6 +88,34 @@ class ActionBounds:
                 f"idle must be an action within the bounds {self.low} to {self.high}, got "
                 f"{self.idle}; leave it out or give one"
             )
+        if self.categories:
+            self._check_categories()
+        groups = len(self.categories)
+        if self.start and len(self.start) != groups:
+            raise ValueError(
+                f"start must be one integer for each of {groups} groups, got {self.start}; "
+                "leave it out for zeros"
+            )
+        if self.shape is not None and math.prod(self.shape) != (groups or len(self.low)):
+            raise ValueError(
+                f"shape must hold {groups or len(self.low)} numbers, got {self.shape}; leave it "
+                "out for one row"
+            )
+
+    def _check_categories(self) -> None:
+        size = sum(self.categories)
+        box = ((0.0,) * size, (1.0,) * size, None)
+        if min(self.categories) < 1 or (self.low, self.high, self.norm) != box:
+            raise ValueError(
+                f"categories must be sizes of groups, in a box of 0 to 1 without norm, got "
+                f"{self.categories} in {self.low} to {self.high}; use ActionBounds.one_hot"
+            )
+        hot = None if self.idle is None else self.snap(torch.tensor(self.idle)).tolist()
+        if hot is not None and hot != list(self.idle or ()):
+            raise ValueError(
+                f"idle must be one-hot in each group of {self.categories}, got {self.idle}; "
+                "leave it out or give such a row"
+            )
 
     @property
     def reach(self) -> list[tuple[float, float]]:
@@ -82,7 +136,10 @@ class ActionBounds:
 
     @property
     def default_idle(self) -> tuple[float, ...]:
-        """Zero in the components that reach it, the centre in the others."""
+        """Zero in the components that reach it, the centre in the others; the first categories."""
+        if self.categories:
+            hot = [[1.0] + [0.0] * (size - 1) for size in self.categories]
+            return tuple(number for group in hot for number in group)
         pairs = zip(self.reach, self.centre, strict=True)
         return tuple(0.0 if low <= 0 <= high else centre for (low, high), centre in pairs)
 
@@ -95,13 +152,23 @@ class ActionBounds:
         return _units(self, like.dtype, like.device)
 
     def project(self, actions: Tensor) -> Tensor:
-        """The actions (..., A) moved into the box and scaled onto the ball."""
+        """The actions (..., A) moved into the box and scaled onto the ball, or made one-hot."""
+        if self.categories:
+            return self.snap(actions)
         low, high = _limits(self, actions.dtype, actions.device)
         actions = torch.minimum(torch.maximum(actions, low), high)
         if self.norm is None:
             return actions
         length = torch.linalg.vector_norm(actions, dim=-1, keepdim=True)
         return actions * (self.norm / length.clamp_min(self.norm))
+
+    def snap(self, averages: Tensor) -> Tensor:
+        """The actions nearest to averages (..., A) of allowed ones; in a box, these themselves."""
+        if not self.categories:
+            return averages
+        groups = averages.split(self.categories, dim=-1)
+        hot = [F.one_hot(group.argmax(dim=-1), group.shape[-1]) for group in groups]
+        return torch.cat(hot, dim=-1).to(averages.dtype)
 
 
 # Tensors made anew at every projection make the host wait for a GPU.

@@ -14,7 +14,7 @@ from .base import (
     Plan,
     PlannerConfig,
     check_at_least,
-    check_warm_start,
+    check_problem,
     gather,
 )
 from .bounds import ActionBounds
@@ -64,8 +64,8 @@ class CEM:
     @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Search from `warm_start` (B, H, A); see `Planner.plan`."""
-        check_warm_start(warm_start, self.horizon, bounds, noise)
         config, tracker = self.config, CandidateTracker(cost)
+        check_problem(config, self.horizon, bounds, noise, warm_start)
         numbers = noise.normal(
             config.iterations, config.num_samples, *warm_start.shape[1:], like=warm_start
         )
@@ -77,7 +77,11 @@ class CEM:
         )
         for iteration in range(config.iterations):
             candidates = bounds.project(mean[:, None] + std[:, None] * numbers[:, iteration])
-            candidates[:, 0], candidates[:, 1], candidates[:, 2] = best, mean, units.idle
+            candidates[:, 0], candidates[:, 1], candidates[:, 2] = (
+                best,
+                bounds.snap(mean),
+                units.idle,
+            )
             costs = tracker.evaluate(candidates)
             elites = gather(candidates, costs.argsort(dim=1)[:, : config.num_elites])
             mean, best = elites.mean(dim=1), tracker.best

@@ -7,6 +7,7 @@ noise and restarts are what makes them useful.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from .base import (
     Plan,
     PlannerConfig,
     check_at_least,
-    check_warm_start,
+    check_problem,
 )
 from .bounds import ActionBounds
 from .cem import CEM, CEMConfig
@@ -38,6 +39,8 @@ class GradientConfig(PlannerConfig, kind="gradient"):
         restart_every: after this many steps, the worse half of the starts begins anew around the
             best sequence; 0 is never.
     """
+
+    takes_categories: ClassVar[bool] = False
 
     horizon: int = 4
     starts: int = 16
@@ -72,8 +75,8 @@ class Gradient:
         Raises:
             ValueError: if the cost has no gradient with respect to the candidates.
         """
-        check_warm_start(warm_start, self.horizon, bounds, noise)
         config, tracker = self.config, CandidateTracker(cost)
+        check_problem(config, self.horizon, bounds, noise, warm_start)
         shape, width = warm_start.shape[1:], bounds.units(like=warm_start).half_width
         starts = warm_start[:, None] + config.std * width * noise.normal(
             config.starts, *shape, like=warm_start
@@ -121,6 +124,8 @@ class CEMGradientConfig(PlannerConfig, kind="cem-gradient"):
         gradient: the steps that refine it; the same horizon.
     """
 
+    takes_categories: ClassVar[bool] = False
+
     cem: CEMConfig = field(default_factory=CEMConfig)
     gradient: GradientConfig = field(
         default_factory=lambda: GradientConfig(
@@ -149,6 +154,7 @@ class CEMGradient:
 
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Search, then refine; see `Planner.plan`."""
+        check_problem(self.config, self.horizon, bounds, noise, warm_start)
         found = self._cem.plan(cost, bounds, noise, warm_start)
         refined = self._gradient.plan(cost, bounds, noise, found.actions)
         better = refined.cost < found.cost

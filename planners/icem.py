@@ -14,7 +14,7 @@ from .base import (
     Plan,
     PlannerConfig,
     check_at_least,
-    check_warm_start,
+    check_problem,
     gather,
 )
 from .bounds import ActionBounds
@@ -85,8 +85,8 @@ class ICEM:
     @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Search from `warm_start` (B, H, A); see `Planner.plan`."""
-        check_warm_start(warm_start, self.horizon, bounds, noise)
         config, tracker = self.config, CandidateTracker(cost)
+        check_problem(config, self.horizon, bounds, noise, warm_start)
         horizon, action = warm_start.shape[1:]
         colouring = coloured(horizon, config.colour, like=warm_start)
         mean, units = bounds.project(warm_start), bounds.units(like=warm_start)
@@ -99,7 +99,9 @@ class ICEM:
             white = noise.normal(count, action, horizon, like=warm_start)
             numbers = (white @ colouring.T).transpose(2, 3)  # (B, N, H, A)
             candidates = bounds.project(mean[:, None] + std[:, None] * numbers)
-            candidates = torch.cat([best, mean[:, None], candidates[:, 1 + best.shape[1] :]], dim=1)
+            candidates = torch.cat(
+                [best, bounds.snap(mean)[:, None], candidates[:, 1 + best.shape[1] :]], dim=1
+            )
             costs = tracker.evaluate(candidates)
             order = costs.argsort(dim=1)
             elites = gather(candidates, order[:, : config.num_elites])

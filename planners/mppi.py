@@ -14,7 +14,7 @@ from .base import (
     Plan,
     PlannerConfig,
     check_at_least,
-    check_warm_start,
+    check_problem,
 )
 from .bounds import ActionBounds
 
@@ -65,8 +65,8 @@ class MPPI:
     @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Search from `warm_start` (B, H, A); see `Planner.plan`."""
-        check_warm_start(warm_start, self.horizon, bounds, noise)
         config, tracker = self.config, CandidateTracker(cost)
+        check_problem(config, self.horizon, bounds, noise, warm_start)
         numbers = noise.normal(
             config.iterations, config.num_samples, *warm_start.shape[1:], like=warm_start
         )
@@ -74,19 +74,16 @@ class MPPI:
         for iteration in range(config.iterations):
             std = config.std * config.std_decay**iteration * units.half_width
             candidates = bounds.project(mean[:, None] + std * numbers[:, iteration])
-            candidates[:, 0], candidates[:, 1] = mean, units.idle
+            candidates[:, 0], candidates[:, 1] = bounds.snap(mean), units.idle
             costs = tracker.evaluate(candidates)
             finite = torch.finfo(costs.dtype).max  # so that infinite costs weigh 0, or all alike
             scores = (-costs / config.temperature).clamp(-finite, finite)
             weights = torch.softmax(scores, dim=1)  # (B, N)
             mean = (weights[:, :, None, None] * candidates).sum(dim=1)
         if config.deterministic:
-            tracker.evaluate(mean[:, None])
+            tracker.evaluate(bounds.snap(mean)[:, None])
             return tracker.plan()
-        # The largest of log weight + Gumbel noise is a draw by weight; Gumbel from normal numbers.
-        uniforms = torch.special.ndtr(noise.normal(config.num_samples, like=warm_start))
-        gumbel = -torch.log(-torch.log(uniforms.clamp(1e-6, 1 - 1e-6)))
-        drawn = (weights.log() + gumbel).argmax(dim=1)
+        drawn = (weights.log() + noise.gumbel(config.num_samples, like=warm_start)).argmax(dim=1)
         rows = torch.arange(len(drawn), device=drawn.device)
         plan = tracker.plan()
         return plan._replace(actions=candidates[rows, drawn], cost=costs[rows, drawn])

@@ -14,7 +14,7 @@ from .base import (
     Plan,
     PlannerConfig,
     check_at_least,
-    check_warm_start,
+    check_problem,
 )
 from .bounds import ActionBounds
 
@@ -53,8 +53,8 @@ class RandomShooting:
     @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Draw once; see `Planner.plan`."""
-        check_warm_start(warm_start, self.horizon, bounds, noise)
         config, tracker = self.config, CandidateTracker(cost)
+        check_problem(config, self.horizon, bounds, noise, warm_start)
         numbers = noise.normal(config.num_samples, *warm_start.shape[1:], like=warm_start)
         units = bounds.units(like=warm_start)
         candidates = bounds.project(units.centre + config.std * units.half_width * numbers)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..models.world_model import WorldModel
 from ..planners import CEM, ActionBounds, Noise, Plan, Planner
+from ..worlds.actions import from_rows
 from ..worlds.observations import as_image
 from ..worlds.reference import EnvRef
 from . import checkpointing
@@ -148,7 +149,7 @@ class JEPAAgent(HubMixin):
             deterministic: ignored, the search is always seeded.
 
         Returns:
-            Actions (A,) or (n, A), and the state for the next call.
+            Actions (A,) or (n, A), integers if they are discrete, and the state for the next call.
 
         Raises:
             ValueError: if the observation is not of the model's kind.
@@ -206,7 +207,8 @@ class JEPAAgent(HubMixin):
         rows = np.flatnonzero(due)
         if len(rows):
             state = self._decide(state, rows, seen[rows], goals[rows], started[rows])
-        actions = state.plan[:, 0].cpu().numpy().copy()  # the caller's own
+        rows = state.plan[:, 0].cpu().numpy().copy()  # the caller's own
+        actions = from_rows(self.bounds, rows)
         return (actions[0] if single else actions), state
 
     @torch.no_grad()

@@ -11,7 +11,7 @@ from ..device import resolve_device
 from ..io import checkpoint
 from ..io.serialisation import from_dict, to_dict
 from ..models.world_model import WorldModel, WorldModelConfig
-from ..planners import PLANNERS, ActionBounds, Planner, PlannerConfig, make_planner
+from ..planners import ActionBounds, Planner, PlannerConfig, make_planner
 from ..registry import import_kinds
 from ..worlds.reference import EnvRef
 from .costs import CostConfig
@@ -81,7 +81,7 @@ def _planner_to_dict(planner: Any) -> dict[str, Any]:
 
 
 def _planner_from_dict(document: Any, allow_code: bool) -> Planner:
-    if allow_code and document["kind"] not in PLANNERS:  # a class without a config
+    if allow_code and document["kind"] not in PlannerConfig.kinds:  # a class without a config
         return make_planner(document["kind"])
     family: Any = PlannerConfig
     return from_dict(family, document, "planner").build()

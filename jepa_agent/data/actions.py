@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..planners import ActionBounds
+from ..worlds.sampling import UNBOUNDED
 from .trajectories import Trajectories
 
-UNBOUNDED = 1e30
-"""Limits beyond this are none; some environments write the largest number of their type."""
 MARGIN = 1e-3
 """How far bounds lie around a component of the actions that never changes, as a share of it."""
 ALIKE = 0.1
@@ -24,7 +23,7 @@ def fitted(bounds: ActionBounds, data: Trajectories) -> ActionBounds:
 
     Where a component is unbounded, its range in the data bounds it. Where nothing says which action
     is idle, and zero is not near the centre of the box, it is one of these two: the one near which
-    the recorded observations change least.
+    the recorded observations change least; of discrete actions the one that changes them least.
 
     Raises:
         ValueError: if the data's actions have another size.
@@ -35,6 +34,8 @@ def fitted(bounds: ActionBounds, data: Trajectories) -> ActionBounds:
             f"the data's actions must have as many components as their bounds, got {size} and "
             f"{len(bounds.low)}; name the environment that they come from"
         )
+    if bounds.categories:
+        return bounds if bounds.idle else replace(bounds, idle=_idle_categories(bounds, data))
     found = range_of_actions(data)
     low = tuple(a if a > -UNBOUNDED else b for a, b in zip(bounds.low, found.low, strict=True))
     high = tuple(a if a < UNBOUNDED else b for a, b in zip(bounds.high, found.high, strict=True))
@@ -59,6 +60,18 @@ def _idle(bounds: ActionBounds, data: Trajectories) -> tuple[float, ...] | None:
         _change(data, _nearest(scaled, np.asarray(guess) / half_width)) for guess in (zero, centre)
     ]
     return None if changes[0] <= changes[1] else centre
+
+
+def _idle_categories(bounds: ActionBounds, data: Trajectories) -> tuple[float, ...]:
+    """In each group the category whose steps change least; those never taken are not idle."""
+    idle, begin = np.zeros(len(bounds.low)), 0
+    for size in bounds.categories:
+        columns = range(begin, begin + size)
+        taken = [np.flatnonzero(data.actions[:, column])[:MOST] for column in columns]
+        changes = [_change(data, steps) if len(steps) else np.inf for steps in taken]
+        idle[begin + int(np.argmin(changes))] = 1.0
+        begin += size
+    return tuple(idle.tolist())
 
 
 def _nearest(actions: np.ndarray, to: np.ndarray) -> np.ndarray:

@@ -13,6 +13,8 @@ import gymnasium as gym
 import numpy as np
 
 from ..parallel import WorkerDied, shared
+from ..planners import ActionBounds
+from ..worlds.actions import action_bounds, to_row
 from ..worlds.history import stack_frames
 from ..worlds.pixels import RenderedObservation
 from ..worlds.protocols import HasLayout, HasState, RendersStates
@@ -46,7 +48,7 @@ def record(
     Episode i is reset with `seed + i`.
 
     Args:
-        env: continuous actions; with `pixels`, built with `render_mode="rgb_array"`.
+        env: the environment; with `pixels`, built with `render_mode="rgb_array"`.
         path: the file; it takes its name once it is complete.
         episodes: how many.
         steps: actions per episode at most; episodes of the environment may end sooner.
@@ -59,9 +61,9 @@ def record(
             environment and the policy must be importable, and the policy seeded.
 
     Raises:
-        ValueError: if the actions are not a Box, the counts are below 1, frames are asked of an
-            environment that does not render them, one of its wrappers cannot be built again, or
-            the policy of several workers is not seeded.
+        ValueError: if the actions are neither a Box nor discrete, the counts are below 1, frames
+            are asked of an environment that does not render them, one of its wrappers cannot be
+            built again, or the policy of several workers is not seeded.
     """
     if min(episodes, steps, workers) < 1:
         raise ValueError(
@@ -75,17 +77,13 @@ def record(
         env = RenderedObservation(env) if pixels else env
         ref = EnvRef.read(env, history) if env.unwrapped.spec or workers > 1 else None
         env = stack_frames(env, history)
-    if not isinstance(env.action_space, gym.spaces.Box):
-        raise ValueError(
-            f"recorded actions must be continuous (a Box), got {env.action_space}; "
-            "wrap the environment"
-        )
+    bounds = action_bounds(env)
     check_observations(env.observation_space)
     metadata = {
         **(ref.metadata() if ref else {"history": history}),
         "record": {"episodes": episodes, "steps": steps, "seed": seed},
     }
-    player = Player(behaviour(policy, seeded=workers > 1), steps, metadata)
+    player = Player(behaviour(policy, seeded=workers > 1), bounds, steps, metadata)
     done = 0
     with TrajectoryWriter(path, metadata) as writer:
         for played in _played(player, ref, env, range(seed, seed + episodes), workers):
@@ -130,11 +128,13 @@ class Player:
 
     Args:
         behaviour: see `behaviour`.
+        bounds: of the environment's actions.
         steps: actions per episode at most.
         metadata: of the trajectories.
     """
 
     behaviour: Callable[[gym.Env, int], Callable[[Any], Any]]
+    bounds: ActionBounds
     steps: int
     metadata: dict[str, Any]
 
@@ -158,7 +158,7 @@ class Player:
             action = act(observation)
             observation, _, terminated, truncated, info = env.step(action)
             done = terminated or truncated
-            actions.append(np.asarray(action, dtype=np.float32).reshape(-1))
+            actions.append(to_row(self.bounds, action))
         shown = np.stack(seen)
         is_image = shown.ndim == 4
         return Trajectories(

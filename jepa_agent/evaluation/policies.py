@@ -24,7 +24,7 @@ class Policy(Protocol):
 
 
 class RandomActions:
-    """Random actions from a box, for batches: uniform, or normal where the box is unbounded.
+    """Random actions for batches: uniform, or normal where a box is unbounded.
 
     An episode's actions depend on the seed and its first observation alone.
 

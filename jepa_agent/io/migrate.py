@@ -69,8 +69,8 @@ KINDS: dict[str, dict[str, str]] = {
 """Kinds, which version 1 did not store, by the first field that an object has."""
 
 ADDED: dict[str, dict[str, Any]] = {
-    "bounds": {"idle": None},
     "env_ref": {"wrappers": [], "max_episode_steps": None},
+    "bounds": {"idle": None, "categories": [], "start": [], "shape": None},
 }
 """Fields that files of version 1 and early ones of version 2 lack, with the values that they had
 before there was a choice, by the name of the object that holds them."""

@@ -346,8 +346,7 @@ def test_an_env_spec_makes_its_environment() -> None:
 def test_action_bounds_are_read_off_an_environment() -> None:
     assert action_bounds(gym.make("TwoRooms-v0")) == ActionBounds((-1.0, -1.0), (1.0, 1.0), 1.0)
     assert action_bounds(gym.make("Pendulum-v1")) == ActionBounds((-2.0,), (2.0,))
-    with pytest.raises(ValueError, match=r"must be a Box of one dimension, got Discrete\(2\)"):
-        action_bounds(gym.make("CartPole-v1"))
+    assert action_bounds(gym.make("CartPole-v1")) == ActionBounds.one_hot((2,), (), ())
 
 
 def test_a_checkpoint_in_half_precision_takes_half_the_space(

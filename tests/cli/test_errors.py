@@ -27,7 +27,6 @@ from jepa_agent import JEPAAgent
         ("collect --seed -1", "seed"),
         ("collect --episodes 2 --out .", "trajectories need a file's name, got the folder ."),
         ("collect --env Nowhere-v0 --policy random", "Nowhere"),
-        ("collect --env CartPole-v1 --policy random", "continuous"),
         ("train", "quick"),
         ("train slow", "slow"),
         ("train quick --data none.h5", "none.h5"),

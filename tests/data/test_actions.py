@@ -61,3 +61,17 @@ def test_what_is_said_is_not_guessed() -> None:
 def test_data_of_another_world_are_refused() -> None:
     with pytest.raises(ValueError, match="as many components as their bounds, got 1 and 2; name"):
         fitted(ActionBounds((0.0,) * 2, (1.0,) * 2), walks(0.0, 1.0, 0.0))
+
+
+def test_the_idle_category_is_the_one_that_changes_least() -> None:
+    """Of three, the last is never taken; of two in another group, each step is as long."""
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(2, size=(20, 30)), rng.integers(2, size=(20, 30))
+    actions = np.concatenate([np.eye(3)[first], np.eye(2)[second]], axis=-1).reshape(-1, 5)
+    moves = np.where(first == 1, 0.1, 1.0)[..., None]
+    states = np.concatenate([np.zeros((20, 1, 1)), moves.cumsum(axis=1)], axis=1).reshape(-1, 1)
+    data = Trajectories(states, actions, np.zeros((20, 0)), np.arange(21) * 31)
+    found = fitted(ActionBounds.one_hot((3, 2)), data)
+    assert found.idle is not None
+    assert found.idle[:3] == (0.0, 1.0, 0.0)
+    assert sum(found.idle[3:]) == 1.0

@@ -83,8 +83,10 @@ def test_same_seed_same_trajectories(tmp_path: Path) -> None:
 
 def test_errors_name_rule_and_fix(tmp_path: Path) -> None:
     out = tmp_path / "x.h5"
-    with pytest.raises(ValueError, match="must be continuous"):
-        record(gym.make("CartPole-v1"), out, episodes=1)
+    env = gym.make("Pendulum-v1")
+    env.action_space = gym.spaces.MultiBinary(2)
+    with pytest.raises(ValueError, match="must be a Box, Discrete or MultiDiscrete"):
+        record(env, out, episodes=1)
     with pytest.raises(ValueError, match="at least 1, got 0"):
         record(gym.make("Pendulum-v1"), out, episodes=0)
     with pytest.raises(ValueError, match="render_mode='rgb_array'"):
