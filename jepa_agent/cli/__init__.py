@@ -12,6 +12,7 @@ from typing import Any
 COMMANDS = {
     "plan": ("plan", "watch an agent plan, and poke it"),
     "play": ("play", "drive the agent yourself"),
+    "check": ("check", "see what an environment offers, and what is missing"),
     "collect": ("collect", "record trajectories into a file"),
     "train": ("train", "train a world model and save it as an agent"),
     "evaluate": ("evaluate", "score an agent beside simple policies"),

@@ -2,9 +2,9 @@
 
 $ jepa-agent collect --layout train --policy mixed --out data/train.h5
 $ jepa-agent collect --env Pendulum-v1 --policy random --out data/pendulum.h5
-$ jepa-agent collect --env Pendulum-v1 --policy mypkg.mymod:MyPolicy --pixels --size 64
-$ jepa-agent collect --env Pendulum-v1 --policy mypkg.mymod:solver --workers 8
-$ jepa-agent collect --env mypkg:Maze-v0 --env-kwargs size=9 max_episode_steps=100 \\
+$ jepa-agent collect --env Pendulum-v1 --pixels --size 64
+$ jepa-agent collect --env Pendulum-v1 --policy my.module:solve --workers 8
+$ jepa-agent collect --env my:Maze-v0 --env-kwargs max_episode_steps=9 \\
     --wrapper "gymnasium.wrappers:RescaleAction min_action=-1 max_action=1"
 """
 
@@ -22,8 +22,7 @@ from ..data.recording import record
 from ..data.trajectories import Trajectories
 from ..envs import CollectConfig, collect
 from ..registry import import_object
-from ..worlds.arguments import parse, parse_call
-from ..worlds.reference import EnvRef, WrapperRef, rendered
+from .environments import reference
 
 TWO_ROOMS = "TwoRooms-v0"
 
@@ -86,8 +85,12 @@ def main(args: Args) -> None:
         else:
             named = ":" not in args.policy
             policy = (args.policy or "random") if named else import_object(args.policy)
+            kwargs = args.env_kwargs
+            if args.env == TWO_ROOMS:
+                kwargs = (f"layout={args.layout}", *kwargs)
+            env = reference(args.env, kwargs, args.wrapper, args.pixels, args.size, args.history)
             record(
-                reference(args), args.out, args.episodes, args.steps, policy, args.seed,
+                env, args.out, args.episodes, args.steps, policy, args.seed,
                 progress=on_episodes, workers=args.workers,
             )  # fmt: skip
     seconds = time.perf_counter() - began
@@ -106,14 +109,3 @@ def is_scripted(args: Args) -> bool:
             "--pixels or --history; take --policy random or a class of yours"
         )
     return is_plain
-
-
-def reference(args: Args) -> EnvRef:
-    """The environment that the arguments name."""
-    kwargs = parse(args.env_kwargs)
-    if args.env == TWO_ROOMS:
-        kwargs.setdefault("layout", args.layout)
-    steps = kwargs.pop("max_episode_steps", None)
-    frames = (rendered(args.size),) if args.pixels else ()
-    named = tuple(WrapperRef(*parse_call(each)) for each in args.wrapper)
-    return EnvRef(args.env, kwargs, args.history, (*frames, *named), steps)

@@ -1,9 +1,12 @@
-"""The environment that an agent of data without one is played in."""
+"""Environments that commands are asked to build."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..agent.agent import JEPAAgent
-from ..worlds.reference import EnvRef
+from ..worlds.arguments import parse, parse_call
+from ..worlds.reference import EnvRef, WrapperRef, rendered
 
 
 def play_in(agent: JEPAAgent, env: str) -> None:
@@ -11,3 +14,28 @@ def play_in(agent: JEPAAgent, env: str) -> None:
     if env:
         history = agent.notes.get("data", {}).get("history", 1)
         agent.set_environment(EnvRef(env, {}, history))
+
+
+def reference(
+    env: str,
+    env_kwargs: Iterable[str] = (),
+    wrappers: Iterable[str] = (),
+    pixels: bool = False,
+    size: int = 0,
+    history: int = 1,
+) -> EnvRef:
+    """The environment that options name.
+
+    Args:
+        env: its id.
+        env_kwargs: words of `parse`; among them may be `max_episode_steps`.
+        wrappers: calls of `parse_call`, from the inside.
+        pixels: show rendered frames, inside of the wrappers.
+        size: height and width of these frames; 0 for those that are rendered.
+        history: frames per observation.
+    """
+    kwargs = parse(env_kwargs)
+    steps = kwargs.pop("max_episode_steps", None)
+    frames = (rendered(size),) if pixels else ()
+    named = tuple(WrapperRef(*parse_call(each)) for each in wrappers)
+    return EnvRef(env, kwargs, history, (*frames, *named), steps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from ..parallel import WorkerDied, shared
 from ..planners import ActionBounds
 from ..worlds.actions import action_bounds, to_row
 from ..worlds.history import stack_frames
+from ..worlds.observations import check_observations
 from ..worlds.pixels import RenderedObservation
 from ..worlds.protocols import HasLayout, HasState, RendersStates
 from ..worlds.reference import EnvRef
@@ -180,27 +180,3 @@ def _state_beside(world: Any, observation: Any, info: dict[str, Any]) -> np.ndar
         found = world.state
     state = np.asarray([] if found is None else found)
     return np.ravel(state) if state.dtype.kind in "fiub" else np.zeros(0)
-
-
-def check_observations(space: gym.Space) -> None:
-    """Raise ValueError unless a space is of vectors or images, or a dict of one of them."""
-    if isinstance(space, gym.spaces.Dict):
-        if "observation" not in space.spaces:
-            raise ValueError(
-                "a dict observation must have the entry 'observation', got "
-                f"{sorted(space.spaces)}; wrap the environment"
-            )
-        known = {"observation", "achieved_goal", "desired_goal", "state"}
-        left_out = sorted({*space.spaces} - known)
-        if left_out:
-            warnings.warn(
-                f"of the observation, only the entry 'observation' is recorded, not {left_out}",
-                stacklevel=3,
-            )
-        space = space["observation"]
-    shape = space.shape or ()
-    if len(shape) != 1 and not (len(shape) == 3 and space.dtype == np.uint8):
-        raise ValueError(
-            "observations must be vectors (S,) or images (H, W), (H, W, C) or (C, H, W), uint8 or "
-            f"in [0, 1], got {space}; wrap the environment"
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -65,6 +66,30 @@ def standard_space(space: gym.Space) -> gym.Space:
     if space.dtype == np.uint8 and shape == space.shape:
         return space
     return gym.spaces.Box(0, 255, shape, np.uint8)
+
+
+def check_observations(space: gym.Space) -> None:
+    """Raise ValueError unless a space is of vectors or images, or a dict of one of them."""
+    if isinstance(space, gym.spaces.Dict):
+        if "observation" not in space.spaces:
+            raise ValueError(
+                "a dict observation must have the entry 'observation', got "
+                f"{sorted(space.spaces)}; wrap the environment"
+            )
+        known = {"observation", "achieved_goal", "desired_goal", "state"}
+        left_out = sorted({*space.spaces} - known)
+        if left_out:
+            warnings.warn(
+                f"of the observation, only the entry 'observation' is recorded, not {left_out}",
+                stacklevel=3,
+            )
+        space = space["observation"]
+    shape = space.shape or ()
+    if len(shape) != 1 and not (len(shape) == 3 and space.dtype == np.uint8):
+        raise ValueError(
+            "observations must be vectors (S,) or images (H, W), (H, W, C) or (C, H, W), uint8 or "
+            f"in [0, 1], got {space}; wrap the environment"
+        )
 
 
 def channels_last(image: np.ndarray) -> np.ndarray:

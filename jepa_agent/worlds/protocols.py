@@ -42,6 +42,25 @@ class HasState(Protocol):
 
 
 @runtime_checkable
+class ShowsGoals(Protocol):
+    """Goals that are no observations can be shown as such, for the model to compare."""
+
+    def observation_of_goal(self, goal: Any) -> Any:
+        """An observation of a state in which a `desired_goal` is reached, in the current episode.
+
+        What the goal leaves open is chosen, such as a velocity of 0.
+        """
+
+
+@runtime_checkable
+class DefinesSuccess(Protocol):
+    """Success is defined, though the info of a step does not have `is_success`."""
+
+    def success(self, info: dict[str, Any]) -> bool:
+        """Whether the last step reached the goal, given its info."""
+
+
+@runtime_checkable
 class HasMap(Protocol):
     """Which states are possible, and the path lengths between them."""
 

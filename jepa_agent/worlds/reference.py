@@ -15,10 +15,14 @@ from ..io.serialisation import to_dict
 from ..registry import import_object
 from .arguments import from_plain, import_path, to_plain
 from .history import stack_frames
+from .hooks import GoalsAsObservations, SuccessInInfo, with_hooks
 from .pixels import RenderedObservation
 
-NOT_RECORDED = (PassiveEnvChecker, OrderEnforcing, HumanRendering, RecordVideo)
-"""Wrappers that check or show, and change nothing."""
+NOT_RECORDED = (
+    *(PassiveEnvChecker, OrderEnforcing, HumanRendering, RecordVideo),
+    *(GoalsAsObservations, SuccessInInfo),
+)
+"""Wrappers that check or show and change nothing, or that `EnvRef.make` adds itself."""
 USUAL = (*NOT_RECORDED, TimeLimit)
 """Wrappers that `gym.make` adds itself, and those."""
 
@@ -122,6 +126,7 @@ class EnvRef:
                 f"the constructor of {self.id} must take its arguments, among them render_mode if "
                 f"frames are to be shown, got {error}; correct them"
             ) from error
+        env = with_hooks(env)
         for wrapper in self.wrappers:
             env = wrapper.wrap(env)
         return stack_frames(env, self.history)

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from ...io.serialisation import to_json
-from ..recording import check_observations
+from ...worlds.observations import check_observations
 from ..trajectories import Trajectories
 from ..trajectory_file import TrajectoryFileError
 

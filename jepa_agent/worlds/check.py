@@ -1,0 +1,291 @@
+"""What a world offers, what will work in it, and how to add what is missing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+
+from ..io.serialisation import to_dict, to_json
+from . import protocols
+from .actions import action_bounds
+from .observations import check_observations
+from .reference import EnvRef
+from .sampling import sampling_space
+
+STEPS = 30
+"""Random steps that are taken."""
+FRESH = "built in a fresh process"
+BUILD = """
+import json, sys
+from jepa_agent.io.serialisation import from_dict
+from jepa_agent.worlds.reference import EnvRef
+from_dict(EnvRef, json.loads(sys.argv[1])).make().close()
+"""
+
+
+class Finding(NamedTuple):
+    """One line of a report."""
+
+    what: str
+    found: str
+    is_there: bool
+    advice: str
+    """How to add it, or what it enables."""
+
+
+class Optional(NamedTuple):
+    """What a protocol of `jepa_agent.worlds.protocols` enables, and how a world offers it."""
+
+    enables: str
+    how: str
+
+
+PROTOCOLS: dict[type, Optional] = {
+    protocols.HasState: Optional(
+        "states recorded beside images, for the probe", "a property `state`, or info['state']"
+    ),
+    protocols.NamesStates: Optional(
+        "diagnostics that name what a model does not see", "`state_names`, a name a number"
+    ),
+    protocols.HasUnit: Optional("errors with their unit", "`unit`, such as 'm'"),
+    protocols.HasIdleAction: Optional(
+        "plans that begin with it, and staying at goals", "`idle_action`, where it is not 0"
+    ),
+    protocols.ShowsGoals: Optional("goals that are no observations", "`observation_of_goal(goal)`"),
+    protocols.DefinesSuccess: Optional(
+        "success without `is_success` in the info", "`success(info)` returning a bool"
+    ),
+    protocols.HasLayout: Optional(
+        "figures by layout, and terms that contrast layouts", "`layout` and `layout_names`"
+    ),
+    protocols.RendersStates: Optional(
+        "images rendered in training, not stored", "`render_states(states, layout)`, batched"
+    ),
+    protocols.HasMap: Optional(
+        "shortest-path figures and distance maps",
+        "`step_length`, `is_free`, `shortest_path`, `free_states`",
+    ),
+    protocols.GroupsPairs: Optional(
+        "rank correlations by groups of pairs", "`pair_groups(states, goals, layout)`"
+    ),
+    protocols.RatesEpisodes: Optional(
+        "strict success, and steps beside the fewest", "`strict_radius` and `fewest_steps()`"
+    ),
+    protocols.Drawable: Optional(
+        "plans drawn over the world, in a window",
+        "`state`, `goal`, `scene(size, floor)` and `state_to_screen(states, size)`",
+    ),
+    protocols.Movable: Optional(
+        "things moved by the mouse",
+        "`handles`, `screen_to_state`, `handle_at` and `moved(name, state)`",
+    ),
+}
+"""What is optional; the world is `env.unwrapped`."""
+
+
+@dataclass(frozen=True)
+class WorldReport:
+    """What `check` found.
+
+    Args:
+        required: without all of these, nothing works.
+        offers: what else the world has.
+        works: what will work, and why not.
+    """
+
+    required: tuple[Finding, ...]
+    offers: tuple[Finding, ...] = ()
+    works: tuple[Finding, ...] = ()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether data can be collected, and a model trained on them."""
+        return all(finding.is_there for finding in self.required)
+
+
+def check(ref: EnvRef, seed: int = 0) -> WorldReport:
+    """Build an environment, take some random steps, and see what it offers.
+
+    Args:
+        ref: the environment.
+        seed: of the steps.
+    """
+    try:
+        env = ref.make()
+    except Exception as error:
+        return WorldReport((_failed("builds", error, "correct its name or its arguments"),))
+    try:
+        required = [
+            Finding("builds", ref.id, True, "by its name and arguments"),
+            _tried("observation", lambda: _observation(env), "wrap it to show vectors or images"),
+            _tried(
+                "actions",
+                lambda: _actions(env),
+                "wrap it, such as by gymnasium.wrappers",
+            ),
+        ]
+        infos: list[dict[str, Any]] = []
+        if all(finding.is_there for finding in required):
+            advice = "mend what raises in reset or step"
+            required.append(_tried("steps", lambda: _walk(env, seed, infos), advice))
+        if not all(finding.is_there for finding in required):
+            return WorldReport(tuple(required))
+        offers = {finding.what: finding for finding in _offers(env, ref, seed, infos)}
+    finally:
+        env.close()
+    return WorldReport(tuple(required), tuple(offers.values()), _works(offers))
+
+
+def _offers(env: gym.Env, ref: EnvRef, seed: int, infos: list[dict[str, Any]]) -> list[Finding]:
+    world, space, limit = env.unwrapped, env.observation_space, _limit(env)
+    parts = space.spaces if isinstance(space, gym.spaces.Dict) else {}
+    goal, seen = parts.get("desired_goal"), parts.get("observation")
+    success = "is_success" in infos[-1]
+    frames = _frame(ref, seed)
+    return [
+        Finding(
+            "goal",
+            "none" if goal is None else f"desired_goal {goal.shape}",
+            goal is not None and seen is not None and goal.shape == seen.shape,
+            "a dict observation with `desired_goal`, an observation to reach; else --goal, or "
+            "agent.set_goal(observation)",
+        ),
+        Finding(
+            "success",
+            "is_success" if success else f"info has {sorted(infos[-1])}",
+            success,
+            "info['is_success'] in every step; else --success package.module:function",
+        ),
+        Finding(
+            "time limit", str(limit or "none"), limit is not None,
+            "gym.register(..., max_episode_steps=...), or --env-kwargs max_episode_steps=100",
+        ),
+        Finding(
+            "pictures", frames, frames.startswith("frames"),
+            "`render_mode` in the constructor, 'rgb_array' in metadata['render_modes'], render()",
+        ),
+        _tried(
+            "reproducible", lambda: _same_again(env, seed),
+            "draw all random numbers from self.np_random, after super().reset(seed=seed)",
+        ),
+        _tried(
+            FRESH, lambda: _fresh(ref),
+            "register it in a module, and name it module:Name-v0",
+        ),
+        *(
+            Finding(kind.__name__, "yes" if isinstance(world, kind) else "no",
+                    isinstance(world, kind), f"{each.how}: {each.enables}")
+            for kind, each in PROTOCOLS.items()
+        ),
+    ]  # fmt: skip
+
+
+def _works(offers: dict[str, Finding]) -> tuple[Finding, ...]:
+    has = {what: finding.is_there for what, finding in offers.items()}
+    goal = "" if has["goal"] else " --goal NUMBERS"
+    needs = {
+        "collect": ((), "jepa-agent collect"),
+        "train": ((FRESH,), "jepa-agent train"),
+        "plan": ((FRESH, "time limit"), "jepa-agent plan" + goal),
+        "evaluate with success": (
+            (FRESH, "time limit", "success"), "jepa-agent evaluate" + goal,
+        ),
+        "videos of what it renders": ((FRESH, "pictures"), "jepa-agent plan --video plan.gif"),
+        "plans drawn over it": ((FRESH, "Drawable"), "jepa-agent plan --render"),
+        "shortest-path figures": (("HasMap", "HasLayout"), "jepa-agent train"),
+    }  # fmt: skip
+    rows = []
+    for what, (needed, command) in needs.items():
+        missing = ", ".join(name for name in needed if not has[name])
+        fine = not missing
+        how = command if fine else f"needs: {missing}"
+        rows.append(Finding(what, "yes" if fine else "no", fine, how))
+    return tuple(rows)
+
+
+def _tried(what: str, find: Callable[[], str], advice: str) -> Finding:
+    try:
+        return Finding(what, find(), True, "")
+    except Exception as error:
+        return _failed(what, error, advice)
+
+
+def _failed(what: str, error: Exception, advice: str) -> Finding:
+    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    return Finding(what, f"{kind}{error}".strip().splitlines()[0], False, advice)
+
+
+def _observation(env: gym.Env) -> str:
+    space = env.observation_space
+    check_observations(space)
+    if isinstance(space, gym.spaces.Dict):
+        space = space["observation"]
+    kind = "vector" if len(space.shape or ()) == 1 else "image"
+    return f"{kind} {space.shape} of {space.dtype}"
+
+
+def _actions(env: gym.Env) -> str:
+    action_bounds(env)
+    return str(env.action_space)
+
+
+def _walk(env: gym.Env, seed: int, infos: list[dict[str, Any]]) -> str:
+    """Random steps, whose infos are noted."""
+    for _ in _observations(env, seed, infos):
+        pass
+    return f"{STEPS} random ones"
+
+
+def _observations(env: gym.Env, seed: int, infos: list[dict[str, Any]]) -> Any:
+    space = sampling_space(env.action_space)
+    space.seed(seed)
+    observation, info = env.reset(seed=seed)
+    for _ in range(STEPS):
+        if not env.observation_space.contains(observation):
+            raise ValueError(f"it must show observations of its space, got {observation!r:.80}")
+        yield observation
+        observation, _, terminated, truncated, info = env.step(space.sample())
+        infos.append(info)
+        if terminated or truncated:
+            observation, _ = env.reset()
+
+
+def _same_again(env: gym.Env, seed: int) -> str:
+    first, second = (list(_observations(env, seed, [])) for _ in range(2))
+    try:
+        np.testing.assert_equal(first, second)
+    except AssertionError:
+        raise ValueError("reset(seed=...) gives other episodes every time") from None
+    return "same seed, same episode"
+
+
+def _frame(ref: EnvRef, seed: int) -> str:
+    try:
+        env = ref.make(render_mode="rgb_array")
+        env.reset(seed=seed)
+        frame = np.asarray(env.render())
+        env.close()
+    except Exception as error:
+        return f"none: {error}".splitlines()[0]
+    return f"frames {frame.shape}" if frame.ndim == 3 else "none"
+
+
+def _limit(env: gym.Env) -> int | None:
+    return env.spec.max_episode_steps if env.spec else None
+
+
+def _fresh(ref: EnvRef) -> str:
+    path = os.pathsep.join(filter(None, sys.path))
+    command = [sys.executable, "-c", BUILD, to_json(to_dict(ref))]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    if done.returncode:
+        raise ValueError(done.stderr.strip().splitlines()[-1])
+    return "yes"

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from jepa_agent import EnvRef
+from jepa_agent.worlds.hooks import with_hooks
+
+PLACE = gym.spaces.Box(-1, 1, (2,), np.float32)
+
+
+class Maze(gym.Env):
+    """Goals are places, observations places and speeds; success is no part of the info."""
+
+    observation_space = gym.spaces.Dict(
+        observation=gym.spaces.Box(-1, 1, (4,), np.float32), desired_goal=PLACE
+    )
+    action_space = PLACE
+    goal = np.float32([0.25, 0.5])
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        return {"observation": np.zeros(4, np.float32), "desired_goal": self.goal.copy()}, {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+        return self.reset()[0], 0.0, False, False, {"left": action[0]}
+
+    def observation_of_goal(self, goal: np.ndarray) -> np.ndarray:
+        return np.concatenate([goal, np.zeros(2, np.float32)])
+
+    def success(self, info: dict[str, Any]) -> bool:
+        return info["left"] < 0.1
+
+
+gym.register("Maze-v0", Maze, max_episode_steps=9)
+
+
+def test_goals_become_observations_and_success_is_told() -> None:
+    env = EnvRef("Maze-v0", {}).make()
+    observation, _ = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    np.testing.assert_array_equal(observation["desired_goal"], [0.25, 0.5, 0, 0])
+    observation, *_, info = env.step(np.float32([0.5, 0]))
+    assert info == {"left": 0.5, "is_success": False}
+    assert observation["desired_goal"].shape == (4,)
+    assert env.step(np.float32([0, 0]))[-1]["is_success"] is True
+    assert EnvRef.read(env) == EnvRef(f"{__name__}:Maze-v0", {})
+
+
+def test_worlds_without_hooks_are_left_as_they_are() -> None:
+    env = gym.make("Pendulum-v1")
+    assert with_hooks(env) is env
