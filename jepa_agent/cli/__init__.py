@@ -14,6 +14,7 @@ COMMANDS = {
     "play": ("play", "drive the agent yourself"),
     "check": ("check", "see what an environment offers, and what is missing"),
     "collect": ("collect", "record trajectories into a file"),
+    "import": ("import_data", "write data of other programs as such a file"),
     "train": ("train", "train a world model and save it as an agent"),
     "evaluate": ("evaluate", "score an agent beside simple policies"),
     "compare sb3": ("compare_sb3", "score it beside Stable-Baselines3; `compare` for short"),

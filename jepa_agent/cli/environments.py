@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from ..agent.agent import JEPAAgent
 from ..worlds.arguments import parse, parse_call
 from ..worlds.reference import EnvRef, WrapperRef, rendered
+from ..worlds.showing import showing
 
 
 def play_in(agent: JEPAAgent, env: str) -> None:
     """Give an agent the environment that `--env` names, if it does."""
     if env:
         history = agent.notes.get("data", {}).get("history", 1)
-        agent.set_environment(EnvRef(env, {}, history))
+        agent.set_environment(showing(env, agent.model.config.observation_shape, history))
 
 
 def reference(

@@ -37,7 +37,7 @@ def world_shape(
         ValueError: if the data hold nothing that the environment shows, or other actions.
     """
     state_dim, action_dim = trajectories.states.shape[1], trajectories.actions.shape[1]
-    shape, render, bounds = _stored_shape(trajectories), None, recorded_bounds(trajectories)
+    shape, render, bounds = observed_shape(trajectories), None, recorded_bounds(trajectories)
     env = None if spec is None else _built(spec)
     if env is not None:
         shape, render = _shown(env, trajectories)
@@ -71,7 +71,8 @@ def _built(spec: EnvRef) -> gym.Env | None:
         return None
 
 
-def _stored_shape(trajectories: Trajectories) -> tuple[int, ...]:
+def observed_shape(trajectories: Trajectories) -> tuple[int, ...]:
+    """The shape of the observations that data store, or else of their states."""
     stored = trajectories.observations
     return trajectories.states.shape[1:] if stored is None else stored.shape[1:]
 
@@ -80,7 +81,7 @@ def _shown(env: gym.Env, trajectories: Trajectories) -> tuple[tuple[int, ...], R
     space, world = env.observation_space, env.unwrapped
     if isinstance(space, gym.spaces.Dict):
         space = space["observation"]
-    shape, seen = tuple(space.shape or ()), _stored_shape(trajectories)
+    shape, seen = tuple(space.shape or ()), observed_shape(trajectories)
     draws = trajectories.observations is None and len(shape) == 3
     render = world.render_states if draws and isinstance(world, RendersStates) else None
     if render is None and seen != shape:

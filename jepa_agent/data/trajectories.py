@@ -199,8 +199,7 @@ class Trajectories:
             parts |= {"observations": parts.get("observations", parts["states"]), "states": known}
         notes = dict(metadata or {})
         if env is not None:
-            named = EnvRef(env, {}) if isinstance(env, str) else env
-            notes |= {"env_id": named.id, "env_kwargs": named.kwargs, "history": named.history}
+            notes |= (EnvRef(env, {}) if isinstance(env, str) else env).metadata()
         if bounds is not None:
             notes |= as_bounds(bounds, acted)
         constant = np.zeros((len(given), 0)) if layout is None else as_rows("layout", layout)

@@ -99,4 +99,5 @@ def test_an_agent_of_data_alone_asks_for_an_environment(
     assert said.startswith("0 ")
     asked = ("plan", "--checkpoint", "run", "--episodes", "1", "--video", "p.gif", *goal)
     assert "use --env module:Name-v0" in command(capsys, *asked)
-    assert "of the model's shapes" in command(capsys, *asked, "--env", "MountainCarContinuous-v0")
+    other = ("--env", "MountainCarContinuous-v0")
+    assert "must show observations of shape (6,)" in command(capsys, *asked, *other)

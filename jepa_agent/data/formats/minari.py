@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from ...io.serialisation import to_json
-from ...worlds.observations import check_observations
 from ..trajectories import Trajectories
 from ..trajectory_file import TrajectoryFileError
+from .base import ACTION, Recording
+
+LAYOUT = "layout"
 
 
 def to_minari(trajectories: Trajectories, dataset_id: str) -> Any:
@@ -70,48 +74,78 @@ def from_minari(dataset_id: str) -> Trajectories:
 
     Raises:
         TrajectoryFileError: if the dataset is missing or damaged, or its actions are not vectors.
-        ValueError: if its observations are neither vectors nor uint8 images.
     """
-    minari = _import_minari()
-    try:
-        dataset = minari.load_dataset(dataset_id)
-        recorded = list(dataset.iterate_episodes())
-    except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
-        raise TrajectoryFileError(
-            f"{dataset_id} must be a complete Minari dataset on this disk, got {error}; "
-            "download or create it first"
-        ) from error
-    check_observations(dataset.observation_space)
-    space = dataset.action_space
-    if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
-        raise TrajectoryFileError(f"actions must be vectors, got {space}; convert the dataset")
-    episodes = [_read_episode(episode) for episode in recorded]
-    metadata = _metadata(dataset)
-    lengths = [len(states) for states, *_ in episodes]
-    columns = list(zip(*episodes, strict=True))
-    images = None if columns[3][0] is None else np.concatenate(columns[3])
-    return Trajectories(
-        np.concatenate(columns[0]),
-        np.concatenate(columns[1]),
-        np.stack(columns[2]),
-        np.cumsum([0, *lengths]),
-        metadata,
-        images,
-    )
+    return MinariDataset(Path(dataset_id)).read()
 
 
-def _read_episode(episode: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    seen = episode.observations
-    seen = np.asarray(seen["observation"] if isinstance(seen, dict) else seen)
-    infos = episode.infos or {}
-    is_image = seen.dtype == np.uint8 and seen.ndim == 4
-    ours = {name: info for name, info in infos.items() if isinstance(info, np.ndarray)}
-    nothing = np.zeros((len(seen), 0))
-    states = ours.get("state", nothing if is_image else seen)
-    layout = ours.get("layout", ours.get("context", nothing))[0]
-    states = np.asarray(states, dtype=np.float32).reshape(len(seen), -1)
-    actions = np.asarray(episode.actions, dtype=np.float32)
-    return states, actions, np.asarray(layout, dtype=np.float32), seen if is_image else None
+class MinariDataset(Recording, kind="minari"):
+    """A dataset by its id, or the folder of one; needs the extra `minari`."""
+
+    title = "Minari dataset"
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """By what is in a folder, or else by a name that ends in a version, such as `-v0`."""
+        if path.exists():
+            return (path / "data" / "main_data.hdf5").is_file()
+        return re.fullmatch(r"[\w./-]+-v\d+", path.as_posix()) is not None
+
+    def open(self) -> None:
+        minari = _import_minari()
+        try:
+            if self.path.exists():
+                dataset = minari.MinariDataset(self.path / "data")
+            else:
+                dataset = minari.load_dataset(self.path.as_posix())
+        except (OSError, KeyError, ValueError, json.JSONDecodeError) as error:
+            raise TrajectoryFileError(
+                f"{self.path} must be a complete Minari dataset on this disk, got {error}; "
+                "download or create it first"
+            ) from error
+        space = dataset.action_space
+        if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
+            raise TrajectoryFileError(f"actions must be vectors, got {space}; convert the dataset")
+        self._dataset = dataset
+        self._kept: tuple[int, dict[str, np.ndarray]] = (-1, {})
+        indices = dataset.episode_indices
+        self._indices = [int(index) for index in indices]
+        steps = dataset.storage.get_episode_metadata(self._indices)
+        self.lengths = np.array([int(each["total_steps"]) + 1 for each in steps])
+        first = self._columns(0)
+        self.columns = {
+            name: values.shape[1:] for name, values in first.items() if name not in (ACTION, LAYOUT)
+        }
+        if {"observation", "state"} <= set(first) and np.array_equal(
+            first["observation"], first["state"]
+        ):
+            del self.columns["observation"]  # the state is what was seen
+        self.seen = "observation" if "observation" in self.columns else ""
+        self.states = ("state",) if "state" in self.columns else ()
+        self.metadata = _metadata(dataset)
+
+    def rows(self, column: str, episode: int) -> np.ndarray:
+        return self._columns(episode)[column]
+
+    def layout(self, episode: int) -> np.ndarray:
+        return self._columns(episode).get(LAYOUT, np.zeros((1, 0)))[0]
+
+    def _columns(self, episode: int) -> dict[str, np.ndarray]:
+        """All columns of an episode; the last one is kept."""
+        if self._kept[0] != episode:
+            (found,) = self._dataset.iterate_episodes([self._indices[episode]])
+            self._kept = episode, _columns_of(found)
+        return self._kept[1]
+
+
+def _columns_of(episode: Any) -> dict[str, np.ndarray]:
+    seen, infos = episode.observations, episode.infos or {}
+    parts = seen if isinstance(seen, dict) else {"observation": seen}
+    found = {name: part for name, part in parts.items() if isinstance(part, np.ndarray)}
+    for name, others in (("state", ("state",)), (LAYOUT, (LAYOUT, "context"))):
+        for other in others:
+            if name not in found and isinstance(infos.get(other), np.ndarray):
+                found[name] = infos[other]
+    return found | {ACTION: np.asarray(episode.actions)}
 
 
 def _metadata(dataset: Any) -> dict[str, Any]:

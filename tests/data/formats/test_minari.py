@@ -14,7 +14,8 @@ import pytest
 from gymnasium import spaces
 
 from jepa_agent import Trajectories
-from jepa_agent.data.formats.minari import from_minari, to_minari
+from jepa_agent.data.formats import Selection, read
+from jepa_agent.data.formats.minari import MinariDataset, from_minari, to_minari
 from jepa_agent.data.recording import record
 from jepa_agent.data.source import env_of
 from jepa_agent.data.trajectory_file import TrajectoryFileError
@@ -90,14 +91,24 @@ def foreign(
 
 
 def test_other_peoples_datasets_say_what_they_lack() -> None:
-    image = spaces.Box(0, 255, (8, 8, 3), np.uint8)
-    seen = {"image": np.zeros((13, 8, 8, 3), np.uint8)}
-    with pytest.raises(ValueError, match=r"entry 'observation', got \['image'\]"):
-        from_minari(foreign("mine/dict-v0", seen, spaces.Dict({"image": image})))
     discrete = {"actions": np.zeros(12, np.int64), "action_space": spaces.Discrete(2)}
     with pytest.raises(TrajectoryFileError, match=r"must be vectors, got Discrete\(2\)"):
         from_minari(foreign("mine/discrete-v0", **discrete))
     assert env_of(from_minari(foreign("mine/none-v0"))) is None
+
+
+def test_a_dict_of_observations_is_a_choice_of_columns() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (13, 8, 8, 3)).astype(np.uint8)
+    space = spaces.Dict({"image": spaces.Box(0, 255, (8, 8, 3), np.uint8), "place": BOX})
+    name = foreign("mine/dict-v0", {"image": picture, "place": VECTORS}, space)
+    np.testing.assert_array_equal(from_minari(name).observations, picture)
+    data = MinariDataset(Path(name)).read(Selection("place"))
+    np.testing.assert_array_equal(data.states, VECTORS)
+    assert data.observations is None
+    space = spaces.Dict({"observation": BOX, "desired_goal": BOX})
+    seen = {"observation": VECTORS, "desired_goal": 2 * VECTORS}
+    data = from_minari(foreign("mine/goal-v0", seen, space))
+    np.testing.assert_array_equal(data.states, VECTORS)
 
 
 def test_a_group_of_infos_is_no_state() -> None:
@@ -110,3 +121,11 @@ def test_a_group_of_infos_is_no_state() -> None:
 def test_another_programs_description_does_not_hide_the_environment() -> None:
     name = foreign("mine/note-v0", env="Pendulum-v1", description='{"author": "someone"}')
     assert from_minari(name).metadata["env_id"] == "Pendulum-v1"
+
+
+def test_a_dataset_is_read_by_its_name_or_its_folder(
+    tiny_trajectories: Trajectories, folder: Path
+) -> None:
+    to_minari(tiny_trajectories, "two-rooms/states-v0")
+    for source in ("two-rooms/states-v0", folder / "two-rooms" / "states-v0"):
+        assert_equal(read([source]), tiny_trajectories)
