@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .joined import Rows
+from .resizing import SCALED_TOGETHER, scaled
 from .trajectories import Trajectories
 
 Renderer = Callable[[Tensor, Tensor], Tensor]
@@ -38,18 +39,24 @@ class ObservationSource:
         trajectories: the data.
         render: the environment's batched renderer, if it has one.
         device: where stored observations go and views are made.
+        shape: (h, w, C) that stored images in memory are scaled to once, instead of at every step;
+            None for as they are.
     """
 
     def __init__(
-        self, trajectories: Trajectories, render: Renderer | None, device: torch.device
+        self,
+        trajectories: Trajectories,
+        render: Renderer | None,
+        device: torch.device,
+        shape: tuple[int, ...] | None = None,
     ) -> None:
         self._trajectories, self._render, self._device = trajectories, render, device
         self._stored: Tensor | Rows | None = None
         if render is None:
             stored = trajectories.observations
-            self._stored = (
-                torch.as_tensor(stored).to(device) if isinstance(stored, np.ndarray) else stored
-            )
+            self._stored = stored
+            if isinstance(stored, np.ndarray):
+                self._stored = _on_device(torch.as_tensor(stored), device, shape)
 
     def __call__(self, windows: Windows) -> Tensor:
         """Observations (G, R, H + 1, *shape) of windows."""
@@ -159,3 +166,10 @@ class WindowSampler:
             actions.reshape(groups, windows, self._horizon, -1),
             self._layouts[layout][:, None, None],
         )
+
+
+def _on_device(stored: Tensor, device: torch.device, shape: tuple[int, ...] | None) -> Tensor:
+    """Stored observations on the device; images of another size are scaled piece by piece."""
+    if shape is None or stored.shape[1:] == shape:
+        return stored.to(device)
+    return torch.cat([scaled(part.to(device), shape) for part in stored.split(SCALED_TOGETHER)])

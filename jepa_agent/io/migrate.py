@@ -69,11 +69,15 @@ KINDS: dict[str, dict[str, str]] = {
 """Kinds, which version 1 did not store, by the first field that an object has."""
 
 ADDED: dict[str, dict[str, Any]] = {
+    "training": {"held_out_share": 0.0},
+    "weights": {"window_contrast": 0.0},
     "env_ref": {"wrappers": [], "max_episode_steps": None},
     "bounds": {"idle": None, "categories": [], "start": [], "shape": None},
 }
 """Fields that files of version 1 and early ones of version 2 lack, with the values that they had
 before there was a choice, by the name of the object that holds them."""
+MAX_IMAGE_SIZE = 72
+"""The size to which images are scaled by default since they are."""
 USERS_OWN = ("data", "notes", "kwargs")
 """Objects that are no configs of the library."""
 
@@ -94,7 +98,12 @@ def _filled(name: str, value: Any) -> Any:
     """The value of a field with what its object and those within lack."""
     if name in USERS_OWN or not isinstance(value, dict):
         return value
-    return ADDED.get(name, {}) | {key: _filled(key, item) for key, item in value.items()}
+    added = ADDED.get(name, {})
+    if name == "model":  # large images were not scaled
+        shape = value.get("observation_shape", ())
+        is_large = len(shape) == 3 and max(shape[:2]) > MAX_IMAGE_SIZE
+        added = {"max_image_size": 0 if is_large else MAX_IMAGE_SIZE}
+    return added | {key: _filled(key, item) for key, item in value.items()}
 
 
 def from_version_1(

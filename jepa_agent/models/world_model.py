@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..data.resizing import scaled, scaled_shape
 from .distances import BlockNormConfig, DistanceHeadConfig
 from .encoders import EncoderConfig, PatchCNNConfig
 from .layers import mlp
@@ -24,6 +25,8 @@ class WorldModelConfig:
         state_dim: size of the compact state that the probe reads off a latent; 0 for no probe.
         chunk: environment steps K per prediction.
         latent_dim: size D of the latent.
+        max_image_size: images whose height or width exceeds it are scaled down to it, keeping their
+            proportions, before the encoder; 0 for images as they come.
         encoder: the encoder's config.
         predictor: the predictor's config.
         distance_head: the distance's config.
@@ -34,15 +37,28 @@ class WorldModelConfig:
     state_dim: int = 2
     chunk: int = 5
     latent_dim: int = 128
+    max_image_size: int = 72
     encoder: EncoderConfig = field(default_factory=PatchCNNConfig)
     predictor: PredictorConfig = field(default_factory=ResidualMLPConfig)
     distance_head: DistanceHeadConfig = field(default_factory=BlockNormConfig)
 
     def __post_init__(self) -> None:
-        least = {"action_dim": 1, "state_dim": 0, "chunk": 1, "latent_dim": 2}
+        least = {
+            "action_dim": 1,
+            "state_dim": 0,
+            "chunk": 1,
+            "latent_dim": 2,
+            "max_image_size": 0,
+        }
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+
+    @property
+    def encoded_shape(self) -> tuple[int, ...]:
+        """(h, w, C) of the images that the encoder gets, or (S,)."""
+        longest = 0 if self.encoder.scales_images else self.max_image_size
+        return scaled_shape(self.observation_shape, longest)
 
 
 class WorldModel(nn.Module):
@@ -68,7 +84,7 @@ class WorldModel(nn.Module):
                 f"the encoder {config.encoder.kind} takes {kind}, got observations "
                 f"{config.observation_shape}; choose another encoder"
             )
-        self.encoder: Any = config.encoder.build(config.observation_shape, dim)
+        self.encoder: Any = config.encoder.build(config.encoded_shape, dim)
         if config.predictor.shares_norm and not hasattr(self.encoder, "norm"):
             raise ValueError(
                 f"the predictor {config.predictor.kind} needs an encoder with a LayerNorm `norm`, "
@@ -86,12 +102,16 @@ class WorldModel(nn.Module):
         self.register_buffer("state_std", torch.ones(config.state_dim))
 
     def encode(self, observations: Tensor) -> Tensor:
-        """Latents (..., D) of uint8 images (..., H, W, C) or vectors (..., S)."""
-        shape = self.config.observation_shape
+        """Latents (..., D) of uint8 images (..., H, W, C) or vectors (..., S).
+
+        Images may have their size already that the encoder gets, `config.encoded_shape`.
+        """
+        shape, wanted = self.config.observation_shape, self.config.encoded_shape
         batch = observations.shape[: observations.ndim - len(shape)]
-        latents = self.encoder(
-            observations.reshape(-1, *shape), self.observation_mean, self.observation_std
-        )
+        flat = observations.reshape(-1, *observations.shape[len(batch) :])
+        if wanted != shape:
+            flat = scaled(flat, wanted)
+        latents = self.encoder(flat, self.observation_mean, self.observation_std)
         return latents.reshape(*batch, -1)
 
     def predict(self, latents: Tensor, actions: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class WorldModelTask(Task):
         if len(self._left_out):
             held_out = selected(trajectories, self._left_out)
         self._trajectories, self._held_out, self._keep = trajectories, held_out, keep
-        self._source = ObservationSource(trajectories, render, device)
+        self._source = ObservationSource(trajectories, render, device, shape.encoded_shape)
         self.sampler = WindowSampler(
             trajectories, shape.chunk, config.horizon, device, self._left_out
         )

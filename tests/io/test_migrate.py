@@ -60,7 +60,7 @@ RUN = f"""{{"run": {{"preset": {{
 
 
 def migrated(document: dict[str, Any]) -> dict[str, Any]:
-    return from_version_1({}, document)[1]
+    return completed(*from_version_1({}, document))[1]
 
 
 def test_the_config_of_a_run_of_version_1_is_todays() -> None:

@@ -152,7 +152,15 @@ def test_chunks_of_any_length(tiny_model_config: WorldModelConfig, chunk: int) -
 @pytest.mark.parametrize(
     ("part", "changes"),
     [
-        ("", {"observation_shape": (97, 65, 3), "action_dim": 3, "state_dim": 4}),
+        (
+            "",
+            {
+                "observation_shape": (33, 65, 3),
+                "max_image_size": 32,
+                "action_dim": 3,
+                "state_dim": 4,
+            },
+        ),
         ("", {"chunk": 5, "latent_dim": 9}),
         ("encoder", {"patch": 8, "channels": (4, 5), "hidden": 17}),
         ("predictor", {"width": 17, "depth": 2}),

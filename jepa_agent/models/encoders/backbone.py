@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,8 @@ class BackboneEncoderConfig(EncoderConfig, kind="backbone"):
             in each of the backbone's.
         queries, values, hidden: as in `PatchPoolConfig`.
     """
+
+    scales_images: ClassVar[bool] = True
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     freeze: bool = False

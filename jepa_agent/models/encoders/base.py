@@ -17,6 +17,8 @@ class EncoderConfig(Registered):
 
     observation_ndim: ClassVar[int] = 3
     """3 for images (H, W, C), 1 for vectors (S,)."""
+    scales_images: ClassVar[bool] = False
+    """Whether it takes images of any size, so that none are scaled before it."""
 
     @abstractmethod
     def build(self, observation_shape: tuple[int, ...], latent_dim: int) -> nn.Module:
