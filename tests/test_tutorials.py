@@ -9,7 +9,7 @@ import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
 TUTORIALS = DOCS / "tutorials"
-PAGES = [DOCS / "index.md", *sorted((DOCS / "how-to").glob("*.md"))]
+PAGES = [DOCS / "index.md", DOCS / "your-data.md", *sorted((DOCS / "how-to").glob("*.md"))]
 PROMISES = {
     "plan-in-a-world.md": """
 for door, stop in ((20, 55), (45, 34)):  # through the door, or at the wall of x = 32

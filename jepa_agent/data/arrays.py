@@ -152,6 +152,25 @@ def as_actions(values: Any, listed: np.ndarray | None, lengths: np.ndarray) -> n
     return array
 
 
+def one_hot(actions: np.ndarray, categories: Sequence[int]) -> np.ndarray:
+    """Integers (N, G) as rows of G one-hot vectors, of as many components as there are categories.
+
+    Args:
+        actions: from 0 on.
+        categories: how many there are of each integer.
+    """
+    sizes = np.array(categories)
+    fits = actions.shape[1] == len(sizes) and not (actions % 1).any()
+    if not fits or (actions < 0).any() or (actions >= sizes).any():
+        raise TrajectoryFileError(
+            f"discrete actions must be integers from 0 to less than {list(categories)}, got "
+            f"{actions.shape[1]} of {actions.min()} to {actions.max()}; count from 0, or give "
+            "other categories"
+        )
+    hot = [actions[:, [group]] == np.arange(size) for group, size in enumerate(categories)]
+    return np.concatenate(hot, axis=1).astype(np.float32)
+
+
 def as_bounds(bounds: Any, actions: np.ndarray) -> dict[str, list[float]]:
     """The metadata that state the bounds (low, high), each a number or (A,), of actions (N, A)."""
     size = actions.shape[1]

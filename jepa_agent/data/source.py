@@ -41,7 +41,8 @@ def world_shape(
     env = None if spec is None else _built(spec)
     if env is not None:
         shape, render = _shown(env, trajectories)
-        bounds = bounds or action_bounds(env)
+        own = action_bounds(env)
+        bounds = own if own.categories else bounds or own
         env.close()
     elif not all(shape):
         raise ValueError(
@@ -55,6 +56,8 @@ def world_shape(
 def recorded_bounds(trajectories: Trajectories) -> ActionBounds | None:
     """The bounds of actions that the metadata state, if they do."""
     metadata = trajectories.metadata
+    if "action_categories" in metadata:
+        return ActionBounds.one_hot(tuple(metadata["action_categories"]))
     if "action_low" not in metadata:
         return None
     return ActionBounds(tuple(metadata["action_low"]), tuple(metadata["action_high"]))

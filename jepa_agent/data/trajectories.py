@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..worlds.reference import EnvRef
-from .arrays import as_actions, as_bounds, as_images, as_rows, is_image, joined, lengths_of
+from .arrays import as_actions, as_bounds, as_images, as_rows, is_image, joined, lengths_of, one_hot
 from .joined import Joined, Rows
 from .trajectory_file import (
     PARTS,
@@ -29,6 +29,7 @@ ENVIRONMENT: dict[str, Any] = {
     "max_episode_steps": None,
     "action_low": None,
     "action_high": None,
+    "action_categories": None,
 }
 """The metadata that describe an environment, and what they are where they are missing."""
 CHECKED_ROWS = 64
@@ -156,6 +157,7 @@ class Trajectories:
         states: Any = None,
         layout: Any = None,
         bounds: tuple[Any, Any] | None = None,
+        categories: Sequence[int] = (),
         env: str | EnvRef | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> Trajectories:
@@ -180,6 +182,8 @@ class Trajectories:
             layout: (E, C), what is constant in an episode; none by default.
             bounds: the least and the greatest action, each a number or (A,); by default those of
                 the environment, or else the range of the actions.
+            categories: of discrete actions, which are integers from 0 on: how many there are of
+                each; they become one-hot vectors.
             env: the environment that they come from, `module:Name-v0`; training needs none.
             metadata: JSON data to keep beside.
 
@@ -200,7 +204,15 @@ class Trajectories:
         notes = dict(metadata or {})
         if env is not None:
             notes |= (EnvRef(env, {}) if isinstance(env, str) else env).metadata()
-        if bounds is not None:
+        if len(categories) and bounds is not None:
+            raise TrajectoryFileError(
+                "actions must have bounds or categories, got both; give categories if they are "
+                "discrete"
+            )
+        if len(categories):
+            acted = one_hot(acted, categories)
+            notes["action_categories"] = [int(size) for size in categories]
+        elif bounds is not None:
             notes |= as_bounds(bounds, acted)
         constant = np.zeros((len(given), 0)) if layout is None else as_rows("layout", layout)
         offsets = np.concatenate([[0], np.cumsum(given)])

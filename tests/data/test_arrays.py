@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jepa_agent import EnvRef, Trajectories
+from jepa_agent.data.source import world_shape
 from jepa_agent.data.trajectory_file import TrajectoryFileError
 
 LENGTHS = [4, 2, 3]
@@ -122,6 +123,18 @@ def test_environment_bounds_and_notes_go_into_the_metadata() -> None:
     assert (metadata["env_kwargs"], metadata["history"]) == ({"g": 9.8}, 2)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.float64, np.uint8])
+def test_discrete_actions_become_one_hot(dtype: Any) -> None:
+    taken = (np.arange(9) % 3).astype(dtype)
+    data = Trajectories.from_arrays(STATES, taken, lengths=LENGTHS, categories=[3])
+    np.testing.assert_array_equal(data.actions, np.eye(3)[np.arange(9) % 3][LED_SOMEWHERE])
+    assert data.metadata["action_categories"] == [3]
+    pairs = np.stack([taken, taken], axis=1)
+    data = Trajectories.from_arrays(STATES, pairs, lengths=LENGTHS, categories=(3, 4))
+    assert data.actions.shape == (6, 7)
+    assert world_shape(None, data)[2].categories == (3, 4)
+
+
 NAN = np.where(np.arange(9)[:, None] == 6, np.nan, ACTIONS)
 
 
@@ -146,6 +159,10 @@ NAN = np.where(np.arange(9)[:, None] == 6, np.nan, ACTIONS)
         ({"states": STATES[:4]}, "states and actions must have .* rows"),
         ({"layout": [[1], [2]]}, "3 episodes and 2 layouts"),
         ({"bounds": (-0.1, 1)}, r"hold all actions, got \[-0.1, -0.1\] to .*; widen them"),
+        ({"categories": [3], "actions": np.arange(9)}, r"less than \[3\], got 1 of 0.0 to 7.0"),
+        ({"categories": [3], "actions": np.ones((9, 2))}, "count from 0, or give"),
+        ({"categories": [3], "actions": np.full(9, 0.5)}, "must be integers from 0"),
+        ({"categories": [3], "bounds": (0, 1)}, "bounds or categories, got both"),
         ({"bounds": (1, -1)}, "bounds must be low < high"),
         ({"bounds": ([-1, -1, -1], 1)}, r"one number or 2, as actions have, got shapes \(3,\)"),
     ],

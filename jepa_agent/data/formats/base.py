@@ -34,10 +34,13 @@ class Selection:
         observation: "pixels", the only images; "state", the compact states; a column's name; by
             default what the format's own users look at, which is images where there are some.
         resize: images are scaled to this height and width; 0 leaves them.
+        categories: of discrete actions, which are integers from 0 on: how many there are of each;
+            by default what the format says, or none, which means numbers of any size.
     """
 
     observation: str = ""
     resize: int = 0
+    categories: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.resize < 0:
@@ -66,6 +69,8 @@ class Recording(Registered):
     """The columns that make the compact state."""
     seen: str = ""
     """The column to observe by default."""
+    categories: tuple[int, ...] = ()
+    """How many there are of each integer of an action, if actions are known to be discrete."""
     lengths: np.ndarray
     """(E,), rows of each episode; of one row there is nothing to learn."""
     metadata: dict[str, Any]
@@ -125,7 +130,7 @@ class Recording(Registered):
             with self.naming_damage():
                 found = {name: self.rows(name, index) for name in {seen, *states, ACTION} - {""}}
             try:
-                episode = self._episode(index, seen, states, found, selection.resize)
+                episode = self._episode(index, seen, states, found, selection)
             except TrajectoryFileError as error:
                 raise TrajectoryFileError(f"{self.path}, episode {index}: {error}") from None
             others, shape = shape, [getattr(episode, name)[:0].shape for name in PARTS if
@@ -158,11 +163,11 @@ class Recording(Registered):
         """
         images = [name for name, shape in self.columns.items() if is_image(shape)]
         known = f"{self.path} has {sorted(self.columns)}"
-        chosen = observation or self.seen
+        chosen, states = observation or self.seen, self.states
+        vectors = set(self.columns) - set(images)
+        if not states:  # a vector that is observed is one
+            states = next(((name,) for name in (chosen, self.seen) if name in vectors), ())
         if chosen in self.columns:
-            states = self.states
-            if not states and not is_image(self.columns[chosen]):
-                states = (chosen,)
             return ("" if states == (chosen,) else chosen), states
         if chosen == "pixels" or (not chosen and images):
             if len(images) != 1:
@@ -170,13 +175,13 @@ class Recording(Registered):
                     f"pixels must be one column of images, got {images}; {known}, name one with "
                     "--observation"
                 )
-            return images[0], self.states
-        if chosen not in ("", "state") or not self.states:
+            return images[0], states
+        if chosen not in ("", "state") or not states:
             raise ValueError(
                 "--observation must be pixels, state, or a column, got "
                 f"{observation or 'none, and no images or states'}; {known}"
             )
-        return "", self.states
+        return "", states
 
     @contextlib.contextmanager
     def naming_damage(self) -> Iterator[None]:
@@ -202,7 +207,7 @@ class Recording(Registered):
         seen: str,
         states: tuple[str, ...],
         found: dict[str, np.ndarray],
-        resize: int,
+        selection: Selection,
     ) -> Trajectories:
         count = int(self.lengths[index])
         wrong = {name: len(rows) for name, rows in found.items() if len(rows) != count}
@@ -217,7 +222,7 @@ class Recording(Registered):
         observed = state
         if seen and is_image(self.columns[seen]):
             observed = as_images(seen, found[seen])
-            observed = resized(observed, resize) if resize else observed
+            observed = resized(observed, selection.resize) if selection.resize else observed
         elif seen:
             observed = as_rows(seen, found[seen].reshape(count, -1))
         return Trajectories.from_arrays(
@@ -226,6 +231,7 @@ class Recording(Registered):
             lengths=[count],
             states=state if seen and state is not None else None,
             layout=self.layout(index)[None],
+            categories=selection.categories or self.categories,
             metadata=self.metadata,
         )
 

@@ -73,7 +73,8 @@ def from_minari(dataset_id: str) -> Trajectories:
     entry "observation" is taken. `infos["state"]` and `infos["layout"]` are used where present.
 
     Raises:
-        TrajectoryFileError: if the dataset is missing or damaged, or its actions are not vectors.
+        TrajectoryFileError: if the dataset is missing or damaged, or its actions are neither a Box
+            nor discrete.
     """
     return MinariDataset(Path(dataset_id)).read()
 
@@ -102,9 +103,7 @@ class MinariDataset(Recording, kind="minari"):
                 f"{self.path} must be a complete Minari dataset on this disk, got {error}; "
                 "download or create it first"
             ) from error
-        space = dataset.action_space
-        if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
-            raise TrajectoryFileError(f"actions must be vectors, got {space}; convert the dataset")
+        self.categories, self._first = _discrete(dataset.action_space)
         self._dataset = dataset
         self._kept: tuple[int, dict[str, np.ndarray]] = (-1, {})
         indices = dataset.episode_indices
@@ -133,8 +132,23 @@ class MinariDataset(Recording, kind="minari"):
         """All columns of an episode; the last one is kept."""
         if self._kept[0] != episode:
             (found,) = self._dataset.iterate_episodes([self._indices[episode]])
-            self._kept = episode, _columns_of(found)
+            columns = _columns_of(found)
+            columns[ACTION] = columns[ACTION].reshape(len(columns[ACTION]), -1) - self._first
+            self._kept = episode, columns
         return self._kept[1]
+
+
+def _discrete(space: gym.Space) -> tuple[tuple[int, ...], Any]:
+    """How many categories each integer of an action has, and what the first one's number is."""
+    if isinstance(space, gym.spaces.Discrete):
+        return (int(space.n),), int(space.start)
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return tuple(space.nvec.ravel().tolist()), space.start.ravel()
+    if not isinstance(space, gym.spaces.Box):
+        raise TrajectoryFileError(
+            f"actions must be a Box or discrete, got {space}; convert the dataset"
+        )
+    return (), 0
 
 
 def _columns_of(episode: Any) -> dict[str, np.ndarray]:

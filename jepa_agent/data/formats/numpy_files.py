@@ -14,7 +14,7 @@ from .npz import NpzArray, names
 NEEDED = {"observations", "actions"}
 DIVISIONS = ("episode_ids", "terminals", "lengths")
 BOUNDS = {"action_low", "action_high"}
-KNOWN = {*NEEDED, *DIVISIONS, *BOUNDS, "states", "layout"}
+KNOWN = {*NEEDED, *DIVISIONS, *BOUNDS, "states", "layout", "categories"}
 
 
 class NumpyFile(Recording, kind="numpy"):
@@ -47,6 +47,8 @@ class NumpyFile(Recording, kind="numpy"):
                 f"{len(arrays['actions'])} for {self.lengths.sum()} states"
             )
         self._layout = arrays["layout"][:] if "layout" in known else None
+        if "categories" in known:
+            self.categories = tuple(np.ravel(arrays["categories"][:]).tolist())
         self.states = ("states",) if "states" in known else ()
         self.columns = {name: arrays[name].shape[1:] for name in ("observations", *self.states)}
         self.metadata = {"format": self.kind, "source": self.path.name}

@@ -17,8 +17,9 @@ from jepa_agent import Trajectories
 from jepa_agent.data.formats import Selection, read
 from jepa_agent.data.formats.minari import MinariDataset, from_minari, to_minari
 from jepa_agent.data.recording import record
-from jepa_agent.data.source import env_of
+from jepa_agent.data.source import env_of, recorded_bounds
 from jepa_agent.data.trajectory_file import TrajectoryFileError
+from jepa_agent.planners import ActionBounds
 
 
 @pytest.fixture(autouse=True)
@@ -91,10 +92,23 @@ def foreign(
 
 
 def test_other_peoples_datasets_say_what_they_lack() -> None:
-    discrete = {"actions": np.zeros(12, np.int64), "action_space": spaces.Discrete(2)}
-    with pytest.raises(TrajectoryFileError, match=r"must be vectors, got Discrete\(2\)"):
-        from_minari(foreign("mine/discrete-v0", **discrete))
+    words = {"actions": ["a"] * 12, "action_space": spaces.Text(1, charset="a")}
+    with pytest.raises(TrajectoryFileError, match="must be a Box or discrete, got Text"):
+        from_minari(foreign("mine/words-v0", **words))
     assert env_of(from_minari(foreign("mine/none-v0"))) is None
+
+
+def test_discrete_actions_are_one_hot() -> None:
+    taken = np.arange(12) % 3
+    actions = {"actions": taken + 2, "action_space": spaces.Discrete(3, start=2)}
+    data = from_minari(foreign("mine/discrete-v0", **actions))
+    np.testing.assert_array_equal(data.actions, np.eye(3)[taken])
+    assert recorded_bounds(data) == ActionBounds.one_hot((3,))
+    pairs = np.stack([taken, taken % 2], axis=1)
+    actions = {"actions": pairs, "action_space": spaces.MultiDiscrete([3, 2])}
+    data = from_minari(foreign("mine/pairs-v0", **actions))
+    assert data.metadata["action_categories"] == [3, 2]
+    np.testing.assert_array_equal(data.actions[:, 3:], np.eye(2)[taken % 2])
 
 
 def test_a_dict_of_observations_is_a_choice_of_columns() -> None:

@@ -66,6 +66,32 @@ def test_our_names(logged: Logged, tmp_path: Path, division: str, short: bool) -
     assert data.metadata["action_high"] == [2, 3]
 
 
+def test_vectors_are_the_state_where_there_is_no_other(logged: Logged, tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, observations=logged.states, actions=logged.actions, lengths=[9])
+    for observation in ("", "state", "observations"):
+        data = read([path], selection=Selection(observation))
+        np.testing.assert_array_equal(data.states, logged.states)
+        assert data.observations is None
+    with pytest.raises(ValueError, match=r"one column of images, got \[\]"):
+        read([path], selection=Selection("pixels"))
+    np.savez(path, observations=logged.images, actions=logged.actions, lengths=[9])
+    with pytest.raises(ValueError, match="or a column, got state"):
+        read([path], selection=Selection("state"))
+    assert read([path]).states.shape == (9, 0)
+
+
+def test_discrete_actions(logged: Logged, tmp_path: Path) -> None:
+    """By the file itself, or by what is selected."""
+    arrays = {"observations": logged.states, "actions": np.arange(9) % 2, "lengths": [9]}
+    np.savez(tmp_path / "a.npz", **arrays, categories=2)
+    np.savez(tmp_path / "b.npz", **arrays)
+    chosen = [read([tmp_path / "a.npz"])]
+    chosen.append(read([tmp_path / "b.npz"], selection=Selection(categories=(2,))))
+    for data in chosen:
+        np.testing.assert_array_equal(data.actions, np.eye(2)[np.arange(8) % 2])
+
+
 def test_arrays_in_fortran_order_are_read_too(logged: Logged, tmp_path: Path) -> None:
     states = np.asfortranarray(logged.states)
     np.savez(tmp_path / "a.npz", observations=states, actions=logged.actions, lengths=[9])
