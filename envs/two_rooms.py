@@ -217,6 +217,12 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         return max(1, math.ceil(length / self.config.step_length))
 
     @staticmethod
+    def reset_options(state: np.ndarray, goal: np.ndarray, layout: np.ndarray) -> dict[str, Any]:
+        """Options for `reset` of the task from a state (2,) to a goal (2,) in a layout (3,)."""
+        wall_x, door_y, _ = layout.tolist()
+        return {"wall_x": int(wall_x), "door_y": int(door_y), "position": state, "goal": goal}
+
+    @staticmethod
     def free_states(side: int, layout: np.ndarray) -> np.ndarray:
         """Free states (side, side, 2) that cover the rooms evenly."""
         return free_grid(side, layout)

@@ -8,6 +8,7 @@ $ jepa-agent evaluate --compare a/report.json b/report.json
 $ jepa-agent evaluate --pool a/report.json b/report.json c/report.json
 $ jepa-agent evaluate --checkpoint runs/pendulum --success my.module:upright \\
     --goal 1 0 0
+$ jepa-agent evaluate --goals data --data data/held-out.h5 --offset 25 50 --budget 75
 """
 
 from __future__ import annotations
@@ -15,13 +16,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
 
 from ..agent.agent import JEPAAgent
+from ..data.formats import read as read_data
 from ..envs import TwoRoomsEnv
 from ..evaluation.anywhere import evaluate_anywhere
+from ..evaluation.data_goals import DataGoals, evaluate_on_data
 from ..evaluation.metrics import Report
 from ..evaluation.tables import compared, pooled, report_tables
 from ..evaluation.two_rooms import SETTINGS, SUITES, default_suites, evaluate
@@ -64,6 +68,21 @@ class Args:
     """In such environments, the observation to reach if there is no desired_goal."""
     rival: str = ""
     """In such environments, a policy class to score too, named package.module:Name."""
+    goals: Literal["environment", "data"] = "environment"
+    """Where goals come from: from the environment (or --goal), or from --data, where an episode
+    begins at a recorded state and its goal is what was observed --offset steps later."""
+    data: tuple[Path, ...] = ()
+    """Trajectory files for --goals data."""
+    offset: tuple[int, ...] = (25, 50)
+    """Steps between start and goal, a table each."""
+    budget: str = "offset+25"
+    """Steps of an episode with a goal from data: a number, or "offset+25"."""
+    success_within: tuple[float, ...] = ()
+    """With goals from data, success is a state this near to the goal's in every component (in the
+    states' units; one number, or one per component, nan for those that do not matter)."""
+    start_option: str = ""
+    """With goals from data, the option of the environment's reset that takes a state, unless it
+    has `reset_options(state, goal, layout)`."""
     report: Path | None = None
     """A folder for index.html: figures, plots, videos and distance maps in one file."""
     compare: tuple[Path, Path] | None = None
@@ -106,17 +125,45 @@ def main(args: Args) -> int:
 
 
 def measure(args: Args, agent: JEPAAgent) -> Report:
-    """The report of the suites or, with --success, of the agent's own environment."""
+    """The report of the suites, of goals from data, or of the agent's own environment."""
     seeds = range(args.seed, args.seed + (100 if args.quick else args.episodes))
-    if args.success or not isinstance(agent.env_ref.make().unwrapped, TwoRoomsEnv):
+    from_data = args.goals == "data"
+    anywhere = args.success or not isinstance(agent.env_ref.make().unwrapped, TwoRoomsEnv)
+    check_options(args, from_data, bool(anywhere))
+    rivals = {args.rival.partition(":")[2]: import_object(args.rival)()} if args.rival else {}
+    success = import_object(args.success) if args.success else None
+    how = (success, rivals, seeds, args.parallel, args.checkpoint, args.workers)
+    if from_data:
+        within = args.success_within or None
+        goals = DataGoals(args.offset, args.budget, within, args.start_option)
+        return evaluate_on_data(agent, read_data(args.data), goals, *how)
+    if anywhere:
         goal = np.array(args.goal, dtype=np.float32) if args.goal else None
-        rivals = {args.rival.partition(":")[2]: import_object(args.rival)()} if args.rival else {}
-        success = import_object(args.success) if args.success else None
-        return evaluate_anywhere(
-            agent, goal, success, rivals, seeds, args.parallel, args.checkpoint, args.workers
-        )
+        return evaluate_anywhere(agent, goal, *how)
     suites = args.suite or default_suites(agent)
     for suite in suites:
         if suite not in SUITES:
             raise ValueError(f"--suite must be among {sorted(SUITES)}, got {suite!r}")
     return evaluate(agent, suites, seeds, args.parallel, args.checkpoint, args.workers)
+
+
+def check_options(args: Args, from_data: bool, anywhere: bool) -> None:
+    """Raise ValueError if an option would be ignored, or --goals data lacks its files."""
+    if from_data and not args.data:
+        raise ValueError("--goals data needs trajectory files, got none; name them with --data")
+    fresh = Args()
+    suites = "with --success, --goals data, and outside of TwoRooms-v0"
+    unused = {
+        suites: ("suite", "report") if from_data or anywhere else (),
+        "with goals from data": ("goal",) if from_data else (),
+        "in TwoRooms-v0's suites": () if from_data or anywhere else ("goal", "rival"),
+        "without --goals data": ()
+        if from_data
+        else ("data", "offset", "budget", "success_within", "start_option"),
+    }
+    for where, names in unused.items():
+        for name in names:
+            value = getattr(args, name)
+            if value != getattr(fresh, name):
+                option = "--" + name.replace("_", "-")
+                raise ValueError(f"{option} has no use {where}, got {value!r}; leave it out")

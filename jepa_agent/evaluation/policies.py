@@ -23,6 +23,28 @@ class Policy(Protocol):
     ) -> tuple[np.ndarray, Any]: ...
 
 
+class StandStill:
+    """Always the same action, for batches.
+
+    Args:
+        action: (A,), the one that does nothing.
+    """
+
+    def __init__(self, action: np.ndarray) -> None:
+        self._action = action
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, Any]:
+        """Actions (n, A)."""
+        some = next(iter(observation.values())) if isinstance(observation, dict) else observation
+        return np.tile(self._action, (len(some), 1)), state
+
+
 class RandomActions:
     """Random actions for batches: uniform, or normal where a box is unbounded.
 

@@ -17,6 +17,9 @@ def report_tables(report: Report) -> Iterator[Table | str]:
     """The rows of every suite, success by novelty, and the errors of imagination."""
     for suite in report.suites:
         yield table([row for row in report.rows if row.suite == suite])
+        if suite in report.config.get("goals", {}):
+            goals = report.config["goals"][suite]
+            yield f"{suite}: " + ", ".join(f"{value} {name}" for name, value in goals.items())
         if suite == "test-layouts":
             yield from by_novelty(report.episodes[f"agent/{suite}"])
         if suite in report.open_loop:

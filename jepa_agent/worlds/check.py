@@ -62,6 +62,9 @@ PROTOCOLS: dict[type, Optional] = {
     protocols.DefinesSuccess: Optional(
         "success without `is_success` in the info", "`success(info)` returning a bool"
     ),
+    protocols.Resettable: Optional(
+        "goals from data", "`reset_options(state, goal, layout)`, options of `reset`"
+    ),
     protocols.HasLayout: Optional(
         "figures by layout, and terms that contrast layouts", "`layout` and `layout_names`"
     ),

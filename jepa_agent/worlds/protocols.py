@@ -61,6 +61,16 @@ class DefinesSuccess(Protocol):
 
 
 @runtime_checkable
+class Resettable(Protocol):
+    """Episodes can begin at any state, such as a recorded one."""
+
+    def reset_options(
+        self, state: np.ndarray, goal: np.ndarray, layout: np.ndarray
+    ) -> dict[str, Any]:
+        """Options for `reset` that begin at a state (S,) in a layout (C,), with a goal (S,)."""
+
+
+@runtime_checkable
 class HasMap(Protocol):
     """Which states are possible, and the path lengths between them."""
 

@@ -59,3 +59,16 @@ def test_reports_are_compared_and_pooled(exit_of: Callable, tmp_path: Path) -> N
     assert code == 0
     assert "10 to 20 episodes" in said
     assert "agent, new wall: 75.0 (53.1-88.8) % of 20" in said
+
+
+def test_goals_from_data_are_scored_beside_standing_still(run: Callable, tmp_path: Path) -> None:
+    run("collect", "--layout", "test", "--episodes", "4", "--out", "data.h5", cwd=tmp_path)
+    printed = run(
+        "evaluate", "--goals", "data", "--data", "data.h5", "--offset", "20", "--budget", "50",
+        "--episodes", "2", "--out", "report", cwd=tmp_path,
+    )  # fmt: skip
+    rows = {row.policy: row for row in Report.load(tmp_path / "report" / "report.json").rows}
+    assert rows["agent"].success == 1.0
+    assert rows["stand still"].success == 0.0
+    assert rows["random"].suite == "offset 20"
+    assert "offset 20: 50 steps of budget, " in printed

@@ -101,3 +101,19 @@ def test_an_agent_of_data_alone_asks_for_an_environment(
     assert "use --env module:Name-v0" in command(capsys, *asked)
     other = ("--env", "MountainCarContinuous-v0")
     assert "must show observations of shape (6,)" in command(capsys, *asked, *other)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("--suite ood", "--suite has no use with --success, --goals data, and outside of TwoRooms"),
+        ("--report page", "--report has no use with"),
+        ("--budget 50", "--budget has no use without --goals data, got '50'; leave it out"),
+        ("--goals data", "--goals data needs trajectory files, got none; name them with --data"),
+        ("--goals data --data a.h5 --goal 1 0 0", "--goal has no use with goals from data"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(
+    pendulum: str, capsys: pytest.CaptureFixture[str], asked: str, said: str
+) -> None:
+    assert said in command(capsys, "evaluate", "--checkpoint", pendulum, *asked.split())

@@ -69,6 +69,14 @@ def test_things_are_found_where_they_are(
     assert world.handle_at(np.float32(point)) == name
 
 
+def test_a_recorded_state_is_where_an_episode_begins(world: TwoRoomsEnv) -> None:
+    goal, layout = np.float32([50, 33]), np.float32([41, 20, 4])
+    _, info = world.reset(options=world.reset_options(np.float32([12.5, 9]), goal, layout))
+    np.testing.assert_array_equal(info["position"], [12.5, 9])
+    np.testing.assert_array_equal(info["goal"], goal)
+    assert (info["wall_x"], info["door_y"]) == (41, 20)
+
+
 @pytest.mark.parametrize(
     ("name", "point", "changed"),
     [
