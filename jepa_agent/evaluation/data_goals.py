@@ -15,6 +15,7 @@ from ..agent.agent import JEPAAgent
 from ..data.source import world_shape
 from ..data.trajectories import Trajectories
 from ..data.windows import ObservationSource
+from ..worlds.actions import from_rows
 from ..worlds.protocols import HasState, Resettable
 from ..worlds.reference import EnvRef
 from .episodes import Success, play
@@ -234,10 +235,11 @@ def evaluate_on_data(
         )
     _, render, _ = world_shape(agent.env_ref, data)
     source, bounds = ObservationSource(data, render, torch.device("cpu")), agent.bounds
+    idle = from_rows(bounds, np.array(bounds.idle or bounds.default_idle, dtype=np.float32))
     policies: dict[str, Policy] = {
         "agent": agent,
         "random": RandomActions(world.action_space, seeds.start),
-        "stand still": StandStill(np.float32(bounds.idle or bounds.default_idle)),
+        "stand still": StandStill(idle),
         **rivals,
     }
     agent.set_goal(None)

@@ -27,7 +27,7 @@ class StandStill:
     """Always the same action, for batches.
 
     Args:
-        action: (A,), the one that does nothing.
+        action: the one that does nothing.
     """
 
     def __init__(self, action: np.ndarray) -> None:
@@ -40,9 +40,9 @@ class StandStill:
         episode_start: Any = None,
         deterministic: bool = False,
     ) -> tuple[np.ndarray, Any]:
-        """Actions (n, A)."""
+        """One action for each of n observations."""
         some = next(iter(observation.values())) if isinstance(observation, dict) else observation
-        return np.tile(self._action, (len(some), 1)), state
+        return np.stack([self._action] * len(some)), state
 
 
 class RandomActions:
