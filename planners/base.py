@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple, Protocol
 
 import torch
@@ -72,7 +72,7 @@ class Planner(Protocol):
     """Searches action sequences of low cost, for B problems at once."""
 
     horizon: int
-    """The number H of actions in a plan."""
+    """The number of chunks that a plan covers: H actions, if one is planned for each."""
 
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Search.
@@ -88,7 +88,15 @@ class Planner(Protocol):
 
 @dataclass(frozen=True)
 class PlannerConfig(Registered):
-    """The settings of a planner, a kind of which is a subclass."""
+    """The settings of a planner, a kind of which is a subclass.
+
+    Args:
+        knots: actions that are planned for each chunk of the horizon; those of its other steps lie
+            between them. A planner need not know: its plans have `horizon * knots` actions, as
+            many as its warm start.
+    """
+
+    knots: int = field(default=1, kw_only=True)
 
     takes_boxes: ClassVar[bool] = True
     """Whether it searches continuous actions."""
@@ -179,10 +187,10 @@ def check_problem(
         raise ValueError(
             f"the planner {config.kind} searches discrete actions, got continuous ones; use mppi"
         )
-    expected = (len(noise), horizon, len(bounds.low))
+    expected = (len(noise), horizon * config.knots, len(bounds.low))
     if warm_start.shape != expected:
         raise ValueError(
-            f"warm_start must have the shape {expected} of problems, horizon and action, got "
+            f"warm_start must have the shape {expected} of problems, actions and components, got "
             f"{tuple(warm_start.shape)}; start from the idle action in that shape"
         )
 

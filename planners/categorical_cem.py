@@ -26,7 +26,7 @@ class CategoricalCEMConfig(PlannerConfig, kind="categorical-cem"):
     """Categorical CEM's settings.
 
     Args:
-        horizon: actions per plan.
+        horizon: chunks per plan.
         num_samples: sequences per iteration.
         iterations: rounds of sampling and fitting.
         num_elites: candidates that the next probabilities are fitted to.
@@ -42,7 +42,7 @@ class CategoricalCEMConfig(PlannerConfig, kind="categorical-cem"):
     smoothing: float = 0.1
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, num_samples=3, iterations=1, num_elites=1)
+        check_at_least(self, knots=1, horizon=1, num_samples=3, iterations=1, num_elites=1)
         if self.num_elites > self.num_samples:
             raise ValueError(
                 "num_elites must be <= num_samples, got "

@@ -25,7 +25,7 @@ class CEMConfig(PlannerConfig, kind="cem"):
     """CEM's settings.
 
     Args:
-        horizon: actions per plan.
+        horizon: chunks per plan.
         num_samples: sequences per iteration.
         iterations: rounds of sampling and fitting.
         num_elites: candidates that the next Gaussian is fitted to.
@@ -41,7 +41,7 @@ class CEMConfig(PlannerConfig, kind="cem"):
     min_std: float = 0.02
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, num_samples=4, iterations=1, num_elites=1)
+        check_at_least(self, knots=1, horizon=1, num_samples=4, iterations=1, num_elites=1)
         if self.num_elites > self.num_samples:
             raise ValueError(
                 "num_elites must be <= num_samples, got "

@@ -22,7 +22,7 @@ class ExhaustiveConfig(PlannerConfig, kind="exhaustive"):
     """Exhaustive search's settings.
 
     Args:
-        horizon: actions per plan.
+        horizon: chunks per plan.
         max_sequences: the most that are tried; with more, the search is refused.
     """
 
@@ -32,7 +32,7 @@ class ExhaustiveConfig(PlannerConfig, kind="exhaustive"):
     max_sequences: int = 4096
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, max_sequences=1)
+        check_at_least(self, knots=1, horizon=1, max_sequences=1)
 
     def build(self) -> Exhaustive:
         return Exhaustive(self)

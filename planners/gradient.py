@@ -6,7 +6,7 @@ noise and restarts are what makes them useful.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -30,7 +30,7 @@ class GradientConfig(PlannerConfig, kind="gradient"):
     """Gradient planning's settings; lengths are shares of each action component's half width.
 
     Args:
-        horizon: actions per plan.
+        horizon: chunks per plan.
         starts: sequences improved side by side; the first is the warm start.
         iterations: steps of Adam.
         learning_rate: of Adam.
@@ -51,7 +51,7 @@ class GradientConfig(PlannerConfig, kind="gradient"):
     restart_every: int = 10
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, starts=1, iterations=1, restart_every=0)
+        check_at_least(self, knots=1, horizon=1, starts=1, iterations=1, restart_every=0)
         if not (self.learning_rate > 0 and self.std >= 0 and self.noise >= 0):
             raise ValueError(
                 "learning_rate must be > 0, std and noise >= 0, got "
@@ -134,6 +134,12 @@ class CEMGradientConfig(PlannerConfig, kind="cem-gradient"):
     )
 
     def __post_init__(self) -> None:
+        check_at_least(self, knots=1)
+        if (self.cem.knots, self.gradient.knots) != (1, 1):
+            raise ValueError(
+                "knots must be set for both together, got "
+                f"{self.cem.knots} of cem and {self.gradient.knots} of gradient; set the planner's"
+            )
         if self.cem.horizon != self.gradient.horizon:
             raise ValueError(
                 "cem and gradient must have one horizon, got "
@@ -150,7 +156,9 @@ class CEMGradient:
     def __init__(self, config: CEMGradientConfig | None = None) -> None:
         self.config = config or CEMGradientConfig()
         self.horizon = self.config.cem.horizon
-        self._cem, self._gradient = CEM(self.config.cem), Gradient(self.config.gradient)
+        knots = self.config.knots
+        self._cem = CEM(replace(self.config.cem, knots=knots))
+        self._gradient = Gradient(replace(self.config.gradient, knots=knots))
 
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Search, then refine; see `Planner.plan`."""

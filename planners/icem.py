@@ -25,7 +25,7 @@ class ICEMConfig(PlannerConfig, kind="icem"):
     """iCEM's settings.
 
     Args:
-        horizon: actions per plan.
+        horizon: chunks per plan.
         num_samples: sequences of the first iteration.
         sample_decay: the number of samples is multiplied by this after each iteration.
         iterations: rounds of sampling and fitting.
@@ -49,7 +49,9 @@ class ICEMConfig(PlannerConfig, kind="icem"):
     min_std: float = 0.02
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, num_samples=2, iterations=1, num_elites=1, colour=0)
+        check_at_least(
+            self, knots=1, horizon=1, num_samples=2, iterations=1, num_elites=1, colour=0
+        )
         if self.num_elites > self.counts()[-1]:
             raise ValueError(
                 f"num_elites must be <= the last iteration's samples, got {self.num_elites} > "

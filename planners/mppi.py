@@ -24,7 +24,7 @@ class MPPIConfig(PlannerConfig, kind="mppi"):
     """MPPI's settings.
 
     Args:
-        horizon: actions per plan.
+        horizon: chunks per plan.
         num_samples: sequences per iteration.
         iterations: rounds of sampling and weighting.
         temperature: divides the cost; small is greedy.
@@ -44,7 +44,7 @@ class MPPIConfig(PlannerConfig, kind="mppi"):
     deterministic: bool = True
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, num_samples=3, iterations=1)
+        check_at_least(self, knots=1, horizon=1, num_samples=3, iterations=1)
         if not (self.temperature > 0 and self.std > 0 and 0 < self.std_decay <= 1):
             raise ValueError(
                 "temperature and std must be > 0 and std_decay in (0, 1], got "

@@ -24,7 +24,7 @@ class RandomShootingConfig(PlannerConfig, kind="random"):
     """Random shooting's settings.
 
     Args:
-        horizon: actions per plan.
+        horizon: chunks per plan.
         num_samples: sequences drawn.
         std: standard deviation around the box's centre, as a share of each action component's
             half width.
@@ -35,7 +35,7 @@ class RandomShootingConfig(PlannerConfig, kind="random"):
     std: float = 1.0
 
     def __post_init__(self) -> None:
-        check_at_least(self, horizon=1, num_samples=1)
+        check_at_least(self, knots=1, horizon=1, num_samples=1)
         if not self.std > 0:
             raise ValueError(f"std must be > 0, got {self.std}")
 

@@ -17,6 +17,7 @@ from ..worlds.actions import from_rows
 from ..worlds.observations import as_image
 from ..worlds.reference import EnvRef
 from . import checkpointing
+from .chunks import Chunks
 from .costs import CostConfig, PlanningCost
 from .error_memory import ErrorMemory
 from .hub import HubMixin
@@ -28,8 +29,8 @@ class JEPAAgent(HubMixin):
 
     The goal is `observation["desired_goal"]`; where an environment has none, `set_goal` gives one.
     Works wherever a Stable-Baselines3 policy does: `predict` takes one observation or a batch, and
-    `evaluate_policy` scores it. A plan's action is held for a chunk of K steps; then the plan is
-    shifted and improved. `act` is the pure function behind `predict`.
+    `evaluate_policy` scores it. A plan's first chunk of K steps is played; then the plan is shifted
+    and improved. `act` is the pure function behind `predict`.
 
     Args:
         model: the world model.
@@ -207,9 +208,21 @@ class JEPAAgent(HubMixin):
         rows = np.flatnonzero(due)
         if len(rows):
             state = self._decide(state, rows, seen[rows], goals[rows], started[rows])
-        rows = state.plan[:, 0].cpu().numpy().copy()  # the caller's own
-        actions = from_rows(self.bounds, rows)
+        played = self.chunk_actions(state)[np.arange(count), state.elapsed - 1]  # the caller's own
+        actions = from_rows(self.bounds, played)
         return (actions[0] if single else actions), state
+
+    @property
+    def chunks(self) -> Chunks:
+        """How the planner's actions fill the model's chunks."""
+        knots = getattr(getattr(self.planner, "config", None), "knots", 1)
+        return Chunks(self.model.config.chunk, knots, bool(self.bounds.categories))
+
+    def chunk_actions(self, state: AgentState) -> np.ndarray:
+        """The actions (n, K, A) of the chunks in execution, as the model sees them."""
+        chunks = self.chunks
+        filled = chunks.fill(state.plan[:, : chunks.knots]).unflatten(-1, (chunks.steps, -1))
+        return filled.cpu().numpy()
 
     @torch.no_grad()
     def _decide(
@@ -227,16 +240,19 @@ class JEPAAgent(HubMixin):
             torch.as_tensor(np.stack([seen, goals]), device=self.device)
         )
         played, memory, learned = state.plan[index], state.error_memory, None
+        chunks, knots = self.chunks, self.chunks.knots
         if memory is not None:
             learned = memory.select(index)
-            learned = learned.observe_outcome(self.model, latents, played[:, 0], fresh)
-        warm_start = torch.cat([played[:, 1:], played[:, -1:]], dim=1)
+            done = played[:, :knots].flatten(1)
+            learned = learned.observe_outcome(self.model, latents, done, fresh)
+        warm_start = torch.cat([played[:, knots:], played[:, -1:].expand(-1, knots, -1)], dim=1)
         idle = self.bounds.units(like=warm_start).idle
         warm_start = torch.where(fresh[:, None, None], idle, warm_start)
         seeds = [_mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows]
         search = self._search(latents, wanted, warm_start, Noise(seeds), learned)
         if memory is not None and learned is not None:
-            memory = memory.replaced(index, learned.expect(self.model, search.actions[:, 0]))
+            chunk = chunks.fill(search.actions[:, :knots])
+            memory = memory.replaced(index, learned.expect(self.model, chunk))
         all_goals = state.goals.copy()
         all_goals[rows] = goals
         return replace(
@@ -258,7 +274,7 @@ class JEPAAgent(HubMixin):
         error_memory: ErrorMemory | None = None,
     ) -> Plan:
         units = self.bounds.units(like=warm_start)
-        cost = PlanningCost(self.model, latents, goals, self.cost, error_memory, units)
+        cost = PlanningCost(self.model, latents, goals, self.cost, error_memory, units, self.chunks)
         return self.planner.plan(cost, self.bounds, noise, warm_start)
 
     def save(self, directory: str | Path, half: bool = False) -> None:
@@ -340,8 +356,10 @@ class JEPAAgent(HubMixin):
         zeros = np.zeros(count, dtype=np.int64)
         latents = self.model.observation_mean.new_zeros(count, self.model.config.latent_dim)
         units = self.bounds.units(like=torch.zeros((), device=self.device))
+        knots = self.chunks.knots
+        unit = units.half_width.repeat(knots) * knots**0.5  # the mean over knots, as a sum
         return AgentState(
-            plan=units.idle.repeat(count, self.planner.horizon, 1),
+            plan=units.idle.repeat(count, self.planner.horizon * knots, 1),
             latents=latents,
             goals=goals,
             goal_latents=latents,
@@ -349,9 +367,7 @@ class JEPAAgent(HubMixin):
             episode=zeros,
             decision=zeros,
             planned=zeros.astype(bool),
-            error_memory=(
-                ErrorMemory.none(self.model, count, size, units.half_width) if size else None
-            ),
+            error_memory=(ErrorMemory.none(self.model, count, size, unit) if size else None),
         )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..models.world_model import WorldModel
 from ..planners import ActionUnits
+from .chunks import Chunks
 from .error_memory import ErrorMemory
 
 DISTANCES = ("learned", "latent")
@@ -57,6 +58,7 @@ class PlanningCost:
         config: what to minimise.
         error_memory: past outcomes of the B episodes, which correct the predictions.
         units: what actions are measured in; None for their own.
+        chunks: how actions fill chunks; None holds one for each.
     """
 
     def __init__(
@@ -67,16 +69,19 @@ class PlanningCost:
         config: CostConfig,
         error_memory: ErrorMemory | None = None,
         units: ActionUnits | None = None,
+        chunks: Chunks | None = None,
     ) -> None:
         self._model, self._latents, self._config = model, latents, config
-        self._error_memory, self._units = error_memory, units
+        self._error_memory, self._units, self._chunks = error_memory, units, chunks
         goals = model.distance_embedding(goals) if config.distance == "learned" else goals
         self._goals = goals[:, None, None]
 
     def __call__(self, candidates: Tensor) -> Tensor:
-        """Costs (B, N) of candidates (B, N, H, A), differentiable."""
+        """Costs (B, N) of candidates (B, N, H * knots, A), differentiable."""
         config = self._config
-        imagined, embedding = imagine(self._model, self._latents, candidates, self._error_memory)
+        imagined, embedding = imagine(
+            self._model, self._latents, candidates, self._error_memory, self._chunks
+        )
         if config.distance == "learned":
             distance = self._model.embedding_distance(
                 self._model.distance_embedding(imagined) if embedding is None else embedding,
@@ -100,22 +105,30 @@ class PlanningCost:
 
 
 def imagine(
-    model: WorldModel, latents: Tensor, candidates: Tensor, error_memory: ErrorMemory | None = None
+    model: WorldModel,
+    latents: Tensor,
+    candidates: Tensor,
+    error_memory: ErrorMemory | None = None,
+    chunks: Chunks | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Latents (B, N, H, D) imagined from (B, D) under actions (B, N, H, A), held for a chunk.
+    """Latents (B, N, H, D) imagined from (B, D) under actions (B, N, H * knots, A).
 
     The error memory of the B episodes, if given, corrects every chunk by the outcomes of similar
-    ones; the distance embeddings (B, N, H, E) computed for that are returned too.
+    ones; the distance embeddings (B, N, H, E) computed for that are returned too. Actions fill
+    chunks as `chunks` says; by default, one is held for each.
     """
+    chunks = chunks or Chunks(model.config.chunk)
+    planned = chunks.split(candidates)  # (B, N, H, knots, A)
+    filled = chunks.fill(planned)  # (B, N, H, K * A)
     if error_memory is None:
         start = latents[:, None].expand(-1, candidates.shape[1], -1)
-        return model.rollout(start, candidates.repeat(1, 1, 1, model.config.chunk)), None
+        return model.rollout(start, filled), None
     imagined, embedded, latents = [], [], latents[:, None]
     embedding = model.distance_embedding(latents)
-    for actions in candidates.unbind(dim=2):
+    for knots, actions in zip(planned.unbind(dim=2), filled.unbind(dim=2), strict=True):
         start = latents.expand(-1, actions.shape[1], -1)
-        latents = model.predict(start, actions.repeat(1, 1, model.config.chunk))
-        latents = latents + error_memory.correction(model, embedding, actions)
+        latents = model.predict(start, actions)
+        latents = latents + error_memory.correction(model, embedding, knots.flatten(-2))
         embedding = model.distance_embedding(latents)
         imagined.append(latents)
         embedded.append(embedding)

@@ -29,7 +29,7 @@ class ErrorMemory(NamedTuple):
     starts: Tensor
     """(n, M, E): distance embeddings of where past chunks began."""
     actions: Tensor
-    """(n, M, A): the actions held in them."""
+    """(n, M, A): their actions, all knots of a chunk in a row."""
     errors: Tensor
     """(n, M, D): the latent that they ended in, minus the predicted one."""
     known: Tensor
@@ -45,14 +45,14 @@ class ErrorMemory(NamedTuple):
             model: the world model.
             count: n.
             size: room for M chunks.
-            half_width: (A,), the unit in which actions are compared.
+            half_width: (A,), the unit of each number of a chunk's actions.
         """
         config, like = model.config, model.observation_mean
         shapes = (
             (config.latent_dim,),
             (config.latent_dim,),
             (size, model.distance_head.dim),
-            (size, config.action_dim),
+            (size, len(half_width)),
             (size, config.latent_dim),
             (size,),
         )
@@ -76,7 +76,7 @@ class ErrorMemory(NamedTuple):
         Args:
             model: the world model.
             latents: (n, D), the current latents.
-            actions: (n, A), the actions held in the chunk.
+            actions: (n, A), the chunk's actions.
             fresh: (n,) boolean, whether an episode has just begun; its memory is empty.
         """
         new = (
@@ -93,10 +93,9 @@ class ErrorMemory(NamedTuple):
         known = known * ~fresh[:, None]
         return ErrorMemory(latents, latents, starts, past, errors, known, self.half_width)
 
-    def expect(self, model: WorldModel, actions: Tensor) -> ErrorMemory:
-        """A copy with the model's prediction for the next chunk, under held actions (n, A)."""
-        held = actions.repeat(1, model.config.chunk)
-        return self._replace(expected=model.predict(self.latent, held))
+    def expect(self, model: WorldModel, chunk: Tensor) -> ErrorMemory:
+        """A copy with the model's prediction for the next chunk, of all its actions (n, K * A)."""
+        return self._replace(expected=model.predict(self.latent, chunk))
 
     def correction(self, model: WorldModel, embedding: Tensor, actions: Tensor) -> Tensor:
         """What to add to the model's predictions.
@@ -104,7 +103,7 @@ class ErrorMemory(NamedTuple):
         Args:
             model: the world model.
             embedding: (n, N, E) or (n, 1, E), distance embeddings of where N chunks begin.
-            actions: (n, N, A), the actions held in these chunks.
+            actions: (n, N, A), the actions of these chunks.
 
         Returns:
             (n, N, D): errors weighted by nearness in distance and action; the weights sum to at

@@ -18,7 +18,7 @@ class AgentState:
     """What the agent remembers of n environments between decisions.
 
     Args:
-        plan: (n, H, A), the current plans; the first action of each is being executed.
+        plan: (n, H * knots, A), the current plans; the first chunk of each is being executed.
         latents: (n, D), where the current chunks began.
         goals: (n, *observation_shape), the goals of the last decisions.
         goal_latents: (n, D), the encoded goals.

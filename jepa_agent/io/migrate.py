@@ -73,6 +73,9 @@ ADDED: dict[str, dict[str, Any]] = {
     "weights": {"window_contrast": 0.0},
     "env_ref": {"wrappers": [], "max_episode_steps": None},
     "bounds": {"idle": None, "categories": [], "start": [], "shape": None},
+    "planner": {"knots": 1},
+    "cem": {"knots": 1},
+    "gradient": {"knots": 1},
 }
 """Fields that files of version 1 and early ones of version 2 lack, with the values that they had
 before there was a choice, by the name of the object that holds them."""

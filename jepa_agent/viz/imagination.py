@@ -10,31 +10,30 @@ import torch
 from ..agent.agent import JEPAAgent
 from ..agent.costs import imagine
 from ..agent.state import AgentState
-from ..models.world_model import WorldModel
 
 SHOWN_CANDIDATES = 24
 
 
 @torch.no_grad()
-def imagined_paths(model: WorldModel, state: AgentState) -> tuple[np.ndarray, np.ndarray]:
+def imagined_paths(agent: JEPAAgent, state: AgentState) -> tuple[np.ndarray, np.ndarray]:
     """States that the probe reads off an imagined plan and off the best of its last candidates.
 
     Args:
-        model: the world model; it must have a probe.
+        agent: the agent; its model must have a probe.
         state: the state of one environment that has just planned.
 
     Returns:
         The plan's states (horizon + 1, S), and those of up to 24 candidates
         (N, horizon + 1, S), from best to worst.
     """
-    plan, latents = state.search, state.latents  # (1, D)
+    model, plan, latents = agent.model, state.search, state.latents  # (1, D)
     assert plan is not None
     rounds = list(zip(plan.trace.costs, plan.trace.candidates, strict=True))
     several = [one for one in rounds if one[0].shape[1] > 1]  # MPPI's last round is its mean alone
     costs, candidates = (several or rounds)[-1]
     order = costs[0].argsort()[:SHOWN_CANDIDATES]
     actions = torch.cat([plan.actions[:, None], candidates[:, order]], dim=1)
-    imagined = imagine(model, latents, actions, state.error_memory)[0][0]  # (N, H, D)
+    imagined = imagine(model, latents, actions, state.error_memory, agent.chunks)[0][0]  # (N, H, D)
     start = latents[:, None].expand(imagined.shape[0], -1, -1)
     states = model.locate(torch.cat([start, imagined], dim=1)).cpu().numpy()
     return states[0], states[1:]

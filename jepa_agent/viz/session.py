@@ -17,6 +17,7 @@ import torch
 from ..agent.agent import JEPAAgent
 from ..agent.state import AgentState
 from ..planners import PLANNERS, make_planner
+from ..worlds.actions import from_rows
 from ..worlds.protocols import Drawable, Movable, unit_of
 from .fields import NO_FIELDS, FieldPainter
 from .imagination import imagined_paths
@@ -50,7 +51,8 @@ class Decision(NamedTuple):
 
     version: int
     """Version of the world that it was made for."""
-    action: np.ndarray
+    actions: np.ndarray
+    """(K, A), of the chunk that it begins with."""
     state: AgentState
     plan: np.ndarray | None
     candidates: np.ndarray | None
@@ -80,7 +82,7 @@ class Session:
     trail: np.ndarray
     """(P, S), the states that the agent has passed."""
     _state: AgentState | None
-    _action: np.ndarray
+    _actions: np.ndarray
     _plan: np.ndarray | None
     _candidates: np.ndarray | None
     _ghost_latent: torch.Tensor | None
@@ -176,9 +178,10 @@ class Session:
             if decision is None:
                 return False
             self._take(decision)
+        action = self._actions[-self._left]
         self._left -= 1
-        self._observation, _, _, _, self.info = self.env.step(self._action)
-        self._acted.append(self._action)
+        self._observation, _, _, _, self.info = self.env.step(from_rows(self.agent.bounds, action))
+        self._acted.append(action)
         self.trail = np.concatenate([self.trail, self.world.state[None]])
         self.steps += 1
         if self.reached_at is None and self.info.get("is_success"):
@@ -236,7 +239,7 @@ class Session:
 
     def _start_over(self) -> None:
         """Forget everything about the last state: the agent is somewhere else now."""
-        self._state, self._action = None, np.zeros(self.agent.model.config.action_dim)
+        self._state = None
         self._plan = self._candidates = self._ghost_latent = None
         self._left, self.steps, self.reached_at, self._acted = 0, 0, None, []
         self.trail = self._ghost = self.world.state[None]
@@ -275,7 +278,7 @@ class Session:
         """Plan, and move the ghost by the past actions; changes nothing in the session."""
         agent, model = self.agent, self.agent.model
         began = time.perf_counter()
-        action, decided = agent.act(observation, state)
+        _, decided = agent.act(observation, state)
         milliseconds = 1000 * (time.perf_counter() - began)
         ghost, walked = decided.latents[0] if ghost is None else ghost, []
         chunk = model.config.chunk
@@ -286,14 +289,15 @@ class Session:
                 walked.append(model.locate(ghost).cpu().numpy())
         plan = candidates = None
         if model.probe is not None:
-            plan, candidates = imagined_paths(model, decided)
+            plan, candidates = imagined_paths(agent, decided)
         energy = model.distance(decided.latents, decided.goal_latents).item()
+        actions = agent.chunk_actions(decided)[0]
         return Decision(
-            version, action, decided, plan, candidates, energy, milliseconds, ghost, walked
+            version, actions, decided, plan, candidates, energy, milliseconds, ghost, walked
         )
 
     def _take(self, decision: Decision) -> None:
-        self._action, chunk = decision.action, self.agent.model.config.chunk
+        self._actions, chunk = decision.actions, self.agent.model.config.chunk
         # the next decision is made when this chunk has been played
         self._state = replace(decision.state, elapsed=np.array([chunk]))
         self._plan, self._candidates = decision.plan, decision.candidates

@@ -35,7 +35,7 @@ def lived(agent: JEPAAgent, chunks: int, count: int = 3) -> tuple[ErrorMemory, l
     )
     for chunk in range(chunks):
         action, there = random(count, 2, seed=chunk + 1), random(count, 8, seed=chunk + 50)
-        error_memory = error_memory.expect(model, action)
+        error_memory = error_memory.expect(model, action.repeat(1, model.config.chunk))
         expected = model.predict(here, action.repeat(1, model.config.chunk))
         story.append([here, action, there - expected])
         error_memory = error_memory.observe_outcome(model, there, action, ~fresh)

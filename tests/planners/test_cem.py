@@ -55,7 +55,7 @@ def search(
 ) -> Plan:
     planner = CEM(config)
     if warm_start is None:
-        shape = (len(seeds), planner.horizon, len(bounds.low))
+        shape = (len(seeds), planner.horizon * config.knots, len(bounds.low))
         warm_start = torch.zeros(shape, dtype=torch.float64)
     return planner.plan(cost, bounds, Noise(seeds), warm_start)
 
@@ -202,12 +202,12 @@ def test_candidates_of_infinite_cost_are_not_chosen() -> None:
 def test_every_setting_changes_the_plan() -> None:
     base = CEMConfig(horizon=3, num_samples=32, iterations=4, num_elites=4)
     changes = {"horizon": 2, "num_samples": 40, "iterations": 5, "num_elites": 5}
-    changes |= {"std": 0.5, "min_std": 0.2}
+    changes |= {"std": 0.5, "min_std": 0.2, "knots": 2}
     assert set(changes) == {field.name for field in dataclasses.fields(CEMConfig)}
     plan = search(base, quadratic(targets(1)), [0])
     for name, value in changes.items():
         changed = dataclasses.replace(base, **{name: value})
-        other = search(changed, quadratic(targets(1, changed.horizon)), [0])
+        other = search(changed, quadratic(targets(1, changed.horizon * changed.knots)), [0])
         assert not torch.equal(other.actions, plan.actions), name
 
 

@@ -13,7 +13,7 @@ def test_imagined_paths_start_at_the_agent(planner: Planner) -> None:
     agent = JEPAAgent.load("default")
     agent.planner = planner
     observation, info = agent.env_ref.make().reset(seed=0)
-    plan, candidates = imagined_paths(agent.model, agent.act(observation)[1])
+    plan, candidates = imagined_paths(agent, agent.act(observation)[1])
     steps = planner.horizon + 1
     assert plan.shape == (steps, 2)
     assert candidates.shape == (24, steps, 2)

@@ -12,7 +12,7 @@ import pytest
 
 from jepa_agent import JEPAAgent
 from jepa_agent.envs.drawing import Window
-from jepa_agent.planners import CEM, PLANNERS, Gradient
+from jepa_agent.planners import CEM, PLANNERS, Gradient, MPPIConfig
 from jepa_agent.viz.plan_view import SIZE, draw, places
 from jepa_agent.viz.session import Session
 from jepa_agent.viz.window import Player
@@ -47,6 +47,25 @@ def test_the_agent_walks_to_goals_that_are_set(session: Any) -> None:
     assert np.linalg.norm(session.info["position"] - [50, 50]) <= 4.5
     assert len(session.energy) == len(session.milliseconds) >= 2
     assert session.energy[-1] < max(session.energy)
+
+
+def test_actions_that_change_within_a_chunk_are_played_in_turn(
+    session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played: list[np.ndarray] = []
+    step = session.env.step
+
+    def noted(action: np.ndarray) -> Any:
+        played.append(action)
+        return step(action)
+
+    monkeypatch.setattr(session.env, "step", noted)
+    session.agent.planner = MPPIConfig(horizon=2, knots=5).build()
+    for _ in range(10):
+        session.step(wait=True)
+    np.testing.assert_array_equal(played[5:], session.agent.chunk_actions(session._state)[0])
+    assert np.abs(np.diff(played, axis=0)).max(axis=1).min() > 0
+    assert session.view().plan.shape == (3, 2)
 
 
 def test_planning_never_blocks_the_game(

@@ -1,0 +1,56 @@
+"""From planned actions to the steps of chunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Which K actions a chunk consists of, given the `knots` that are planned for it.
+
+    One knot is held for the chunk. Several lie evenly from its first step to its last; between
+    them, actions are interpolated, or discrete ones are those of the nearest knot.
+
+    Args:
+        steps: K.
+        knots: planned actions per chunk, from 1 to K.
+        discrete: whether actions are one-hot.
+    """
+
+    steps: int
+    knots: int = 1
+    discrete: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.knots <= self.steps:
+            raise ValueError(
+                f"knots must be from 1 to the {self.steps} steps of the model's chunk, got "
+                f"{self.knots}; set the planner's knots to one of these"
+            )
+
+    def split(self, plan: Tensor) -> Tensor:
+        """The knots (..., H, knots, A) of every chunk of plans (..., H * knots, A)."""
+        return plan.unflatten(-2, (-1, self.knots))
+
+    def fill(self, knots: Tensor) -> Tensor:
+        """The actions (..., K * A) of chunks, given their knots (..., knots, A)."""
+        if self.knots == 1:
+            return knots.expand(*knots.shape[:-2], self.steps, -1).flatten(-2)
+        weights = _weights(self, knots.dtype, knots.device)
+        return (weights[:, :, None] * knots[..., None, :, :]).sum(dim=-2).flatten(-2)
+
+
+@lru_cache(maxsize=64)
+def _weights(chunks: Chunks, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Shares (K, knots) of the knots in every step; made once for each device."""
+    last = chunks.knots - 1
+    at = [step * last / (chunks.steps - 1) for step in range(chunks.steps)]
+    if chunks.discrete:
+        at = [float(int(place + 0.5)) for place in at]
+    shares = [[max(0.0, 1 - abs(place - knot)) for knot in range(last + 1)] for place in at]
+    return torch.tensor(shares, dtype=dtype, device=device)
