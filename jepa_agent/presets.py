@@ -68,13 +68,36 @@ VECTOR = Preset(
         steps=2000,
         layouts_per_batch=4,
         windows_per_layout=64,
+        diagnose_episodes=8,
         held_out_share=0.05,
         refinement=RefinementConfig(steps=2000, layouts_per_batch=8, windows_per_layout=64),
     ),
 )
 """Any environment whose observations are vectors."""
 
-PRESETS = {"quick": QUICK, "base": BASE, "eb_jepa": EB_JEPA, "vector": VECTOR}
+PIXELS = Preset(
+    model=WorldModelConfig(distance_head=BlockNormConfig(width=256, depth=2)),
+    training=TrainingConfig(
+        steps=1500,
+        layouts_per_batch=1,
+        windows_per_layout=128,
+        horizon=3,
+        max_grad_norm=20.0,
+        weights=LossWeights(variance=4.0, covariance=2.0, window_contrast=2.0),
+        diagnose_episodes=8,
+        held_out_share=0.05,
+        refinement=RefinementConfig(steps=1500, layouts_per_batch=1, windows_per_layout=512),
+    ),
+)
+"""Any environment whose observations are images."""
+
+PRESETS = {
+    "quick": QUICK,
+    "base": BASE,
+    "eb_jepa": EB_JEPA,
+    "vector": VECTOR,
+    "pixels": PIXELS,
+}
 
 DATA = {
     "quick": CollectConfig(policy="mixed", layout="fixed", episodes=8_000),
@@ -85,5 +108,6 @@ DATA = {
         policy="reference", layout="train", episodes=1_200_000, steps=16, episodes_per_layout=1
     ),
     "vector": CollectConfig(episodes=1),
+    "pixels": CollectConfig(episodes=1),
 }
 """The data that each preset collects, unless trajectories are given."""

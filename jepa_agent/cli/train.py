@@ -106,6 +106,7 @@ ABOUT = {
     "base": "Any layout, from the 966 train layouts, in under 30 minutes on two cores.",
     "eb_jepa": "EB-JEPA's model, losses, batch, data and planner (arXiv 2602.03604); for a GPU.",
     "vector": "Any environment whose observations are vectors; --data names its trajectories.",
+    "pixels": "Any environment whose observations are images; --data names its trajectories.",
 }
 
 

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NATIVE_CHANNELS = (1, 3)
-"""Channels for which torch scales bytes fast on CPUs; images of others are scaled one by one."""
+COLOURS = 3
+"""Channels that torch scales fastest on CPUs; other numbers are scaled in parts of 3, or of 1."""
 SCALED_TOGETHER = 256
 """Images that are scaled at once, since their floats need memory on GPUs."""
 
@@ -30,19 +30,22 @@ def scaled(images: Tensor, shape: tuple[int, ...]) -> Tensor:
     """uint8 images (B, H, W, C) scaled to a shape (h, w, C), bilinear and antialiased."""
     if images.shape[1:] == shape:
         return images
-    parts = images.split(SCALED_TOGETHER)
-    return torch.cat([_scaled(part.permute(0, 3, 1, 2), shape[:2]) for part in parts])
+    return torch.cat([_scaled(part, shape[:2]) for part in images.split(SCALED_TOGETHER)])
 
 
 def _scaled(images: Tensor, size: tuple[int, ...]) -> Tensor:
-    """(B, C, H, W) to (B, h, w, C)."""
-    if images.device.type == "cpu":
-        channels = images.shape[1]
-        if channels not in NATIVE_CHANNELS:
-            images = images.flatten(0, 1)[:, None]
-        found = F.interpolate(images, size=size, mode="bilinear", antialias=True)
-        found = found.reshape(-1, channels, *size)
-    else:
-        found = F.interpolate(images.float(), size=size, mode="bilinear", antialias=True)
-        found = found.round().clamp(0, 255).to(torch.uint8)
-    return found.permute(0, 2, 3, 1).contiguous()
+    """(B, H, W, C) to (B, h, w, C)."""
+    if images.device.type != "cpu":
+        found = _interpolated(images.float(), size)
+        return found.round().clamp(0, 255).to(torch.uint8).contiguous()
+    together = COLOURS if images.shape[-1] % COLOURS == 0 else 1
+    parts = images.unflatten(-1, (-1, together)).permute(0, 3, 1, 2, 4)  # (B, P, H, W, 3 or 1)
+    found = _interpolated(parts.flatten(0, 1), size).unflatten(0, parts.shape[:2])
+    return found.permute(0, 2, 3, 1, 4).flatten(3)
+
+
+def _interpolated(images: Tensor, size: tuple[int, ...]) -> Tensor:
+    """(B, H, W, C) to (B, h, w, C)."""
+    channels_first = images.permute(0, 3, 1, 2)
+    found = F.interpolate(channels_first, size=size, mode="bilinear", antialias=True)
+    return found.permute(0, 2, 3, 1)

@@ -26,7 +26,9 @@ from .open_loop import against_standing_still, open_loop
 logger = logging.getLogger(__name__)
 
 FRAMES = 4096
-"""Number of frames that a probe is fitted to, and about the number that it is tested on."""
+"""Number of frames, about, that a probe is fitted to and tested on, or all of smaller data."""
+MIN_PER_LAYOUT = 4
+"""Number of frames of each layout, however few there are in all."""
 RIDGE = 1e-4
 """Ridge of the linear probe, on standardised features."""
 MISSING = 0.5
@@ -108,16 +110,21 @@ def diagnose(
         sampler = WindowSampler(data, 1, 1, agent.device)
         source = ObservationSource(data, render, agent.device)
         groups = min(128, sampler.num_layouts)
-        batch = sampler.draw(groups, FRAMES // groups, generator)
+        each = max(MIN_PER_LAYOUT, min(FRAMES, len(data.states)) // groups)
+        batch = sampler.draw(groups, each, generator)
         states, layout = batch.states[:, :, 0], batch.layout[:, :, 0]
         latents = [model.encode(source.at(rows)) for rows in batch.frame_index[:, :, 0].split(8)]
         return states, layout.expand(*states.shape[:2], -1), torch.cat(latents)
 
     states, layout, latents = draw(held_out)
-    _, seen, seen_latents = draw(trained_on)
-    varies = [bool((column != column[0, 0]).any()) for column in layout.unbind(dim=-1)]
-    guess = ridge(*(each.flatten(0, 1).cpu().double() for each in (seen_latents, seen, latents)))
-    layout_error = (guess - layout.flatten(0, 1).cpu()).abs().mean(dim=0)
+    varies = (layout != layout[0, 0]).flatten(0, 1).any(dim=0)
+    layout_error: list[float] = []
+    if varies.any():
+        _, seen, seen_latents = draw(trained_on)
+        known = (seen_latents, seen[..., varies], latents)
+        guess = ridge(*(each.flatten(0, 1).cpu().double() for each in known))
+        truth = layout[..., varies].flatten(0, 1).cpu()
+        layout_error = (guess - truth).abs().mean(dim=0).tolist()
 
     correlation, correlations = None, {}
     if isinstance(world, HasMap):
@@ -157,7 +164,7 @@ def diagnose(
     return Diagnostics(
         state_r2=state_r2,
         position_error=position_error,
-        layout_error=[e for e, keep in zip(layout_error.tolist(), varies, strict=True) if keep],
+        layout_error=layout_error,
         rank_correlation=correlation,
         rank_correlations=correlations,
         open_loop_error=open_loop_error,
