@@ -25,7 +25,8 @@ from ..agent.agent import JEPAAgent
 from ..data.formats import read as read_data
 from ..envs import TwoRoomsEnv
 from ..evaluation.anywhere import evaluate_anywhere
-from ..evaluation.data_goals import DataGoals, evaluate_on_data
+from ..evaluation.data_goals import evaluate_on_data
+from ..evaluation.data_tasks import DataGoals
 from ..evaluation.metrics import Report
 from ..evaluation.tables import compared, pooled, report_tables
 from ..evaluation.two_rooms import SETTINGS, SUITES, default_suites, evaluate
@@ -82,7 +83,7 @@ class Args:
     states' units; one number, or one per component, nan for those that do not matter)."""
     start_option: str = ""
     """With goals from data, the option of the environment's reset that takes a state, unless it
-    has `reset_options(state, goal, layout)`."""
+    has `reset_options(state, goal, layout)`, or repeats a recorded episode exactly."""
     report: Path | None = None
     """A folder for index.html: figures, plots, videos and distance maps in one file."""
     compare: tuple[Path, Path] | None = None

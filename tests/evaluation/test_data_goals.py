@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -12,15 +13,10 @@ import pytest
 import torch
 
 from jepa_agent import EnvRef, JEPAAgent, Trajectories, WorldModel, WorldModelConfig
+from jepa_agent.data.recording import record
 from jepa_agent.data.windows import ObservationSource
-from jepa_agent.evaluation.data_goals import (
-    DataGoals,
-    DataTaskEnv,
-    choose_tasks,
-    draw_tasks,
-    evaluate_on_data,
-    make_env,
-)
+from jepa_agent.evaluation.data_goals import choose_tasks, evaluate_on_data
+from jepa_agent.evaluation.data_tasks import DataGoals, DataTaskEnv, draw_tasks, make_env
 from jepa_agent.models.encoders import VectorMLPConfig
 from jepa_agent.planners import CEM, ActionBounds, CEMConfig
 
@@ -101,7 +97,7 @@ def test_tasks_are_all_pairs_of_an_offset_in_an_order_by_the_seed(walks: Traject
 
 def test_tasks_that_are_solved_at_the_start_are_left_out(walks: Trajectories) -> None:
     goals = DataGoals(within=(0.5,), start_option="begin")
-    env = DataTaskEnv(gym.make("Walk-v0"), goals, {})
+    env = DataTaskEnv(gym.make("Walk-v0"), goals, {}, 9)
     source = ObservationSource(walks, None, torch.device("cpu"))
     chosen = choose_tasks(env, draw_tasks(walks, source, 3, 0), range(7, 999), None)
     assert chosen.left_out == (EPISODES - 1) * 4  # both in the first half
@@ -119,7 +115,9 @@ def test_components_that_do_not_matter_are_nan(walks: Trajectories) -> None:
     source = ObservationSource(walks, None, torch.device("cpu"))
     task = next(draw_tasks(walks, source, 9, 0))
     for within, solved in (((0.1, np.nan), True), ((0.1, 0.1), False)):
-        env = DataTaskEnv(gym.make("Walk-v0"), DataGoals(within=within, start_option="begin"), {})
+        env = DataTaskEnv(
+            gym.make("Walk-v0"), DataGoals(within=within, start_option="begin"), {}, 9
+        )
         env.tasks[0] = task
         env.reset(seed=0)
         env.unwrapped.at[:] = task.goal_state + np.array([1.05, 5.0])  # type: ignore[attr-defined]
@@ -158,7 +156,7 @@ def test_what_is_missing_is_named(agent: JEPAAgent, walks: Trajectories) -> None
 
     with pytest.raises(ValueError, match=r"success must be defined .*neither --success-within"):
         evaluate(DataGoals((4,), start_option="begin"))
-    with pytest.raises(ValueError, match="Walk must have `reset_options"):
+    with pytest.raises(ValueError, match=r"Walk must have `reset_options.* or the data the seeds"):
         evaluate(DataGoals((4,), within=(0.5,)))
     agent.set_environment(EnvRef("ResettableWalk-v0", {}))
     evaluate(DataGoals((4,), within=(0.5,)))
@@ -176,3 +174,52 @@ def test_what_is_missing_is_named(agent: JEPAAgent, walks: Trajectories) -> None
 def test_bad_settings(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DataGoals(**fields)
+
+
+class Drift(Walk):
+    """Its episodes differ, whatever the seed."""
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.at[1] += np.random.default_rng().uniform()
+        return super().step(action)
+
+
+gym.register("Drift-v0", Drift, max_episode_steps=99)
+
+
+def recorded(name: str, folder: Path, history: int = 1) -> Trajectories:
+    record(gym.make(name), folder / "data.h5", 3, 20, "wander", seed=5, history=history)
+    return Trajectories.load(folder / "data.h5")
+
+
+def test_a_world_that_cannot_be_reset_to_a_state_repeats_the_recorded_episode(
+    tmp_path: Path,
+) -> None:
+    data = recorded("Pendulum-v1", tmp_path, history=2)
+    source = ObservationSource(data, None, torch.device("cpu"))
+    goals = DataGoals((6,), within=(1e-5,))
+    env = make_env(EnvRef("Pendulum-v1", {}, history=2), 9, goals, {})
+    for seed, task in zip(range(40), draw_tasks(data, source, 6, 0), strict=False):
+        env.tasks[seed] = task
+        observation, info = env.reset(seed=seed)
+        np.testing.assert_allclose(observation["observation"], task.state, atol=1e-6)
+        assert not info["is_success"]
+        row = int(np.flatnonzero((data.states == task.state).all(axis=1))[0])
+        episode = int(np.searchsorted(data.offsets, row, side="right") - 1)
+        for action in data.actions[row - episode : row - episode + 6]:
+            *_, truncated, info = env.step(action)
+        assert info["is_success"]
+        assert not truncated
+        for _ in range(3):
+            *_, truncated, info = env.step(action)
+        assert truncated
+
+
+def test_a_world_that_does_not_repeat_itself_is_refused(tmp_path: Path) -> None:
+    data = recorded("Drift-v0", tmp_path)
+    source = ObservationSource(data, None, torch.device("cpu"))
+    env = make_env(EnvRef("Drift-v0", {}), 9, DataGoals((6,)), {})
+    env.tasks = dict(enumerate(draw_tasks(data, source, 6, 0)))
+    late = next(seed for seed, task in env.tasks.items() if len(task.before))
+    with pytest.raises(ValueError, match="Drift must repeat a recorded episode exactly"):
+        env.reset(seed=late)

@@ -1,0 +1,207 @@
+"""Tasks from recorded data: begin at a state, and reach what was observed some steps later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+
+from ..data.trajectories import Trajectories
+from ..data.windows import ObservationSource
+from ..worlds.actions import action_bounds, from_rows
+from ..worlds.protocols import HasState, Resettable
+from ..worlds.reference import EnvRef
+
+REPEATED = 1e-4
+"""How much a repeated episode may differ from the recorded one, as a share of its numbers."""
+
+
+@dataclass(frozen=True)
+class DataGoals:
+    """Which tasks to take from data, and what counts as success.
+
+    Args:
+        offsets: environment steps between a start and its goal, a suite of tasks each.
+        budget: steps of an episode, as "50", or as "offset+25".
+        within: largest difference from the goal's state that is a success, in the states' units;
+            one number, or one per component, NaN for components that do not matter. None: the
+            world's `is_success`, or a function.
+        start_option: the option of `reset` that takes a state; "" where the world is `Resettable`,
+            or to repeat the recorded episode from its seed up to the start.
+    """
+
+    offsets: tuple[int, ...] = (25, 50)
+    budget: str = "offset+25"
+    within: tuple[float, ...] | None = None
+    start_option: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.offsets or min(self.offsets) < 1:
+            raise ValueError(f"offset must be at least 1 step, got {self.offsets}; raise it")
+        if min(map(self.steps, self.offsets)) < 1:
+            raise ValueError(f"budget must be at least 1 step, got {self.budget!r}; raise it")
+        if self.within is not None and not any(each > 0 for each in self.within):
+            raise ValueError(
+                f"success-within must be a positive number, or one per component, got {self.within}"
+            )
+
+    def steps(self, offset: int) -> int:
+        """The budget of an offset."""
+        first, plus, more = self.budget.replace(" ", "").partition("+")
+        try:
+            return offset + int(more) if (first, plus) == ("offset", "+") else int(self.budget)
+        except ValueError:
+            raise ValueError(
+                f'budget must be a number of steps or "offset+N", got {self.budget!r}'
+            ) from None
+
+
+@dataclass(frozen=True)
+class DataTask:
+    """A start, and a goal that the data reached from there."""
+
+    state: np.ndarray
+    """(S,), where to begin."""
+    goal_state: np.ndarray
+    """(S,)."""
+    layout: np.ndarray
+    """(C,)."""
+    goal: np.ndarray
+    """The goal's observation."""
+    observed: np.ndarray
+    """The observation at the start."""
+    episode_seed: int | None
+    """The seed of the recorded episode, if the data tell it."""
+    before: np.ndarray
+    """(T, A), what was done in that episode before the start."""
+
+
+class DataTaskEnv(gym.Wrapper):
+    """Plays the task that a seed names; `desired_goal` is the goal's observation.
+
+    Args:
+        env: the world, without a time limit that a repeated episode would reach.
+        goals: how to begin, and what counts as success.
+        tasks: the tasks by seed.
+        steps: the time limit of a task.
+    """
+
+    def __init__(
+        self, env: gym.Env, goals: DataGoals, tasks: dict[int, DataTask], steps: int
+    ) -> None:
+        super().__init__(env)
+        self.goals, self.tasks, self.steps = goals, tasks, steps
+        self.task: DataTask | None = None
+        self._played = 0
+        spaces = getattr(env.observation_space, "spaces", {"observation": env.observation_space})
+        self.observation_space = gym.spaces.Dict({**spaces, "desired_goal": spaces["observation"]})
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin the task of a seed, or the last one again."""
+        task = self.task if seed is None else self.tasks[seed]
+        if task is None:
+            raise ValueError(f"the first seed must be among {sorted(self.tasks)}, got none")
+        self.task, self._played = task, 0
+        options = self._options(task)
+        if options is not None:
+            return self._shown(task, *self.env.reset(seed=seed, options=options))
+        return self._shown(task, *self._repeat(task))
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """A step of the world."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        assert self.task is not None
+        observation, info = self._shown(self.task, observation, info)
+        self._played += 1
+        return observation, reward, terminated, truncated or self._played >= self.steps, info
+
+    def _options(self, task: DataTask) -> dict[str, Any] | None:
+        """What makes `reset` begin at the recorded state; None if nothing does."""
+        world = self.env.unwrapped
+        if self.goals.start_option:
+            return {self.goals.start_option: task.state}
+        if isinstance(world, Resettable):
+            return world.reset_options(task.state, task.goal_state, task.layout)
+        return None
+
+    def _repeat(self, task: DataTask) -> tuple[Any, dict[str, Any]]:
+        """Play the recorded episode again, up to the start."""
+        name, bounds = type(self.env.unwrapped).__name__, action_bounds(self.env)
+        mend = "add the method, or name an option of `reset` with --start-option"
+        if task.episode_seed is None:
+            raise ValueError(
+                f"to begin at a recorded state, {name} must have `reset_options(state, goal, "
+                f"layout)`, or the data the seeds of their episodes; it has neither; {mend}"
+            )
+        observation, info = self.env.reset(seed=task.episode_seed)
+        for row in task.before:
+            observation, *_, info = self.env.step(from_rows(bounds, row))
+        parts = observation if isinstance(observation, dict) else {"observation": observation}
+        seen = np.asarray(parts["observation"], dtype=np.float64)
+        largest = np.abs(seen - task.observed).max()
+        if largest > REPEATED * max(1.0, np.abs(seen).max()):
+            raise ValueError(
+                f"{name} must repeat a recorded episode exactly to begin at its states, got an "
+                f"observation that differs by {largest:.3g} after {len(task.before)} steps; {mend}"
+            )
+        return observation, info
+
+    def _shown(
+        self, task: DataTask, observation: Any, info: dict[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        parts = observation if isinstance(observation, dict) else {"observation": observation}
+        if self.goals.within is not None:
+            seen, world, target = parts["observation"], self.env.unwrapped, task.goal_state
+            if seen.shape != target.shape and isinstance(world, HasState):
+                seen = world.state
+            apart = np.abs(np.asarray(seen, dtype=np.float64) - target)
+            limit = np.broadcast_to(self.goals.within, apart.shape)
+            info = {**info, "is_success": bool((apart <= limit)[~np.isnan(limit)].all())}
+        return {**parts, "desired_goal": task.goal}, info
+
+
+def make_env(env_ref: EnvRef, steps: int, goals: DataGoals, tasks: dict[int, DataTask]) -> gym.Env:
+    """The world with the tasks of some seeds."""
+    return DataTaskEnv(env_ref.make(max_episode_steps=-1), goals, tasks, steps)
+
+
+def draw_tasks(
+    data: Trajectories,
+    source: ObservationSource,
+    offset: int,
+    seed: int,
+) -> Iterator[DataTask]:
+    """All tasks of an offset, in an order drawn by a seed.
+
+    Raises:
+        ValueError: if no episode is long enough.
+    """
+    lengths = np.diff(data.offsets)
+    starts = np.maximum(lengths - offset, 0)  # of each episode
+    if not starts.any():
+        raise ValueError(
+            f"offset must be shorter than the episodes, got {offset} steps and episodes of at most "
+            f"{lengths.max() - 1}; lower it"
+        )
+    ends, first_seed = np.cumsum(starts), _first_seed(data)
+    for number in np.random.default_rng((seed, offset)).permutation(ends[-1]):
+        episode = int(np.searchsorted(ends, number, side="right"))
+        row = int(data.offsets[episode] + number - (ends[episode] - starts[episode]))
+        observed, goal = source.at(torch.tensor([row, row + offset])).cpu().numpy()
+        state, goal_state = data.states[[row, row + offset]]
+        first = data.offsets[episode]
+        before = data.actions[first - episode : row - episode]
+        seeds = None if first_seed is None else first_seed + episode
+        yield DataTask(state, goal_state, data.layout[episode], goal, observed, seeds, before)
+
+
+def _first_seed(data: Trajectories) -> int | None:
+    """The seed of the first episode of a recording whose episodes are all there."""
+    recorded = data.metadata.get("record", {})
+    return recorded.get("seed") if recorded.get("episodes") == len(data) else None
