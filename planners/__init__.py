@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..registry import import_modules, import_object
-from .base import CandidateTracker, Cost, Noise, Plan, Planner, PlannerConfig, Trace
+from .base import CandidateTracker, Cost, Noise, Plan, Planner, PlannerConfig, Trace, check_actions
 from .bounds import ActionBounds, ActionUnits
 from .categorical_cem import CategoricalCEM, CategoricalCEMConfig
 from .cem import CEM, CEMConfig
@@ -75,5 +75,6 @@ __all__ = [
     "RandomShooting",
     "RandomShootingConfig",
     "Trace",
+    "check_actions",
     "make_planner",
 ]

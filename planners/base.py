@@ -178,6 +178,17 @@ def check_problem(
     config: PlannerConfig, horizon: int, bounds: ActionBounds, noise: Noise, warm_start: Tensor
 ) -> None:
     """Raise ValueError unless a planner takes the kind of actions, and the start is (B, H, A)."""
+    check_actions(config, bounds)
+    expected = (len(noise), horizon * config.knots, len(bounds.low))
+    if warm_start.shape != expected:
+        raise ValueError(
+            f"warm_start must have the shape {expected} of problems, actions and components, got "
+            f"{tuple(warm_start.shape)}; start from the idle action in that shape"
+        )
+
+
+def check_actions(config: PlannerConfig, bounds: ActionBounds) -> None:
+    """Raise ValueError unless a planner takes actions of this kind, discrete or continuous."""
     if bounds.categories and not config.takes_categories:
         raise ValueError(
             f"the planner {config.kind} searches continuous actions, got discrete ones; "
@@ -186,12 +197,6 @@ def check_problem(
     if not (bounds.categories or config.takes_boxes):
         raise ValueError(
             f"the planner {config.kind} searches discrete actions, got continuous ones; use mppi"
-        )
-    expected = (len(noise), horizon * config.knots, len(bounds.low))
-    if warm_start.shape != expected:
-        raise ValueError(
-            f"warm_start must have the shape {expected} of problems, actions and components, got "
-            f"{tuple(warm_start.shape)}; start from the idle action in that shape"
         )
 
 

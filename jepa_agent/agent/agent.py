@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ..models.world_model import WorldModel
-from ..planners import CEM, ActionBounds, Noise, Plan, Planner
-from ..worlds.actions import from_rows
+from ..planners import CEM, ActionBounds, Noise, Plan, Planner, PlannerConfig, check_actions
+from ..worlds.actions import action_bounds, from_rows
 from ..worlds.observations import as_image
 from ..worlds.reference import EnvRef
 from . import checkpointing
@@ -60,6 +60,9 @@ class JEPAAgent(HubMixin):
         self.model = model.eval().requires_grad_(False)
         self.bounds, self._env_ref = bounds, env_ref
         self.planner: Planner = planner or CEM()
+        config = getattr(self.planner, "config", None)
+        if isinstance(config, PlannerConfig):
+            check_actions(config, bounds)
         self.cost = cost or CostConfig()
         self.seed, self.notes = seed, notes or {}
         self._goal: np.ndarray | None = None
@@ -103,14 +106,16 @@ class JEPAAgent(HubMixin):
         space = getattr(env.observation_space, "spaces", {}).get(
             "observation", env.observation_space
         )
-        shapes = (space.shape, env.action_space.shape)
+        own, mine = action_bounds(env), self.bounds
+        shapes = (space.shape, own.categories or (len(own.low),))
         env.close()
-        wanted = (self.model.config.observation_shape, (self.model.config.action_dim,))
+        wanted = (self.model.config.observation_shape, mine.categories or (len(mine.low),))
         if shapes != wanted:
             raise ValueError(
                 f"{env_ref.id} must show observations and take actions of the model's shapes "
                 f"{wanted}, got {shapes}; wrap it, or choose the one that the data come from"
             )
+        self.bounds = replace(mine, start=own.start, shape=own.shape)
         self._env_ref = env_ref
 
     def set_goal(self, goal: np.ndarray | None) -> None:

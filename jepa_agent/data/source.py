@@ -57,7 +57,8 @@ def recorded_bounds(trajectories: Trajectories) -> ActionBounds | None:
     """The bounds of actions that the metadata state, if they do."""
     metadata = trajectories.metadata
     if "action_categories" in metadata:
-        return ActionBounds.one_hot(tuple(metadata["action_categories"]))
+        categories = tuple(metadata["action_categories"])
+        return ActionBounds.one_hot(categories, shape=() if len(categories) == 1 else None)
     if "action_low" not in metadata:
         return None
     return ActionBounds(tuple(metadata["action_low"]), tuple(metadata["action_high"]))

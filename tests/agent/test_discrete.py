@@ -9,12 +9,26 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModelConfig, cli, train
+from jepa_agent import (
+    EnvRef,
+    JEPAAgent,
+    Preset,
+    TrainingConfig,
+    Trajectories,
+    WorldModelConfig,
+    cli,
+    train,
+)
 from jepa_agent.data.recording import record
 from jepa_agent.evaluation.episodes import play
 from jepa_agent.evaluation.policies import RandomActions
 from jepa_agent.models.encoders import VectorMLPConfig
-from jepa_agent.planners import ActionBounds, CategoricalCEMConfig, PlannerConfig
+from jepa_agent.planners import (
+    ActionBounds,
+    CategoricalCEMConfig,
+    GradientConfig,
+    PlannerConfig,
+)
 
 
 def trained(folder: Path, steps: int, planner: PlannerConfig, episodes: int = 12) -> JEPAAgent:
@@ -116,6 +130,32 @@ def test_several_integers_at_once(tmp_path: Path) -> None:
         for each in play(agent, agent.env_ref.make, range(3), success=lambda *_: True)
     )
     del gym.registry["Lamps-v0"]
+
+
+def test_integers_without_an_environment_are_played_in_one_later() -> None:
+    data = Trajectories.from_arrays(
+        np.random.default_rng(0).normal(size=(40, 4)),
+        np.arange(40) % 2,
+        categories=[2],
+        lengths=[20, 20],
+    )
+    preset = Preset(
+        WorldModelConfig(chunk=1, latent_dim=8, encoder=VectorMLPConfig(16, 1)),
+        TrainingConfig(steps=1, layouts_per_batch=2, windows_per_layout=16, horizon=2),
+    )
+    agent = train(data, preset)
+    agent.set_goal(np.zeros(4))
+    assert agent.predict(np.zeros(4))[0] in (0, 1)
+    agent.set_environment(EnvRef("CartPole-v1", {}))
+    assert agent.env_ref.make().action_space.contains(agent.predict(np.zeros(4))[0])
+    with pytest.raises(ValueError, match="actions of the model's shapes"):
+        agent.set_environment(EnvRef("Acrobot-v1", {}))
+
+
+def test_a_planner_of_the_other_kind_is_refused_before_training(run: Path) -> None:
+    preset = Preset(WorldModelConfig(chunk=1, encoder=VectorMLPConfig()), planner=GradientConfig())
+    with pytest.raises(ValueError, match="gradient searches continuous actions, got discrete"):
+        train(Trajectories.load(run / "data.h5"), preset)
 
 
 @pytest.mark.slow
