@@ -13,6 +13,38 @@ SMALLEST_IMAGE = 8
 """Arrays of fewer pixels a side are no images."""
 
 
+def parts_of(
+    observations: Any,
+    actions: Any,
+    division: tuple[Any, Any, Any],
+    states: Any,
+    layout: Any,
+    history: int,
+) -> dict[str, Any]:
+    """The arrays of `Trajectories` out of the arguments of `Trajectories.from_arrays`.
+
+    Args:
+        observations, actions, states, layout, history: see there.
+        division: `episode_ids`, `terminals` and `lengths`.
+    """
+    seen, listed = joined("observations", observations)
+    lengths = lengths_of(len(seen), *division, listed)
+    parts = {
+        "actions": as_actions(*joined("actions", actions), lengths),
+        "layout": np.zeros((len(lengths), 0)) if layout is None else as_rows("layout", layout),
+        "offsets": np.concatenate([[0], np.cumsum(lengths)]),
+    }
+    if is_image(seen.shape[1:]):
+        parts["observations"] = stacked(as_images("observations", seen), lengths, history)
+        parts["states"] = np.zeros((len(seen), 0))
+    else:
+        parts["states"] = stacked(as_rows("observations", seen), lengths, history)
+    if states is not None:
+        parts.setdefault("observations", parts["states"])
+        parts["states"] = as_rows("states", joined("states", states)[0])
+    return parts
+
+
 def joined(name: str, values: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """An array as it is, or a list with an array per episode as one; then also their lengths."""
     if isinstance(values, np.ndarray) or not isinstance(values, Sequence) or np.ndim(values[0]) < 1:
@@ -117,6 +149,22 @@ def as_images(name: str, values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values)
 
 
+def stacked(rows: np.ndarray, lengths: np.ndarray, frames: int) -> np.ndarray:
+    """Each row with those before it, oldest first, in its last axis, as `stack_frames` does.
+
+    Args:
+        rows: (N, ..., C).
+        lengths: (E,), rows of each episode, of which the first is repeated.
+        frames: rows in one.
+    """
+    if frames < 1:
+        raise TrajectoryFileError(f"history must be at least 1, got {frames}; 1 is one frame")
+    first = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    ages = range(frames - 1, -1, -1)
+    before = [rows[np.maximum(np.arange(len(rows)) - age, first)] for age in ages]
+    return np.concatenate(before, axis=-1) if frames > 1 else rows
+
+
 def as_actions(values: Any, listed: np.ndarray | None, lengths: np.ndarray) -> np.ndarray:
     """Actions float32 (N - E, A) of actions in as many rows, or with one more per episode.
 
@@ -152,13 +200,28 @@ def as_actions(values: Any, listed: np.ndarray | None, lengths: np.ndarray) -> n
     return array
 
 
-def one_hot(actions: np.ndarray, categories: Sequence[int]) -> np.ndarray:
+def checked_history(history: int, before: int) -> int:
+    """The frames of an observation, which must not be stacked already."""
+    if before > 1:
+        raise TrajectoryFileError(
+            f"frames must be stacked once, got history {history} for observations of {before} "
+            "frames; leave history out"
+        )
+    return history
+
+
+def one_hot(actions: np.ndarray, categories: Sequence[int], bounds: Any = None) -> np.ndarray:
     """Integers (N, G) as rows of G one-hot vectors, of as many components as there are categories.
 
     Args:
         actions: from 0 on.
         categories: how many there are of each integer.
+        bounds: None; discrete actions have none.
     """
+    if bounds is not None:
+        raise TrajectoryFileError(
+            "actions must have bounds or categories, got both; give categories if they are discrete"
+        )
     sizes = np.array(categories)
     fits = actions.shape[1] == len(sizes) and not (actions % 1).any()
     if not fits or (actions < 0).any() or (actions >= sizes).any():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..worlds.reference import EnvRef
-from .arrays import as_actions, as_bounds, as_images, as_rows, is_image, joined, lengths_of, one_hot
+from .arrays import as_bounds, checked_history, one_hot, parts_of
 from .joined import Joined, Rows
 from .trajectory_file import (
     PARTS,
@@ -158,6 +158,7 @@ class Trajectories:
         layout: Any = None,
         bounds: tuple[Any, Any] | None = None,
         categories: Sequence[int] = (),
+        history: int = 1,
         env: str | EnvRef | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> Trajectories:
@@ -184,39 +185,28 @@ class Trajectories:
                 the environment, or else the range of the actions.
             categories: of discrete actions, which are integers from 0 on: how many there are of
                 each; they become one-hot vectors.
+            history: frames per observation, where one is not a state: each is stacked onto those
+                before it.
             env: the environment that they come from, `module:Name-v0`; training needs none.
             metadata: JSON data to keep beside.
 
         Raises:
             TrajectoryFileError: naming the array, the rule, what it is, and what to do.
         """
-        seen, listed = joined("observations", observations)
-        given = lengths_of(len(seen), episode_ids, terminals, lengths, listed)
-        acted = as_actions(*joined("actions", actions), given)
-        known = None if states is None else as_rows("states", joined("states", states)[0])
-        if is_image(seen.shape[1:]):
-            images = as_images("observations", seen)
-            parts = {"observations": images, "states": np.zeros((len(seen), 0))}
-        else:
-            parts = {"states": as_rows("observations", seen)}
-        if known is not None:
-            parts |= {"observations": parts.get("observations", parts["states"]), "states": known}
+        parts = parts_of(
+            observations, actions, (episode_ids, terminals, lengths), states, layout, history
+        )
         notes = dict(metadata or {})
         if env is not None:
             notes |= (EnvRef(env, {}) if isinstance(env, str) else env).metadata()
-        if len(categories) and bounds is not None:
-            raise TrajectoryFileError(
-                "actions must have bounds or categories, got both; give categories if they are "
-                "discrete"
-            )
+        if history > 1:
+            notes["history"] = checked_history(history, notes.get("history", 1))
         if len(categories):
-            acted = one_hot(acted, categories)
+            parts["actions"] = one_hot(parts["actions"], categories, bounds)
             notes["action_categories"] = [int(size) for size in categories]
         elif bounds is not None:
-            notes |= as_bounds(bounds, acted)
-        constant = np.zeros((len(given), 0)) if layout is None else as_rows("layout", layout)
-        offsets = np.concatenate([[0], np.cumsum(given)])
-        return cls(**parts, actions=acted, layout=constant, offsets=offsets, metadata=notes)
+            notes |= as_bounds(bounds, parts["actions"])
+        return cls(**parts, metadata=notes)
 
     @classmethod
     def from_rollouts(

@@ -135,6 +135,19 @@ def test_discrete_actions_become_one_hot(dtype: Any) -> None:
     assert world_shape(None, data)[2].categories == (3, 4)
 
 
+@pytest.mark.parametrize("seen", [STATES, IMAGES])
+def test_frames_are_stacked_as_an_environment_does(seen: np.ndarray) -> None:
+    data = Trajectories.from_arrays(seen, ACTIONS, lengths=LENGTHS, history=3, env="Pendulum-v1")
+    shown = data.states if data.observations is None else data.observations
+    rows = [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 2, 3], [4, 4, 4], [4, 4, 5], [6, 6, 6], [6, 6, 7],
+            [6, 7, 8]]  # fmt: skip
+    expected = [np.concatenate([seen[row] for row in each], axis=-1) for each in rows]
+    np.testing.assert_array_equal(shown, np.stack(expected).astype(shown.dtype))
+    assert data.metadata["history"] == 3
+    again = Trajectories.from_arrays(seen, ACTIONS, lengths=LENGTHS, history=1)
+    assert "history" not in again.metadata
+
+
 NAN = np.where(np.arange(9)[:, None] == 6, np.nan, ACTIONS)
 
 
@@ -163,6 +176,8 @@ NAN = np.where(np.arange(9)[:, None] == 6, np.nan, ACTIONS)
         ({"categories": [3], "actions": np.ones((9, 2))}, "count from 0, or give"),
         ({"categories": [3], "actions": np.full(9, 0.5)}, "must be integers from 0"),
         ({"categories": [3], "bounds": (0, 1)}, "bounds or categories, got both"),
+        ({"history": 0}, "history must be at least 1, got 0"),
+        ({"history": 2, "env": EnvRef("A-v0", {}, 2)}, "stacked once, got history 2 for"),
         ({"bounds": (1, -1)}, "bounds must be low < high"),
         ({"bounds": ([-1, -1, -1], 1)}, r"one number or 2, as actions have, got shapes \(3,\)"),
     ],

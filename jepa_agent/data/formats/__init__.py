@@ -102,8 +102,9 @@ def import_data(
         episodes = recording.episodes(selection)
         first = next(episodes)
         metadata = first.metadata
+        history = metadata.get("history", 1)
         if env:
-            metadata = metadata | showing(env, observed_shape(first)).metadata()
+            metadata = metadata | showing(env, observed_shape(first), history).metadata()
         total, writer = int((recording.lengths >= 2).sum()), TrajectoryWriter(out, metadata)
         try:
             with writer:

@@ -36,11 +36,13 @@ class Selection:
         resize: images are scaled to this height and width; 0 leaves them.
         categories: of discrete actions, which are integers from 0 on: how many there are of each;
             by default what the format says, or none, which means numbers of any size.
+        history: frames per observation, where one is not a state.
     """
 
     observation: str = ""
     resize: int = 0
     categories: tuple[int, ...] = ()
+    history: int = 1
 
     def __post_init__(self) -> None:
         if self.resize < 0:
@@ -232,6 +234,7 @@ class Recording(Registered):
             states=state if seen and state is not None else None,
             layout=self.layout(index)[None],
             categories=selection.categories or self.categories,
+            history=selection.history,
             metadata=self.metadata,
         )
 

@@ -69,6 +69,10 @@ def test_an_environment_and_a_size_are_given_at_the_import(logged: Logged, tmp_p
     assert shown_by(ref) == (8, 8, 3)
     import_data(source, out, Selection("state"), "Pendulum-v1")
     assert env_of(Trajectories.load(out)) == EnvRef("Pendulum-v1", {})
+    import_data(source, out, Selection(resize=8, history=2), "Pendulum-v1")
+    ref = env_of(Trajectories.load(out))
+    assert ref is not None
+    assert shown_by(ref) == (8, 8, 6)
     with pytest.raises(
         ValueError, match=r"of shape \(16, 12, 3\), as in the data, it shows \(3,\)"
     ):
