@@ -103,7 +103,7 @@ def test_discrete_actions_are_one_hot() -> None:
     actions = {"actions": taken + 2, "action_space": spaces.Discrete(3, start=2)}
     data = from_minari(foreign("mine/discrete-v0", **actions))
     np.testing.assert_array_equal(data.actions, np.eye(3)[taken])
-    assert recorded_bounds(data) == ActionBounds.one_hot((3,))
+    assert recorded_bounds(data) == ActionBounds.one_hot((3,), shape=())
     pairs = np.stack([taken, taken % 2], axis=1)
     actions = {"actions": pairs, "action_space": spaces.MultiDiscrete([3, 2])}
     data = from_minari(foreign("mine/pairs-v0", **actions))
