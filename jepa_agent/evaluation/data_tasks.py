@@ -166,7 +166,9 @@ class DataTaskEnv(gym.Wrapper):
         return {**parts, "desired_goal": task.goal}, info
 
 
-def make_env(env_ref: EnvRef, steps: int, goals: DataGoals, tasks: dict[int, DataTask]) -> gym.Env:
+def make_env(
+    env_ref: EnvRef, steps: int, goals: DataGoals, tasks: dict[int, DataTask]
+) -> DataTaskEnv:
     """The world with the tasks of some seeds."""
     return DataTaskEnv(env_ref.make(max_episode_steps=-1), goals, tasks, steps)
 
