@@ -84,7 +84,7 @@ def play(
         seeds: one episode each.
         parallel: environments side by side.
         on_episode: called with the number of finished episodes.
-        success: the definition of success; by default `is_success` in the info of a step.
+        success: the definition of success; by default `is_success`, or `success`, in the info of a step.
         workers: processes that share the seeds, if the policy and `make_env` can be pickled. The
             result does not depend on their number; the share of a process that dies is replayed.
 
@@ -220,12 +220,13 @@ class EpisodeRunner:
         self._steps += 1
         if self._success is not None:
             self._there = bool(self._success(self.observation, info))
-        elif "is_success" in info:
-            self._there = bool(info["is_success"])
+        elif {"is_success", "success"} & set(info):
+            self._there = bool(info.get("is_success", info.get("success")))
             self._nearest = min(self._nearest, info.get("distance", math.inf))
         else:
             raise SuccessUnknown(
-                f"the environment's info must have is_success, got {sorted(info)}; pass `success`"
+                f"the environment's info must have is_success or success, got {sorted(info)}; "
+                "pass `success`"
             )
         if self._there and not self._first_entry:
             self._first_entry = self._steps

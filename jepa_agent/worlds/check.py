@@ -150,7 +150,7 @@ def _offers(env: gym.Env, ref: EnvRef, seed: int, infos: list[dict[str, Any]]) -
     world, space, limit = env.unwrapped, env.observation_space, _limit(env)
     parts = space.spaces if isinstance(space, gym.spaces.Dict) else {}
     goal, seen = parts.get("desired_goal"), parts.get("observation")
-    success = "is_success" in infos[-1]
+    told = [name for name in ("is_success", "success") if name in infos[-1]]
     frames = _frame(ref, seed)
     return [
         Finding(
@@ -162,8 +162,8 @@ def _offers(env: gym.Env, ref: EnvRef, seed: int, infos: list[dict[str, Any]]) -
         ),
         Finding(
             "success",
-            "is_success" if success else f"info has {sorted(infos[-1])}",
-            success,
+            told[0] if told else f"info has {sorted(infos[-1])}",
+            bool(told),
             "info['is_success'] in every step; else --success package.module:function",
         ),
         Finding(

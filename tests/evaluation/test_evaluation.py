@@ -277,8 +277,25 @@ def test_what_cannot_be_evaluated_is_rejected() -> None:
     with pytest.raises(TypeError, match=r"a policy must have predict.*got int"):
         play(3, lambda: LineEnv([]), [0])  # type: ignore[arg-type]
     pendulum = gym.make("Pendulum-v1")
-    with pytest.raises(SuccessUnknown, match=r"info must have is_success, got \[\]; pass"):
+    with pytest.raises(SuccessUnknown, match=r"must have is_success or success, got \[\]; pass"):
         play(RandomActions(pendulum.action_space), lambda: gym.make("Pendulum-v1"), [0, 1])
+
+
+class Renamed(gym.Wrapper):
+    """Tells success by the other of its usual names."""
+
+    def step(self, action: Any) -> Any:
+        *step, info = self.env.step(action)
+        info["success"] = info.pop("is_success")
+        return *step, info
+
+
+def test_success_has_either_of_its_usual_names() -> None:
+    policy, make = OraclePolicy(), lambda: gym.make("TwoRooms-v0", terminate_on_success=False)
+    usual = play(policy, make, range(3))
+    other = play(policy, lambda: Renamed(make()), range(3))
+    assert [each.steps for each in other] == [each.steps for each in usual]
+    assert all(each.success for each in other)
 
 
 def test_mistakes_in_the_set_up_are_no_failures() -> None:
