@@ -84,7 +84,8 @@ def play(
         seeds: one episode each.
         parallel: environments side by side.
         on_episode: called with the number of finished episodes.
-        success: the definition of success; by default `is_success`, or `success`, in the info of a step.
+        success: the definition of success; by default `is_success` or `success` in the info of a
+            step.
         workers: processes that share the seeds, if the policy and `make_env` can be pickled. The
             result does not depend on their number; the share of a process that dies is replayed.
 

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from jepa_agent import JEPAAgent
-from jepa_agent.envs import RandomPolicy
+from jepa_agent.envs import OraclePolicy, RandomPolicy
 from jepa_agent.evaluation.episodes import Episode, SuccessUnknown, measure_latency, play
 from jepa_agent.evaluation.metrics import Report, by_layout, mcnemar, summarise, table, wilson
 from jepa_agent.evaluation.open_loop import OpenLoopStep
