@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..models.encoders import FusedConfig
 from ..models.world_model import WorldModel
 from ..planners import CEM, ActionBounds, Noise, Plan, Planner, PlannerConfig, check_actions
 from ..worlds.actions import action_bounds, from_rows
@@ -321,7 +322,12 @@ class JEPAAgent(HubMixin):
         self, observation: Mapping[str, np.ndarray] | np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """The observation and the goal, in the same shape."""
-        parts = observation if isinstance(observation, Mapping) else {"observation": observation}
+        encoder = self.model.config.encoder
+        parts: Any = observation
+        if not isinstance(parts, Mapping) or (
+            isinstance(encoder, FusedConfig) and set(encoder.layout.shapes) <= set(parts)
+        ):
+            parts = {"observation": observation}
         goal = self._goal
         for key in ("observation",) if goal is not None else ("observation", "desired_goal"):
             if key not in parts:
@@ -341,20 +347,22 @@ class JEPAAgent(HubMixin):
             )
         return seen, wanted
 
-    def _checked(self, name: str, observation: np.ndarray) -> np.ndarray:
-        shape = self.model.config.observation_shape
+    def _checked(self, name: str, observation: Any) -> np.ndarray:
+        shape, encoder = self.model.config.observation_shape, self.model.config.encoder
+        is_image, is_row = len(shape) == 3, isinstance(encoder, FusedConfig)
+        if isinstance(encoder, FusedConfig) and isinstance(observation, Mapping):
+            observation = encoder.layout.pack(observation)
         array = np.asarray(observation)
-        is_image = len(shape) == 3
         if is_image:
             array = as_image(array, shape)  # such as those that Stable-Baselines3 turns
-        kind = array.dtype == np.uint8 if is_image else array.dtype.kind in "fiu"
+        kind = array.dtype == np.uint8 if is_image or is_row else array.dtype.kind in "fiu"
         if not kind or array.ndim - len(shape) not in (0, 1) or array.shape[-len(shape) :] != shape:
             raise ValueError(
-                f"{name} must be {'uint8 images' if is_image else 'vectors'} {shape}, for "
+                f"{name} must be {_kind(is_image, is_row)} {shape}, for "
                 f"which this model was trained, got {array.dtype} {array.shape}; build the "
                 "environment with agent.env_ref.make()"
             )
-        return array if is_image else array.astype(np.float32)
+        return array if is_image or is_row else array.astype(np.float32)
 
     def _fresh_state(self, goals: np.ndarray) -> AgentState:
         count, size = len(goals), self.cost.error_memory
@@ -374,6 +382,10 @@ class JEPAAgent(HubMixin):
             planned=zeros.astype(bool),
             error_memory=(ErrorMemory.none(self.model, count, size, unit) if size else None),
         )
+
+
+def _kind(is_image: bool, is_row: bool) -> str:
+    return "uint8 images" if is_image else "rows of bytes" if is_row else "vectors"
 
 
 def _differ(goals: np.ndarray, others: np.ndarray) -> np.ndarray:

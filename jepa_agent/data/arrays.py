@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..worlds.parts import Parts
 from .trajectory_file import TrajectoryFileError
 
 SMALLEST_IMAGE = 8
@@ -23,22 +24,42 @@ def parts_of(
 ) -> dict[str, Any]:
     """The arrays of `Trajectories` out of the arguments of `Trajectories.from_arrays`.
 
+    Observations of several parts come with `metadata` that name them.
+
     Args:
         observations, actions, states, layout, history: see there.
         division: `episode_ids`, `terminals` and `lengths`.
     """
-    seen, listed = joined("observations", observations)
-    lengths = lengths_of(len(seen), *division, listed)
-    parts = {
+    is_whole = not isinstance(observations, Mapping)
+    named = {"observations": observations} if is_whole else observations
+    read = {name: joined(name, values) for name, values in named.items()}
+    counts = {name: len(array) for name, (array, _) in read.items()}
+    if len(set(counts.values())) != 1:
+        raise TrajectoryFileError(
+            f"parts of observations must have one length, got {counts}; give a row for every state"
+        )
+    (count, *_), (_, listed) = counts.values(), next(iter(read.values()))
+    lengths = lengths_of(count, *division, listed)
+    seen = {
+        name: stacked(
+            as_images(name, each) if is_image(each.shape[1:]) else as_rows(name, each),
+            lengths,
+            history,
+        )
+        for name, (each, _) in read.items()
+    }
+    parts: dict[str, Any] = {
         "actions": as_actions(*joined("actions", actions), lengths),
         "layout": np.zeros((len(lengths), 0)) if layout is None else as_rows("layout", layout),
         "offsets": np.concatenate([[0], np.cumsum(lengths)]),
+        "states": np.zeros((count, 0)),
     }
-    if is_image(seen.shape[1:]):
-        parts["observations"] = stacked(as_images("observations", seen), lengths, history)
-        parts["states"] = np.zeros((len(seen), 0))
+    if not is_whole:
+        rows = Parts({name: each.shape[1:] for name, each in seen.items()})
+        parts |= {"observations": rows.pack(seen), "metadata": {"parts": rows.shapes}}
     else:
-        parts["states"] = stacked(as_rows("observations", seen), lengths, history)
+        shown = seen["observations"]
+        parts["states" if shown.ndim == 2 else "observations"] = shown
     if states is not None:
         parts.setdefault("observations", parts["states"])
         parts["states"] = as_rows("states", joined("states", states)[0])

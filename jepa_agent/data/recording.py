@@ -16,6 +16,7 @@ from ..planners import ActionBounds
 from ..worlds.actions import action_bounds, to_row
 from ..worlds.history import stack_frames
 from ..worlds.observations import check_observations
+from ..worlds.parts import parts_of
 from ..worlds.pixels import RenderedObservation
 from ..worlds.protocols import HasLayout, HasState, RendersStates
 from ..worlds.reference import EnvRef
@@ -42,10 +43,10 @@ def record(
     """Play episodes and write them to a trajectory file as they come.
 
     Vector observations are stored as states, images as observations, in their standard form (see
-    `standard_space`); of a dict observation, its entry "observation" is taken. Beside images, the
-    compact state is stored where one is known: `info["state"]`, the observation's entry "state",
-    or the world's `state`. A world that renders states and has a layout also gives its layouts.
-    Episode i is reset with `seed + i`.
+    `standard_space`); of a dict observation, its entry "observation" is taken, or all of them as
+    one row of bytes, see `Parts`. Beside images and such rows, the compact state is stored where
+    one is known: `info["state"]`, the observation's entry "state", or the world's `state`. A world
+    that renders states and has a layout also gives its layouts. Episode i is reset with `seed + i`.
 
     Args:
         env: the environment; with `pixels`, built with `render_mode="rgb_array"`.
@@ -79,8 +80,10 @@ def record(
         env = stack_frames(env, history)
     bounds = action_bounds(env)
     check_observations(env.observation_space)
+    parts = parts_of(env)
     metadata = {
         **(ref.metadata() if ref else {"history": history}),
+        **({"parts": parts.shapes} if parts else {}),
         "record": {"episodes": episodes, "steps": steps, "seed": seed},
     }
     player = Player(behaviour(policy, seeded=workers > 1), bounds, steps, metadata)
@@ -160,14 +163,14 @@ class Player:
             done = terminated or truncated
             actions.append(to_row(self.bounds, action))
         shown = np.stack(seen)
-        is_image = shown.ndim == 4
+        is_stored = shown.ndim == 4 or "parts" in self.metadata
         return Trajectories(
-            np.asarray(states, dtype=np.float32) if is_image else shown,
+            np.asarray(states, dtype=np.float32) if is_stored else shown,
             np.stack(actions),
             layout[None],
             np.array([0, len(shown)]),
             self.metadata,
-            shown if is_image else None,
+            shown if is_stored else None,
         )
 
 

@@ -27,6 +27,7 @@ ENVIRONMENT: dict[str, Any] = {
     "history": 1,
     "wrappers": [],
     "max_episode_steps": None,
+    "parts": None,
     "action_low": None,
     "action_high": None,
     "action_categories": None,
@@ -46,8 +47,9 @@ class Trajectories:
         layout: float32 (E, C), what is constant in an episode; C may be 0.
         offsets: int64 (E + 1): episode e has the states `offsets[e]:offsets[e + 1]`.
         metadata: what made them: `env_id`, `env_kwargs`, the policy, the seed, versions.
-        observations: uint8 images (N, H, W, C) or float32 vectors (N, V); None where the states
-            are shown, or the environment renders them in batch.
+        observations: uint8 images (N, H, W, C), float32 vectors (N, V), or rows of bytes if the
+            metadata name `parts`; None where the states are shown, or the environment renders them
+            in batch.
 
     Raises:
         TrajectoryFileError: naming the array that has another shape or type, or is not finite.
@@ -64,7 +66,8 @@ class Trajectories:
         for name in ("states", "actions", "layout"):
             object.__setattr__(self, name, _numbers(name, getattr(self, name)))
         seen = self.observations
-        if seen is not None and not (len(seen.shape) == 4 and seen.dtype == np.uint8):
+        may_be_bytes = seen is not None and (len(seen.shape) == 4 or "parts" in self.metadata)
+        if seen is not None and not (may_be_bytes and seen.dtype == np.uint8):
             object.__setattr__(self, "observations", _numbers("observations", seen[:]))
         object.__setattr__(self, "offsets", np.asarray(self.offsets, dtype=np.int64))
         self.check_finite()
@@ -172,7 +175,7 @@ class Trajectories:
         Args:
             observations: the N states that were seen, one episode after the other: vectors (N, S),
                 or images (N, H, W), (N, H, W, C) or (N, C, H, W) of integers in [0, 255] or floats
-                in [0, 1] or [0, 255].
+                in [0, 1] or [0, 255]; or a dict of several of these, by name.
             actions: (N, A), each taken in the state of its row, or (N - E, A) without those of an
                 episode's last row, which led nowhere: they are dropped, and may be NaN. (N,) are
                 actions of one number.
@@ -196,7 +199,7 @@ class Trajectories:
         parts = parts_of(
             observations, actions, (episode_ids, terminals, lengths), states, layout, history
         )
-        notes = dict(metadata or {})
+        notes = dict(metadata or {}) | parts.pop("metadata", {})
         if env is not None:
             notes |= (EnvRef(env, {}) if isinstance(env, str) else env).metadata()
         if history > 1:

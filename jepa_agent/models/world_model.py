@@ -20,7 +20,8 @@ class WorldModelConfig:
     """A world model's shape.
 
     Args:
-        observation_shape: (H, W, C) of uint8 images, or (S,) of vectors.
+        observation_shape: (H, W, C) of uint8 images, (S,) of vectors, or (bytes,) of observations
+            of several parts; see `jepa_agent.worlds.parts`.
         action_dim: size A of one action.
         state_dim: size of the compact state that the probe reads off a latent; 0 for no probe.
         chunk: environment steps K per prediction.
@@ -93,7 +94,7 @@ class WorldModel(nn.Module):
         self.predictor = config.predictor.build(dim, config.action_dim, config.chunk)
         self.distance_head: Any = config.distance_head.build(dim)
         self.probe = mlp(dim, 256, 1, config.state_dim) if config.state_dim else None
-        channels = config.observation_shape[-1]
+        channels = config.encoder.statistics_size(config.observation_shape)
         self.register_buffer("observation_mean", torch.zeros(channels))
         self.register_buffer("observation_std", torch.ones(channels))
         self.register_buffer("action_mean", torch.zeros(config.action_dim))
@@ -102,7 +103,7 @@ class WorldModel(nn.Module):
         self.register_buffer("state_std", torch.ones(config.state_dim))
 
     def encode(self, observations: Tensor) -> Tensor:
-        """Latents (..., D) of uint8 images (..., H, W, C) or vectors (..., S).
+        """Latents (..., D) of uint8 images (..., H, W, C), vectors (..., S) or rows of bytes.
 
         Images may have their size already that the encoder gets, `config.encoded_shape`.
         """

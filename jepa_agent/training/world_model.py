@@ -27,8 +27,10 @@ from ..evaluation.diagnostics import diagnose
 from ..io import checkpoint
 from ..io.serialisation import to_dict
 from ..models.backbones import Backbone
-from ..models.encoders import BackboneEncoder
+from ..models.encoders import BackboneEncoder, EncoderConfig, Fused
+from ..models.encoders.fused import fused
 from ..models.world_model import WorldModel
+from ..worlds.parts import Parts
 from . import distributed
 from .config import Preset, RefinementConfig, TrainingConfig
 from .loop import Callback, Progress, StepOutput, Task, Trainer
@@ -68,6 +70,7 @@ class WorldModelTask(Task):
         shape = replace(
             preset.model,
             observation_shape=seen,
+            encoder=_encoder(preset, trajectories),
             action_dim=action_dim,
             state_dim=state_dim if preset.model.state_dim else 0,
         )
@@ -208,15 +211,20 @@ class WorldModelTask(Task):
         batch = self.sampler.draw(
             self.config.layouts_per_batch, self.config.windows_per_layout, self.generator
         )
-        seen, states, least = self._source(batch), batch.states, 1.0
+        seen, states = self._source(batch), batch.states
         if seen.dtype != torch.uint8:  # a batch may miss what rarely changes
-            data, least = self._trajectories, 0.0
+            data = self._trajectories
             vectors = data.states if data.observations is None else data.observations[:]
             seen = torch.as_tensor(vectors).to(self.device)
             states = torch.as_tensor(data.states).to(self.device)
-        mean, std = _spread(seen)
+        encoder = self.model.encoder
+        parts = encoder.unpack(seen) if isinstance(encoder, Fused) else [seen]
+        spreads = [_spread(part) for part in parts]
+        mean = torch.cat([mean for mean, _ in spreads])
+        least = [1.0 if part.dtype == torch.uint8 else 0.0 for part in parts]
+        std = torch.cat([std.clamp_min(low) for (_, std), low in zip(spreads, least, strict=True)])
         self.model.observation_mean.copy_(mean)
-        self.model.observation_std.copy_(std.clamp_min(least))
+        self.model.observation_std.copy_(std)
         if self.model.probe is not None:
             mean, std = _spread(states)
             self.model.state_mean.copy_(mean)
@@ -260,6 +268,12 @@ class WorldModelTask(Task):
         )
         horizon = self.config.refinement.horizon
         return latents, WindowSampler(latents.trajectories, 1, horizon, self.device)
+
+
+def _encoder(preset: Preset, trajectories: Trajectories) -> EncoderConfig:
+    """The preset's encoder, or one for each part of what the data show."""
+    shapes, encoder = trajectories.metadata.get("parts"), preset.model.encoder
+    return encoder if shapes is None else fused(Parts(shapes), encoder, preset.model.max_image_size)
 
 
 def _spread(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from ..io.serialisation import to_dict, to_json
 from . import protocols
 from .actions import action_bounds
 from .observations import check_observations
+from .parts import parts_of
 from .reference import EnvRef
 from .sampling import sampling_space
 
@@ -228,6 +229,9 @@ def _failed(what: str, error: Exception, advice: str) -> Finding:
 def _observation(env: gym.Env) -> str:
     space = env.observation_space
     check_observations(space)
+    parts = parts_of(env)
+    if parts is not None:
+        return ", ".join(f"{name} {shape}" for name, shape in parts.shapes.items())
     if isinstance(space, gym.spaces.Dict):
         space = space["observation"]
     kind = "vector" if len(space.shape or ()) == 1 else "image"

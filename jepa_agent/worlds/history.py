@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.wrappers import FrameStackObservation, TransformObservation
 
 from .observations import standard_observations
+from .parts import pack_parts
 
 
 def stack_frames(env: gym.Env, frames: int) -> gym.Env:
@@ -17,7 +18,7 @@ def stack_frames(env: gym.Env, frames: int) -> gym.Env:
     A frame is an observation in its standard form; see `standard_space`. Frames are stacked by
     Gymnasium's own wrapper and then folded: images (H, W, C) into (H, W, frames * C), vectors (S,)
     into (frames * S,); in a dict observation, every entry. The first frame of an episode is
-    repeated.
+    repeated. An observation of several parts is shown as a row of bytes at last; see `parts`.
 
     Args:
         env: of Box observations, or a dict of them.
@@ -27,9 +28,10 @@ def stack_frames(env: gym.Env, frames: int) -> gym.Env:
         raise ValueError(f"frames must be at least 1, got {frames}")
     env = standard_observations(env)
     if frames == 1:
-        return env
+        return pack_parts(env)
     stacked = FrameStackObservation(env, frames)
-    return TransformObservation(stacked, _fold, _fold_space(stacked.observation_space))
+    folded = TransformObservation(stacked, _fold, _fold_space(stacked.observation_space))
+    return pack_parts(folded)
 
 
 def _fold(observation: Any) -> Any:

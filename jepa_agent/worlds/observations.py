@@ -32,8 +32,17 @@ class StandardObservation(gym.ObservationWrapper, RecordConstructorArgs):
 
 def standard_observations(env: gym.Env) -> gym.Env:
     """Wrap an environment whose observations are in another form than the standard one."""
-    same = standard_space(env.observation_space) == env.observation_space
-    return env if same else StandardObservation(env)
+    space = env.observation_space
+    if standard_space(space) == space:
+        return env
+    seen = space.spaces.get("observation", space) if isinstance(space, gym.spaces.Dict) else space
+    if isinstance(seen, gym.spaces.Dict) and len(_kept(seen)) < len(seen.spaces):
+        left_out = sorted({*seen.spaces} - {*_kept(seen)})
+        warnings.warn(
+            f"of the observation, {left_out} are left out, being neither vectors nor images",
+            stacklevel=2,
+        )
+    return StandardObservation(env)
 
 
 def standard_space(space: gym.Space) -> gym.Space:
@@ -48,11 +57,13 @@ def standard_space(space: gym.Space) -> gym.Space:
     | image (H, W) | (H, W, 1) |
     | image of another number type in [0, 1], or in [0, 255] | uint8, 255 for the largest |
     | Discrete, MultiDiscrete, MultiBinary | a one-hot vector, or several in a row |
+    | a dict with an entry "observation" | the same, of all entries |
+    | any other dict, of several parts | the same, without parts that are none of these |
 
     Others stay as they are.
     """
     if isinstance(space, gym.spaces.Dict):
-        return gym.spaces.Dict({key: standard_space(part) for key, part in space.items()})
+        return gym.spaces.Dict({key: standard_space(space[key]) for key in _kept(space)})
     if isinstance(space, CODES):
         flat = gym.spaces.flatten_space(space)
         return gym.spaces.Box(0, 1, flat.shape, np.float32)
@@ -69,13 +80,8 @@ def standard_space(space: gym.Space) -> gym.Space:
 
 
 def check_observations(space: gym.Space) -> None:
-    """Raise ValueError unless a space is of vectors or images, or a dict of one of them."""
-    if isinstance(space, gym.spaces.Dict):
-        if "observation" not in space.spaces:
-            raise ValueError(
-                "a dict observation must have the entry 'observation', got "
-                f"{sorted(space.spaces)}; wrap the environment"
-            )
+    """Raise ValueError unless a space is of vectors, images or rows of bytes, or a dict of one."""
+    if isinstance(space, gym.spaces.Dict) and "observation" in space.spaces:
         known = {"observation", "achieved_goal", "desired_goal", "state"}
         left_out = sorted({*space.spaces} - known)
         if left_out:
@@ -84,8 +90,7 @@ def check_observations(space: gym.Space) -> None:
                 stacklevel=3,
             )
         space = space["observation"]
-    shape = space.shape or ()
-    if len(shape) != 1 and not (len(shape) == 3 and space.dtype == np.uint8):
+    if not _is_known(space):
         raise ValueError(
             "observations must be vectors (S,) or images (H, W), (H, W, C) or (C, H, W), uint8 or "
             f"in [0, 1], got {space}; wrap the environment"
@@ -123,7 +128,7 @@ def as_image(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _standard(space: gym.Space, observation: Any) -> Any:
     if isinstance(space, gym.spaces.Dict):
-        return {key: _standard(part, observation[key]) for key, part in space.items()}
+        return {key: _standard(space[key], observation[key]) for key in _kept(space)}
     if isinstance(space, CODES):
         return np.asarray(gym.spaces.flatten(space, observation), dtype=np.float32)
     if not isinstance(space, gym.spaces.Box):
@@ -134,6 +139,20 @@ def _standard(space: gym.Space, observation: Any) -> Any:
         return observation
     image = channels_last(np.asarray(observation))
     return image if image.dtype == np.uint8 else as_uint8(image, _largest(space))
+
+
+def _kept(space: gym.spaces.Dict) -> list[str]:
+    """The entries of a dict that are looked at."""
+    if "observation" in space.spaces:
+        return [*space.spaces]
+    return [key for key, part in space.items() if _is_known(standard_space(part))]
+
+
+def _is_known(space: gym.Space) -> bool:
+    """Whether a space is of vectors (S,) or of uint8 images (H, W, C)."""
+    if not isinstance(space, gym.spaces.Box):
+        return False
+    return len(space.shape) == 1 or (len(space.shape) == 3 and space.dtype == np.uint8)
 
 
 def _is_image(space: gym.spaces.Box) -> bool:

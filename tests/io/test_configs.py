@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 import jepa_agent
 from jepa_agent import envs, planners
 from jepa_agent.io.serialisation import from_dict, to_dict
+from jepa_agent.models.encoders import EncodedPart, VectorMLPConfig
 from jepa_agent.training.config import LossWeights
 from jepa_agent.training.terms import LossBatch, LossTerm
 from jepa_agent.worlds.reference import WrapperRef
@@ -51,6 +52,8 @@ class Nothing(LossTerm):
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ActionBounds": {"low": (-1.0,), "high": (1.0,)},
+    "EncodedPart": {"shape": (3,), "encoder": VectorMLPConfig()},
+    "FusedConfig": {"parts": (EncodedPart("part", (3,), VectorMLPConfig()),)},
     "EnvRef": {"wrappers": (WrapperRef("module:Wrapper"),)},
     "TrainingConfig": {"weights": LossWeights(contrast=1.0), "extra_terms": (Nothing(2.0),)},
 }

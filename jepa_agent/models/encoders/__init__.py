@@ -3,6 +3,7 @@
 from ...registry import import_modules
 from .backbone import BackboneEncoder, BackboneEncoderConfig
 from .base import EncoderConfig
+from .fused import EncodedPart, Fused, FusedConfig
 from .impala import Impala, ImpalaConfig
 from .patch_cnn import PatchCNN, PatchCNNConfig
 from .patch_pool import PatchPool, PatchPoolConfig
@@ -13,7 +14,10 @@ import_modules(__name__, __path__)
 __all__ = [
     "BackboneEncoder",
     "BackboneEncoderConfig",
+    "EncodedPart",
     "EncoderConfig",
+    "Fused",
+    "FusedConfig",
     "Impala",
     "ImpalaConfig",
     "PatchCNN",

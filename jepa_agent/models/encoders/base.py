@@ -20,6 +20,10 @@ class EncoderConfig(Registered):
     scales_images: ClassVar[bool] = False
     """Whether it takes images of any size, so that none are scaled before it."""
 
+    def statistics_size(self, observation_shape: tuple[int, ...]) -> int:
+        """How many means and standard deviations standardise observations: one a channel."""
+        return observation_shape[-1]
+
     @abstractmethod
     def build(self, observation_shape: tuple[int, ...], latent_dim: int) -> nn.Module:
         """The encoder: a module that is called with `(observations, mean, std)`.
