@@ -15,12 +15,20 @@ from ..models.encoders import FusedConfig
 from ..models.world_model import WorldModel
 from ..planners import CEM, ActionBounds, Noise, Plan, Planner, PlannerConfig, check_actions
 from ..worlds.actions import action_bounds, from_rows
-from ..worlds.observations import as_image
+from ..worlds.protocols import state_names
 from ..worlds.reference import EnvRef
 from . import checkpointing
 from .chunks import Chunks
 from .costs import CostConfig, PlanningCost
 from .error_memory import ErrorMemory
+from .goals import (
+    GivenGoals,
+    StateGoal,
+    checked_observation,
+    differ,
+    observation_goals,
+    state_goals,
+)
 from .hub import HubMixin
 from .state import AgentState
 
@@ -66,7 +74,7 @@ class JEPAAgent(HubMixin):
             check_actions(config, bounds)
         self.cost = cost or CostConfig()
         self.seed, self.notes = seed, notes or {}
-        self._goal: np.ndarray | None = None
+        self._goals: GivenGoals | None = None
         self._remembered: AgentState | None = None
         self._search = self._plan_from_latents
 
@@ -119,10 +127,46 @@ class JEPAAgent(HubMixin):
         self.bounds = replace(mine, start=own.start, shape=own.shape)
         self._env_ref = env_ref
 
+    @property
+    def has_goal(self) -> bool:
+        """Whether a goal was set, which is followed whatever `desired_goal` is."""
+        return self._goals is not None
+
     def set_goal(self, goal: np.ndarray | None) -> None:
-        """Plan towards this observation, whatever `desired_goal` is, until `set_goal(None)`."""
+        """Plan towards an observation, whatever `desired_goal` is, until `set_goal(None)`.
+
+        Args:
+            goal: one for all environments, or n of them: one for each, episode after episode.
+        """
         self._remembered = None
-        self._goal = None if goal is None else self._checked("the goal", goal)
+        self._goals = None if goal is None else observation_goals(goal, self.model.config)
+
+    def set_goal_state(self, goal: StateGoal) -> None:
+        """Plan towards a part of the state, as the model's probe reads it, until `set_goal(None)`.
+
+            agent.set_goal_state({"x": 3.0})  # by `state_names` of the world, or by index
+            agent.set_goal_state([3.0, math.nan])  # all numbers; NaN does not matter
+            agent.set_goal_state({"reward": math.inf})  # as much of it as possible
+
+        The cost is the squared difference in standard deviations of the data, no path length.
+
+        Args:
+            goal: numbers to reach; infinity for those to raise, minus infinity for those to lower;
+                for all environments, or (n, S): one for each.
+
+        Raises:
+            ValueError: if the model reads no states, or they have other numbers.
+        """
+        self._remembered = None
+        size = self.model.config.state_dim
+        names = self._state_names(size) if isinstance(goal, Mapping) else []
+        self._goals = state_goals(goal, self.model, names)
+
+    def _state_names(self, size: int) -> list[str]:
+        recorded = self.notes.get("data", {}).get("record", {}).get("rewards", False)
+        rewards = ["reward"] if recorded else []
+        world = self.env_ref.make().unwrapped if self.has_environment else None
+        return state_names(world, size - len(rewards)) + rewards
 
     def compile(self) -> None:
         """Compile the whole search, with CUDA graphs on a GPU; the next decisions are slow.
@@ -166,12 +210,12 @@ class JEPAAgent(HubMixin):
             return self.act(observation, state, episode_start)
         known = self._remembered
         if known is not None:
-            goals = self._seen_and_wanted(observation)[1].reshape(-1, *known.goals.shape[1:])
+            goals = self._seen_and_wanted(observation, known)[1]
             all_start = episode_start is not None and np.all(episode_start)
             if all_start or len(goals) != len(known.goals):
                 known = None
             elif episode_start is None:
-                episode_start = _differ(goals, known.goals)
+                episode_start = differ(goals, known.goals)
         action, self._remembered = self.act(observation, known, episode_start)
         return action, self._remembered
 
@@ -188,11 +232,13 @@ class JEPAAgent(HubMixin):
             state: what the last call returned; None begins new episodes.
             episode_start: (n,) boolean, which environments have just been reset.
         """
-        seen, goals = self._seen_and_wanted(observation)
-        single = seen.ndim == len(self.model.config.observation_shape)
-        if single:
-            seen, goals = seen[None], goals[None]
+        seen, goals, single = self._seen_and_wanted(observation, state)
         count = len(seen)
+        if state is not None and state.goals.shape[1:] != goals.shape[1:]:
+            raise ValueError(
+                "state must have goals of the kind that is set now, got some of shape "
+                f"{state.goals.shape[1:]} and not {goals.shape[1:]}; begin again with state None"
+            )
         if state is None:
             state = self._fresh_state(goals)
         elif len(state.elapsed) != count:
@@ -242,9 +288,7 @@ class JEPAAgent(HubMixin):
         """The state after some rows (k,) have noted their last plan's outcome and planned anew."""
         index = torch.as_tensor(rows, device=self.device)
         fresh = torch.as_tensor(started, device=self.device)
-        latents, wanted = self.model.encode(
-            torch.as_tensor(np.stack([seen, goals]), device=self.device)
-        )
+        latents, wanted = self._encoded(seen, goals)
         played, memory, learned = state.plan[index], state.error_memory, None
         chunks, knots = self.chunks, self.chunks.knots
         if memory is not None:
@@ -271,6 +315,15 @@ class JEPAAgent(HubMixin):
             search=search,
         )
 
+    def _encoded(self, seen: np.ndarray, goals: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Latents (k, D) of observations, and those of their goals, or goals that are states."""
+        if self._goals is None or not self._goals.of_state:
+            both = torch.as_tensor(np.stack([seen, goals]), device=self.device)
+            latents, wanted = self.model.encode(both)
+            return latents, wanted
+        latents = self.model.encode(torch.as_tensor(seen, device=self.device))
+        return latents, torch.as_tensor(goals).to(latents)
+
     def _plan_from_latents(
         self,
         latents: Tensor,
@@ -280,7 +333,10 @@ class JEPAAgent(HubMixin):
         error_memory: ErrorMemory | None = None,
     ) -> Plan:
         units = self.bounds.units(like=warm_start)
-        cost = PlanningCost(self.model, latents, goals, self.cost, error_memory, units, self.chunks)
+        of_state = self._goals is not None and self._goals.of_state
+        cost = PlanningCost(
+            self.model, latents, goals, self.cost, error_memory, units, self.chunks, of_state
+        )
         return self.planner.plan(cost, self.bounds, noise, warm_start)
 
     def save(self, directory: str | Path, half: bool = False) -> None:
@@ -319,55 +375,45 @@ class JEPAAgent(HubMixin):
         return checkpointing.load(cls, path_or_name, device, seed, allow_code)
 
     def _seen_and_wanted(
-        self, observation: Mapping[str, np.ndarray] | np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The observation and the goal, in the same shape."""
-        encoder = self.model.config.encoder
+        self, observation: Mapping[str, np.ndarray] | np.ndarray, state: AgentState | None
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
+        """The observations (n, ...), the goals (n, ...), and whether it is one without n."""
+        given, config = self._goals, self.model.config
+        encoder = config.encoder
         parts: Any = observation
         if not isinstance(parts, Mapping) or (
             isinstance(encoder, FusedConfig) and set(encoder.layout.shapes) <= set(parts)
         ):
             parts = {"observation": observation}
-        goal = self._goal
-        for key in ("observation",) if goal is not None else ("observation", "desired_goal"):
+        for key in ("observation",) if given is not None else ("observation", "desired_goal"):
             if key not in parts:
                 raise ValueError(
                     f"an observation must be a dict with {key!r}, got "
                     f"{type(observation).__name__}; use a goal-conditioned environment, or give "
                     "the goal by agent.set_goal(observation)"
                 )
-        seen = self._checked("observation", parts["observation"])
-        if goal is not None:
-            return seen, np.broadcast_to(goal, seen.shape)
-        wanted = self._checked("desired_goal", parts["desired_goal"])
+        seen = checked_observation("observation", parts["observation"], config)
+        single = seen.ndim == len(config.observation_shape)
+        if given is not None:
+            seen = seen[None] if single else seen
+            numbers = np.arange(len(seen))
+            if state is not None and len(state.environment) == len(seen):
+                numbers = state.environment
+            return seen, given.of(numbers), single
+        wanted = checked_observation("desired_goal", parts["desired_goal"], config)
         if seen.shape != wanted.shape:
             raise ValueError(
                 "observation and desired_goal must have one shape, got "
                 f"{seen.shape} and {wanted.shape}; give a goal for every observation"
             )
-        return seen, wanted
-
-    def _checked(self, name: str, observation: Any) -> np.ndarray:
-        shape, encoder = self.model.config.observation_shape, self.model.config.encoder
-        is_image, is_row = len(shape) == 3, isinstance(encoder, FusedConfig)
-        if isinstance(encoder, FusedConfig) and isinstance(observation, Mapping):
-            observation = encoder.layout.pack(observation)
-        array = np.asarray(observation)
-        if is_image:
-            array = as_image(array, shape)  # such as those that Stable-Baselines3 turns
-        kind = array.dtype == np.uint8 if is_image or is_row else array.dtype.kind in "fiu"
-        if not kind or array.ndim - len(shape) not in (0, 1) or array.shape[-len(shape) :] != shape:
-            raise ValueError(
-                f"{name} must be {_kind(is_image, is_row)} {shape}, for "
-                f"which this model was trained, got {array.dtype} {array.shape}; build the "
-                "environment with agent.env_ref.make()"
-            )
-        return array if is_image or is_row else array.astype(np.float32)
+        return (seen[None], wanted[None], True) if single else (seen, wanted, False)
 
     def _fresh_state(self, goals: np.ndarray) -> AgentState:
         count, size = len(goals), self.cost.error_memory
         zeros = np.zeros(count, dtype=np.int64)
         latents = self.model.observation_mean.new_zeros(count, self.model.config.latent_dim)
+        of_state = self._goals is not None and self._goals.of_state
+        goal_latents = latents.new_zeros(goals.shape) if of_state else latents
         units = self.bounds.units(like=torch.zeros((), device=self.device))
         knots = self.chunks.knots
         unit = units.half_width.repeat(knots) * knots**0.5  # the mean over knots, as a sum
@@ -375,22 +421,14 @@ class JEPAAgent(HubMixin):
             plan=units.idle.repeat(count, self.planner.horizon * knots, 1),
             latents=latents,
             goals=goals,
-            goal_latents=latents,
+            goal_latents=goal_latents,
             elapsed=zeros,
             episode=zeros,
             decision=zeros,
             planned=zeros.astype(bool),
+            environment=np.arange(count),
             error_memory=(ErrorMemory.none(self.model, count, size, unit) if size else None),
         )
-
-
-def _kind(is_image: bool, is_row: bool) -> str:
-    return "uint8 images" if is_image else "rows of bytes" if is_row else "vectors"
-
-
-def _differ(goals: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which goals (n,) of two batches (n, ...) differ."""
-    return (goals != others).any(axis=tuple(range(1, goals.ndim)))
 
 
 def _mix(*numbers: int) -> int:

@@ -11,6 +11,7 @@ from ..models.world_model import WorldModel
 from ..planners import ActionUnits
 from .chunks import Chunks
 from .error_memory import ErrorMemory
+from .goals import state_cost
 
 DISTANCES = ("learned", "latent")
 REDUCTIONS = ("sum", "last", "discounted")
@@ -59,6 +60,7 @@ class PlanningCost:
         error_memory: past outcomes of the B episodes, which correct the predictions.
         units: what actions are measured in; None for their own.
         chunks: how actions fill chunks; None holds one for each.
+        of_state: the goals are states (B, S) in the place of latents; see `state_cost`.
     """
 
     def __init__(
@@ -70,10 +72,12 @@ class PlanningCost:
         error_memory: ErrorMemory | None = None,
         units: ActionUnits | None = None,
         chunks: Chunks | None = None,
+        of_state: bool = False,
     ) -> None:
         self._model, self._latents, self._config = model, latents, config
+        self._distance = "state" if of_state else config.distance
         self._error_memory, self._units, self._chunks = error_memory, units, chunks
-        goals = model.distance_embedding(goals) if config.distance == "learned" else goals
+        goals = model.distance_embedding(goals) if self._distance == "learned" else goals
         self._goals = goals[:, None, None]
 
     def __call__(self, candidates: Tensor) -> Tensor:
@@ -82,7 +86,9 @@ class PlanningCost:
         imagined, embedding = imagine(
             self._model, self._latents, candidates, self._error_memory, self._chunks
         )
-        if config.distance == "learned":
+        if self._distance == "state":
+            distance = state_cost(self._model, imagined, self._goals)
+        elif self._distance == "learned":
             distance = self._model.embedding_distance(
                 self._model.distance_embedding(imagined) if embedding is None else embedding,
                 self._goals,

@@ -20,12 +20,13 @@ class AgentState:
     Args:
         plan: (n, H * knots, A), the current plans; the first chunk of each is being executed.
         latents: (n, D), where the current chunks began.
-        goals: (n, *observation_shape), the goals of the last decisions.
-        goal_latents: (n, D), the encoded goals.
+        goals: the goals of the last decisions, (n, *observation_shape) or states (n, S).
+        goal_latents: the encoded goals (n, D), or the states.
         elapsed: (n,), steps of the current chunk already played.
         episode: (n,), how many episodes each environment has begun.
         decision: (n,), decisions made in the current episode.
         planned: (n,), whether the last call planned.
+        environment: (n,), the number of each environment, by which goals set by hand are given.
         error_memory: outcomes of past chunks, if the cost has a memory.
         search: the last call's search result of the environments that planned, for drawing.
     """
@@ -38,6 +39,7 @@ class AgentState:
     episode: np.ndarray
     decision: np.ndarray
     planned: np.ndarray
+    environment: np.ndarray
     error_memory: ErrorMemory | None = None
     search: Plan | None = None
 

@@ -59,6 +59,8 @@ class Args:
     """Height and width of these frames; 0 for those that the environment renders."""
     history: int = 1
     """Frames per observation, where one frame is not a state."""
+    rewards: bool = False
+    """Store the reward as the last number of the states, so that an agent can seek it."""
     workers: int = 1
     """Processes that share the episodes; the file does not depend on their number. Two Rooms' own
     policies need one."""
@@ -91,7 +93,7 @@ def main(args: Args) -> None:
             env = reference(args.env, kwargs, args.wrapper, args.pixels, args.size, args.history)
             record(
                 env, args.out, args.episodes, args.steps, policy, args.seed,
-                progress=on_episodes, workers=args.workers,
+                progress=on_episodes, workers=args.workers, rewards=args.rewards,
             )  # fmt: skip
     seconds = time.perf_counter() - began
     megabytes = args.out.stat().st_size / 1e6
@@ -102,10 +104,11 @@ def is_scripted(args: Args) -> bool:
     """Whether a policy of Two Rooms' own plays, in many environments at once."""
     if args.env != TWO_ROOMS or args.policy in NAMED or ":" in args.policy:
         return False
-    is_plain = not (args.env_kwargs or args.wrapper or args.pixels) and args.history == 1
+    changed = args.env_kwargs or args.wrapper or args.pixels or args.rewards
+    is_plain = not changed and args.history == 1
     if args.policy and not is_plain:
         raise ValueError(
             f"the policy {args.policy} plays {TWO_ROOMS} as it is, got --env-kwargs, --wrapper, "
-            "--pixels or --history; take --policy random or a class of yours"
+            "--pixels, --rewards or --history; take --policy random or a class of yours"
         )
     return is_plain

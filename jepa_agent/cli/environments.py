@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from ..agent.agent import JEPAAgent
 from ..worlds.arguments import parse, parse_call
@@ -40,3 +42,13 @@ def reference(
     frames = (rendered(size),) if pixels else ()
     named = tuple(WrapperRef(*parse_call(each)) for each in wrappers)
     return EnvRef(env, kwargs, history, (*frames, *named), steps)
+
+
+def give_goal(agent: JEPAAgent, goal: Sequence[float], state: Sequence[float]) -> None:
+    """Set the goal that `--goal` or `--goal-state` names, if one does."""
+    if goal and state:
+        raise ValueError(f"--goal and --goal-state exclude each other, got {goal} and {state}")
+    if goal:
+        agent.set_goal(np.array(goal, dtype=np.float32))
+    elif state:
+        agent.set_goal_state(state)

@@ -8,6 +8,8 @@ $ jepa-agent evaluate --compare a/report.json b/report.json
 $ jepa-agent evaluate --pool a/report.json b/report.json c/report.json
 $ jepa-agent evaluate --checkpoint runs/pendulum --success my.module:upright \\
     --goal 1 0 0
+$ jepa-agent evaluate --checkpoint runs/pendulum --success my.module:upright \\
+    --goal-state nan nan nan inf          # seek the reward, recorded as a state
 $ jepa-agent evaluate --goals data --data data/held-out.h5 --offset 25 50 --budget 75
 """
 
@@ -18,7 +20,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from rich.console import Console
 
 from ..agent.agent import JEPAAgent
@@ -32,7 +33,7 @@ from ..evaluation.tables import compared, pooled, report_tables
 from ..evaluation.two_rooms import SETTINGS, SUITES, default_suites, evaluate
 from ..planners import make_planner
 from ..registry import import_object
-from .environments import play_in
+from .environments import give_goal, play_in
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ class Args:
     success, named package.module:function; by default the info's is_success."""
     goal: tuple[float, ...] = ()
     """In such environments, the observation to reach if there is no desired_goal."""
+    goal_state: tuple[float, ...] = ()
+    """In such environments, the numbers of the state to reach, as the model's probe reads them: nan
+    for those that do not matter, inf or -inf for those to raise or lower, such as a reward."""
     rival: str = ""
     """In such environments, a policy class to score too, named package.module:Name."""
     goals: Literal["environment", "data"] = "environment"
@@ -139,8 +143,8 @@ def measure(args: Args, agent: JEPAAgent) -> Report:
         goals = DataGoals(args.offset, args.budget, within, args.start_option)
         return evaluate_on_data(agent, read_data(args.data), goals, *how)
     if anywhere:
-        goal = np.array(args.goal, dtype=np.float32) if args.goal else None
-        return evaluate_anywhere(agent, goal, *how)
+        give_goal(agent, args.goal, args.goal_state)
+        return evaluate_anywhere(agent, *how)
     suites = args.suite or default_suites(agent)
     for suite in suites:
         if suite not in SUITES:
@@ -156,8 +160,8 @@ def check_options(args: Args, from_data: bool, anywhere: bool) -> None:
     suites = "with --success, --goals data, and outside of TwoRooms-v0"
     unused = {
         suites: ("suite", "report") if from_data or anywhere else (),
-        "with goals from data": ("goal",) if from_data else (),
-        "in TwoRooms-v0's suites": () if from_data or anywhere else ("goal", "rival"),
+        "with goals from data": ("goal", "goal_state") if from_data else (),
+        "in TwoRooms-v0's suites": () if from_data or anywhere else ("goal", "goal_state", "rival"),
         "without --goals data": ()
         if from_data
         else ("data", "offset", "budget", "success_within", "start_option"),

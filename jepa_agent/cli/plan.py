@@ -21,7 +21,7 @@ from ..viz.session import Session, load
 from ..viz.videos import VideoWriter
 from ..viz.window import FRAMES_A_SECOND, STEPS_A_SECOND, Player
 from ..worlds.protocols import Drawable
-from .environments import play_in
+from .environments import give_goal, play_in
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Args:
     """Show the distance map: distances to the goal from everywhere, learned and true."""
     goal: tuple[float, ...] = ()
     """The observation to reach, in environments without a desired_goal."""
+    goal_state: tuple[float, ...] = ()
+    """In such environments, numbers of the state to reach; see `jepa-agent evaluate`."""
     ghost: bool = False
     """Show the ghost: the state imagined from the start, without further observations."""
 
@@ -61,11 +63,15 @@ def main(args: Args) -> None:
         )
     agent = load(args.checkpoint, args.allow_code)
     play_in(agent, args.env)
-    if args.goal:
-        agent.set_goal(np.array(args.goal, dtype=np.float32))
+    give_goal(agent, args.goal, args.goal_state)
     if not isinstance(agent.env_ref.make().unwrapped, Drawable):
         print(f"{agent.env_ref.id} has no `scene` to draw plans on: showing what it renders")
         return film(agent, args.episodes or 5, args.seed, args.video or Path("plan.gif"))
+    if agent.has_goal:
+        raise ValueError(
+            f"--goal and --goal-state have no use in {agent.env_ref.id}, which draws its goals, "
+            f"got {args.goal or args.goal_state}; leave them out"
+        )
     video = args.video
     if video is None and not (args.render and has_display()):
         video = Path("plan.gif")

@@ -39,6 +39,7 @@ def record(
     history: int = 1,
     progress: Callable[[int], None] | None = None,
     workers: int = 1,
+    rewards: bool = False,
 ) -> None:
     """Play episodes and write them to a trajectory file as they come.
 
@@ -60,6 +61,8 @@ def record(
         progress: called with the number of finished episodes.
         workers: processes that share the episodes. The file does not depend on their number; the
             environment and the policy must be importable, and the policy seeded.
+        rewards: store the reward of the step to each frame as the last number of its state, so that
+            the probe learns it and an agent can seek it (`agent.set_goal_state`).
 
     Raises:
         ValueError: if the actions are neither a Box nor discrete, the counts are below 1, frames
@@ -84,9 +87,9 @@ def record(
     metadata = {
         **(ref.metadata() if ref else {"history": history}),
         **({"parts": parts.shapes} if parts else {}),
-        "record": {"episodes": episodes, "steps": steps, "seed": seed},
+        "record": {"episodes": episodes, "steps": steps, "seed": seed, "rewards": rewards},
     }
-    player = Player(behaviour(policy, seeded=workers > 1), bounds, steps, metadata)
+    player = Player(behaviour(policy, seeded=workers > 1), bounds, steps, metadata, rewards)
     done = 0
     with TrajectoryWriter(path, metadata) as writer:
         for played in _played(player, ref, env, range(seed, seed + episodes), workers):
@@ -134,12 +137,14 @@ class Player:
         bounds: of the environment's actions.
         steps: actions per episode at most.
         metadata: of the trajectories.
+        rewards: whether the states end in the reward.
     """
 
     behaviour: Callable[[gym.Env, int], Callable[[Any], Any]]
     bounds: ActionBounds
     steps: int
     metadata: dict[str, Any]
+    rewards: bool = False
 
     def play(self, env: gym.Env, seed: int) -> Trajectories:
         """One episode."""
@@ -151,6 +156,7 @@ class Player:
         seen: list[Any] = []
         states: list[Any] = []
         actions: list[np.ndarray] = []
+        rewards: list[float] = []
         done = False
         while True:
             is_dict = isinstance(observation, dict)
@@ -159,18 +165,22 @@ class Player:
             if done or len(actions) == self.steps:
                 break
             action = act(observation)
-            observation, _, terminated, truncated, info = env.step(action)
+            observation, reward, terminated, truncated, info = env.step(action)
+            rewards.append(float(reward))
             done = terminated or truncated
             actions.append(to_row(self.bounds, action))
         shown = np.stack(seen)
         is_stored = shown.ndim == 4 or "parts" in self.metadata
+        numbers = np.asarray(states, dtype=np.float32) if is_stored else shown
+        if self.rewards:  # to the first frame led no step
+            numbers = np.column_stack([numbers, [rewards[0], *rewards]])
         return Trajectories(
-            np.asarray(states, dtype=np.float32) if is_stored else shown,
+            numbers,
             np.stack(actions),
             layout[None],
             np.array([0, len(shown)]),
             self.metadata,
-            shown if is_stored else None,
+            shown if is_stored or self.rewards else None,
         )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..agent.agent import JEPAAgent
 from .episodes import Success, play
 from .metrics import Report, summarise
@@ -13,7 +11,6 @@ from .two_rooms import measured_with
 
 def evaluate_anywhere(
     agent: JEPAAgent,
-    goal: np.ndarray | None,
     success: Success | None,
     rivals: dict[str, Policy],
     seeds: range,
@@ -24,8 +21,7 @@ def evaluate_anywhere(
     """Play the agent, random actions and rivals in the agent's environment.
 
     Args:
-        agent: the agent to evaluate.
-        goal: the observation to reach; None for the environment's `desired_goal`.
+        agent: the agent to evaluate, perhaps with a goal.
         success: whether an observation with its info counts as success; None for the info's
             `is_success`.
         rivals: policies to score beside the agent, by name.
@@ -36,12 +32,10 @@ def evaluate_anywhere(
     """
     world = agent.env_ref
     env = world.make()
-    if goal is not None:
-        agent.set_goal(goal)
-    elif "desired_goal" not in getattr(env.observation_space, "spaces", {}):
+    if not agent.has_goal and "desired_goal" not in getattr(env.observation_space, "spaces", {}):
         raise ValueError(
             f"--goal must be an observation of {world.id}, which has no desired_goal, got none; "
-            "give its numbers"
+            "give its numbers, or those of a state as --goal-state"
         )
     chance = RandomActions(env.action_space, seeds.start)
     policies: dict[str, Policy] = {"agent": agent, "random": chance, **rivals}

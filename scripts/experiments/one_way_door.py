@@ -131,7 +131,9 @@ def main(args: Args) -> None:
 def measure(args: Args, data: Trajectories, head: str, seed: int) -> list[dict[str, Any]]:
     """Rows of one training, printed as they come."""
     refinement = replace(VECTOR.training.refinement, steps=args.steps // 2)
-    training = replace(VECTOR.training, steps=args.steps, seed=seed, refinement=refinement)
+    training = replace(
+        VECTOR.training, steps=args.steps, seed=seed, refinement=refinement, diagnose_episodes=0
+    )
     model = replace(VECTOR.model, distance_head=HEADS[head])
     agent = train(data, replace(VECTOR, model=model, training=training), "cpu")
     agent.save(args.out / f"{head}-{seed}")
