@@ -54,7 +54,7 @@ def test_data_of_others_train_without_an_import(
     ("arguments", "said"),
     [
         (("nowhere.npz",), "data must exist, got nowhere.npz"),
-        (("mine.npz", "--observation", "speed"), "a column, got speed"),
+        (("mine.npz", "--observation", "speed"), "between them, got speed"),
         (("mine.npz", "--resize", "-1"), "resize must be at least 0"),
         (("mine.npz", "--env", "Nowhere-v0"), "Nowhere"),
         (("mine.npz", "--env", "MountainCarContinuous-v0"), "it shows (2,)"),

@@ -31,8 +31,9 @@ class Selection:
     """What is taken of the columns.
 
     Args:
-        observation: "pixels", the only images; "state", the compact states; a column's name; by
-            default what the format's own users look at, which is images where there are some.
+        observation: "pixels", the only images; "state", the compact states; a column's name, or
+            several with commas between them, each with an encoder of its own; by default what the
+            format's own users look at, which is images where there are some.
         resize: images are scaled to this height and width; 0 leaves them.
         categories: of discrete actions, which are integers from 0 on: how many there are of each;
             by default what the format says, or none, which means numbers of any size.
@@ -70,7 +71,7 @@ class Recording(Registered):
     states: tuple[str, ...] = ()
     """The columns that make the compact state."""
     seen: str = ""
-    """The column to observe by default."""
+    """The column to observe by default, or several with commas between them."""
     categories: tuple[int, ...] = ()
     """How many there are of each integer of an action, if actions are known to be discrete."""
     lengths: np.ndarray
@@ -130,7 +131,7 @@ class Recording(Registered):
         shape = None
         for index in np.flatnonzero(self.lengths >= 2).tolist():
             with self.naming_damage():
-                found = {name: self.rows(name, index) for name in {seen, *states, ACTION} - {""}}
+                found = {name: self.rows(name, index) for name in {*seen, *states, ACTION}}
             try:
                 episode = self._episode(index, seen, states, found, selection)
             except TrajectoryFileError as error:
@@ -157,33 +158,36 @@ class Recording(Registered):
             **parts, offsets=np.cumsum([0, *lengths]), metadata=episodes[0].metadata
         )
 
-    def select(self, observation: str) -> tuple[str, tuple[str, ...]]:
-        """The column to observe, or "" for the states themselves, and those of the states.
+    def select(self, observation: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The columns to observe, none for the states themselves, and those of the states.
 
         Raises:
             ValueError: if there is no such column, or none alone.
         """
         images = [name for name, shape in self.columns.items() if is_image(shape)]
         known = f"{self.path} has {sorted(self.columns)}"
-        chosen, states = observation or self.seen, self.states
+        asked = observation or self.seen
+        chosen, states = tuple(asked.split(",")) if asked else (), self.states
         vectors = set(self.columns) - set(images)
         if not states:  # a vector that is observed is one
-            states = next(((name,) for name in (chosen, self.seen) if name in vectors), ())
-        if chosen in self.columns:
-            return ("" if states == (chosen,) else chosen), states
-        if chosen == "pixels" or (not chosen and images):
+            states = tuple(name for name in chosen if name in vectors)
+        if not states and self.seen in vectors:
+            states = (self.seen,)
+        if chosen and set(chosen) <= set(self.columns):
+            return () if states == chosen else chosen, states
+        if asked == "pixels" or (not asked and images):
             if len(images) != 1:
                 raise ValueError(
                     f"pixels must be one column of images, got {images}; {known}, name one with "
-                    "--observation"
+                    "--observation, or several with commas between them"
                 )
-            return images[0], states
-        if chosen not in ("", "state") or not states:
+            return (images[0],), states
+        if asked not in ("", "state") or not states:
             raise ValueError(
-                "--observation must be pixels, state, or a column, got "
-                f"{observation or 'none, and no images or states'}; {known}"
+                "--observation must be pixels, state, a column, or several with commas between "
+                f"them, got {observation or 'none, and no images or states'}; {known}"
             )
-        return "", states
+        return (), states
 
     @contextlib.contextmanager
     def naming_damage(self) -> Iterator[None]:
@@ -206,7 +210,7 @@ class Recording(Registered):
     def _episode(
         self,
         index: int,
-        seen: str,
+        seen: tuple[str, ...],
         states: tuple[str, ...],
         found: dict[str, np.ndarray],
         selection: Selection,
@@ -221,12 +225,14 @@ class Recording(Registered):
         if states:
             rows = [as_rows(name, found[name].reshape(count, -1)) for name in states]
             state = np.concatenate(rows, axis=1)
-        observed = state
-        if seen and is_image(self.columns[seen]):
-            observed = as_images(seen, found[seen])
-            observed = resized(observed, selection.resize) if selection.resize else observed
-        elif seen:
-            observed = as_rows(seen, found[seen].reshape(count, -1))
+        parts: dict[str, np.ndarray] = {}
+        for name in seen:
+            if is_image(self.columns[name]):
+                images = as_images(name, found[name])
+                parts[name] = resized(images, selection.resize) if selection.resize else images
+            else:
+                parts[name] = as_rows(name, found[name].reshape(count, -1))
+        observed: Any = parts if len(parts) > 1 else next(iter(parts.values()), state)
         return Trajectories.from_arrays(
             observed,
             found[ACTION],

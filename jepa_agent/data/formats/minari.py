@@ -119,6 +119,8 @@ class MinariDataset(Recording, kind="minari"):
         ):
             del self.columns["observation"]  # the state is what was seen
         self.seen = "observation" if "observation" in self.columns else ""
+        if isinstance(dataset.observation_space, gym.spaces.Dict) and not self.seen:
+            self.seen = ",".join(sorted(set(self.columns) - {"state"}))
         self.states = ("state",) if "state" in self.columns else ()
         self.metadata = _metadata(dataset)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...worlds.parts import Parts
 from ..trajectories import Trajectories
 from ..trajectory_file import PARTIAL, SEAL, partial_path
 from .base import ACTION, Recording
@@ -33,16 +34,22 @@ class TrajectoryFile(Recording, kind="jepa-agent"):
         self.columns, self.states = {}, ()
         if data.states.shape[1]:
             self.columns["states"], self.states = data.states.shape[1:], ("states",)
-        if data.observations is not None:
+        self._parts = Parts(data.metadata["parts"]) if "parts" in data.metadata else None
+        if self._parts is not None:
+            self.columns |= self._parts.shapes
+            self.seen = ",".join(self._parts.shapes)
+        elif data.observations is not None:
             self.columns["observations"], self.seen = data.observations.shape[1:], "observations"
 
     def rows(self, column: str, episode: int) -> np.ndarray:
         begin, end = self._data.offsets[episode : episode + 2]
         if column == ACTION:
             return self._data.actions[begin - episode : end - episode - 1]
-        array = self._data.states if column == "states" else self._data.observations
-        assert array is not None
-        return array[begin:end]
+        seen = self._data.observations
+        if column == "states" or seen is None:
+            return self._data.states[begin:end]
+        rows = seen[begin:end]
+        return rows if self._parts is None else self._parts.unpack(rows)[column]
 
     def layout(self, episode: int) -> np.ndarray:
         return self._data.layout[episode]

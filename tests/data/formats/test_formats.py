@@ -17,6 +17,7 @@ from jepa_agent.data.formats import FORMATS, Selection, import_data, read, recor
 from jepa_agent.data.formats.base import resized
 from jepa_agent.data.source import env_of
 from jepa_agent.data.trajectory_file import TrajectoryFileError
+from jepa_agent.worlds.parts import Parts
 from jepa_agent.worlds.showing import shown_by
 
 from .conftest import Logged
@@ -50,10 +51,32 @@ def test_columns_are_chosen_by_kind_or_by_name(logged: Logged, tmp_path: Path) -
         data = read([path], selection=Selection(observation))
         assert data.observations is None
         np.testing.assert_array_equal(data.states, logged.states)
-    with pytest.raises(ValueError, match=r"a column, got speed; .* has \['observations', 'states'"):
+    with pytest.raises(
+        ValueError, match=r"a column, .* got speed; .* has \['observations', 'states'"
+    ):
         read([path], selection=Selection("speed"))
     with pytest.raises(ValueError, match="resize must be at least 0, got -1"):
         Selection(resize=-1)
+
+
+def test_several_columns_are_parts_of_one_observation(logged: Logged, tmp_path: Path) -> None:
+    """Also when they come from a file that has them already."""
+    arrays = {"pixels": logged.images, "proprio": logged.states[:, :2], "state": logged.states}
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+        file["action"], file["ep_len"] = logged.actions, logged.lengths
+    first, second = tmp_path / "b.h5", tmp_path / "c.h5"
+    import_data(tmp_path / "a.h5", first, Selection("pixels,proprio", resize=8))
+    import_data(first, second)
+    for path in (first, second):
+        data = Trajectories.load(path)
+        parts = Parts(data.metadata["parts"]).unpack(data.observations[:])
+        assert parts["pixels"].shape == (9, 8, 8, 3)
+        np.testing.assert_array_equal(parts["proprio"], logged.states[:, :2])
+        np.testing.assert_array_equal(data.states, logged.states)
+    data = read([first], selection=Selection("proprio"))
+    np.testing.assert_array_equal(data.observations, logged.states[:, :2])
 
 
 def test_an_environment_and_a_size_are_given_at_the_import(logged: Logged, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from jepa_agent.data.recording import record
 from jepa_agent.data.source import env_of, recorded_bounds
 from jepa_agent.data.trajectory_file import TrajectoryFileError
 from jepa_agent.planners import ActionBounds
+from jepa_agent.worlds.parts import Parts
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +116,13 @@ def test_a_dict_of_observations_is_a_choice_of_columns() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (13, 8, 8, 3)).astype(np.uint8)
     space = spaces.Dict({"image": spaces.Box(0, 255, (8, 8, 3), np.uint8), "place": BOX})
     name = foreign("mine/dict-v0", {"image": picture, "place": VECTORS}, space)
-    np.testing.assert_array_equal(from_minari(name).observations, picture)
+    data = from_minari(name)
+    parts = Parts(data.metadata["parts"]).unpack(data.observations)
+    np.testing.assert_array_equal(parts["image"], picture)
+    np.testing.assert_array_equal(parts["place"], VECTORS)
+    np.testing.assert_array_equal(data.states, VECTORS)
+    data = MinariDataset(Path(name)).read(Selection("pixels"))
+    np.testing.assert_array_equal(data.observations, picture)
     data = MinariDataset(Path(name)).read(Selection("place"))
     np.testing.assert_array_equal(data.states, VECTORS)
     assert data.observations is None

@@ -76,7 +76,7 @@ def test_vectors_are_the_state_where_there_is_no_other(logged: Logged, tmp_path:
     with pytest.raises(ValueError, match=r"one column of images, got \[\]"):
         read([path], selection=Selection("pixels"))
     np.savez(path, observations=logged.images, actions=logged.actions, lengths=[9])
-    with pytest.raises(ValueError, match="or a column, got state"):
+    with pytest.raises(ValueError, match=r"a column, .* got state"):
         read([path], selection=Selection("state"))
     assert read([path]).states.shape == (9, 0)
 
