@@ -72,7 +72,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
     }
     action_norm = 1.0
     """Actions are bounded by this Euclidean norm besides their box."""
-    state_names = ("x", "y")
+    state_names: tuple[str, ...] = ("x", "y")
     unit = "px"
     layout_names = ("wall_x", "door_y", "door_halfwidth")
     handles = HANDLES

@@ -69,7 +69,7 @@ KINDS: dict[str, dict[str, str]] = {
 """Kinds, which version 1 did not store, by the first field that an object has."""
 
 ADDED: dict[str, dict[str, Any]] = {
-    "training": {"held_out_share": 0.0},
+    "training": {"held_out_share": 0.0, "detach_distance": False},
     "weights": {"window_contrast": 0.0},
     "env_ref": {"wrappers": [], "max_episode_steps": None},
     "bounds": {"idle": None, "categories": [], "start": [], "shape": None},

@@ -83,6 +83,8 @@ class TrainingConfig:
         warmup: share of the steps that the learning rate rises.
         max_grad_norm: largest gradient norm of encoder, predictor and distance head, each.
         constraint_weight: penalty on chunks whose learned distance exceeds 1.
+        detach_distance: the distance trains its head alone and not the encoder, in which it would
+            keep whatever tells frames apart, such as things that no action moves.
         center_per_layout: subtract each layout's mean before the variance and covariance terms, so
             that the latent cannot satisfy them by a random code for every layout.
         weights: coefficients of the library's loss terms.
@@ -108,6 +110,7 @@ class TrainingConfig:
     warmup: float = 0.05
     max_grad_norm: float = 2.0
     constraint_weight: float = 100.0
+    detach_distance: bool = False
     center_per_layout: bool = False
     weights: LossWeights = field(default_factory=LossWeights)
     extra_terms: tuple[LossTerm, ...] = ()

@@ -142,7 +142,8 @@ class Distance(LossTerm, kind="distance"):
 
     def __call__(self, batch: LossBatch, head: Any) -> Tensor:
         model = batch.model
-        embedding = model.distance_embedding(batch.latents).float()  # (G, R, H + 1, E)
+        latents = batch.latents.detach() if batch.config.detach_distance else batch.latents
+        embedding = model.distance_embedding(latents).float()  # (G, R, H + 1, E)
         others = range(1, min(embedding.shape[1], 1 + PAIRINGS))
         return losses.shortest_path_lengths(
             steps=model.embedding_distance(embedding[:, :, :-1], embedding[:, :, 1:]),

@@ -127,6 +127,19 @@ def test_window_contrast_needs_no_layouts_and_changes_no_other_training(
     assert differ(run(weights=LossWeights(window_contrast=1.0)), run())
 
 
+@pytest.mark.parametrize("detached", [False, True])
+def test_a_detached_distance_trains_its_head_alone(
+    tiny_trajectories: Trajectories, tiny_preset: Preset, detached: bool
+) -> None:
+    training = dataclasses.replace(tiny_preset.training, detach_distance=detached)
+    preset = dataclasses.replace(tiny_preset, training=training)
+    task = WorldModelTask(tiny_trajectories, preset, torch.device("cpu"))
+    task.compute_losses(0).terms["distance"].backward()
+    assert all(each.grad is not None for each in task.model.distance_head.parameters())
+    trained = [each.grad is not None for each in task.model.encoder.parameters()]
+    assert not any(trained) if detached else all(trained)
+
+
 def test_one_layout_is_too_few_for_the_context_loss(tiny_preset: Preset) -> None:
     data = Trajectories.from_rollouts(*collect(CollectConfig(layout="fixed", episodes=8, steps=12)))
     training = dataclasses.replace(tiny_preset.training, weights=LossWeights(contrast=1.0))
