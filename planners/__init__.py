@@ -4,7 +4,7 @@ from typing import Any
 
 from ..registry import import_modules, import_object
 from .base import CandidateTracker, Cost, Noise, Plan, Planner, PlannerConfig, Trace, check_actions
-from .bounds import ActionBounds, ActionUnits
+from .bounds import ActionBounds, ActionUnits, constant
 from .categorical_cem import CategoricalCEM, CategoricalCEMConfig
 from .cem import CEM, CEMConfig
 from .exhaustive import Exhaustive, ExhaustiveConfig
@@ -76,5 +76,6 @@ __all__ = [
     "RandomShootingConfig",
     "Trace",
     "check_actions",
+    "constant",
     "make_planner",
 ]

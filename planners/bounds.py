@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -144,18 +144,26 @@ class ActionBounds:
         return tuple(0.0 if low <= 0 <= high else centre for (low, high), centre in pairs)
 
     def units(self, like: Tensor) -> ActionUnits:
-        """The units of one action, of the type and on the device of `like`; made once for each.
+        """The units of one action, of the type and on the device of `like`.
 
         Raises:
             ValueError: if the box is unbounded.
         """
-        return _units(self, like.dtype, like.device)
+        if not all(width < math.inf for width in self.half_width):
+            raise ValueError(
+                f"planning needs bounded actions, got {self.low} to {self.high}; give the range "
+                "of the data"
+            )
+        parts = (self.centre, self.half_width, self.idle or self.default_idle)
+        return ActionUnits(*(constant(part, like.dtype, like.device) for part in parts))
 
     def project(self, actions: Tensor) -> Tensor:
         """The actions (..., A) moved into the box and scaled onto the ball, or made one-hot."""
         if self.categories:
             return self.snap(actions)
-        low, high = _limits(self, actions.dtype, actions.device)
+        low, high = (
+            constant(limit, actions.dtype, actions.device) for limit in (self.low, self.high)
+        )
         actions = torch.minimum(torch.maximum(actions, low), high)
         if self.norm is None:
             return actions
@@ -171,25 +179,11 @@ class ActionBounds:
         return torch.cat(hot, dim=-1).to(averages.dtype)
 
 
-# Tensors made anew at every projection make the host wait for a GPU.
+@lru_cache(maxsize=256)
+def constant(values: tuple[Any, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A tensor of fixed numbers, made once for each type and device.
 
-
-@lru_cache(maxsize=64)
-def _limits(
-    bounds: ActionBounds, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    low, high = (
-        torch.tensor(each, dtype=dtype, device=device) for each in (bounds.low, bounds.high)
-    )
-    return low, high
-
-
-@lru_cache(maxsize=64)
-def _units(bounds: ActionBounds, dtype: torch.dtype, device: torch.device) -> ActionUnits:
-    if not all(width < math.inf for width in bounds.half_width):
-        raise ValueError(
-            f"planning needs bounded actions, got {bounds.low} to {bounds.high}; give the range "
-            "of the data"
-        )
-    parts = (bounds.centre, bounds.half_width, bounds.idle or bounds.default_idle)
-    return ActionUnits(*(torch.tensor(each, dtype=dtype, device=device) for each in parts))
+    Made anew at every projection, it would make the host wait for a GPU.
+    """
+    with torch.inference_mode(False):  # so that gradients can pass it later
+        return torch.tensor(values, dtype=dtype, device=device)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
-import torch
 from torch import Tensor
+
+from ..planners import constant
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,14 @@ class Chunks:
         """The actions (..., K * A) of chunks, given their knots (..., knots, A)."""
         if self.knots == 1:
             return knots.expand(*knots.shape[:-2], self.steps, -1).flatten(-2)
-        weights = _weights(self, knots.dtype, knots.device)
+        weights = constant(self._shares(), knots.dtype, knots.device)
         return (weights[:, :, None] * knots[..., None, :, :]).sum(dim=-2).flatten(-2)
 
-
-@lru_cache(maxsize=64)
-def _weights(chunks: Chunks, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Shares (K, knots) of the knots in every step; made once for each device."""
-    last = chunks.knots - 1
-    at = [step * last / (chunks.steps - 1) for step in range(chunks.steps)]
-    if chunks.discrete:
-        at = [float(int(place + 0.5)) for place in at]
-    shares = [[max(0.0, 1 - abs(place - knot)) for knot in range(last + 1)] for place in at]
-    return torch.tensor(shares, dtype=dtype, device=device)
+    def _shares(self) -> tuple[tuple[float, ...], ...]:
+        """Shares (K, knots) of the knots in every step."""
+        last = self.knots - 1
+        at = [step * last / (self.steps - 1) for step in range(self.steps)]
+        if self.discrete:
+            at = [float(int(place + 0.5)) for place in at]
+        knots = range(self.knots)
+        return tuple(tuple(max(0.0, 1 - abs(place - knot)) for knot in knots) for place in at)

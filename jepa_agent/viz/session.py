@@ -16,7 +16,7 @@ import torch
 
 from ..agent.agent import JEPAAgent
 from ..agent.state import AgentState
-from ..planners import PLANNERS, make_planner
+from ..planners import DISCRETE_PLANNERS, PLANNERS, make_planner
 from ..worlds.actions import from_rows
 from ..worlds.protocols import Drawable, Movable, unit_of
 from .fields import NO_FIELDS, FieldPainter
@@ -27,12 +27,12 @@ STEPS = 200
 """After which an episode is over."""
 STEPS_AFTER_SUCCESS = 8
 FIELDS = ("off", "learned", "learned and true")
-KEYS = "".join(str(number) for number in range(1, 10))[: len(PLANNERS)]
+KEYS = "".join(str(number) for number in range(1, 10))[: min(len(PLANNERS), len(DISCRETE_PLANNERS))]
 """Those that choose a planner."""
 HELP = (
     "click\ta new goal",
     "drag\t{handles}",
-    " ".join(KEYS) + "\t" + ", ".join(PLANNERS),
+    " ".join(KEYS) + "\t{planners}",
     "space\tpause and go on",
     ".\tone step",
     "r\ta new layout, start and goal",
@@ -98,6 +98,8 @@ class Session:
                 f"a world must have state, goal, scene and state_to_screen to be drawn on, got "
                 f"{agent.env_ref.id}; see jepa_agent.worlds.protocols"
             )
+        self.planners = list(DISCRETE_PLANNERS if agent.bounds.categories else PLANNERS)
+        """Names of the planners that suit the world's actions."""
         self.handles: tuple[str, ...] = ()
         if isinstance(self.world, Movable):
             self.handles = self.world.handles
@@ -149,8 +151,8 @@ class Session:
             self.say(f"there is no room for the {name}: put at the nearest free point")
 
     def choose_planner(self, number: int) -> None:
-        """One of `PLANNERS`, counted from 0."""
-        name = list(PLANNERS)[number]
+        """One of `planners`, counted from 0."""
+        name = self.planners[number]
         self.agent.planner = make_planner(name)
         self._state = None
         self.replan()
@@ -247,7 +249,11 @@ class Session:
     def _help(self) -> tuple[str, ...]:
         can_move = [] if self.handles else ["click", "drag"]
         lines = (line for line in HELP if line.partition("\t")[0] not in can_move)
-        return tuple(line.format(handles=", ".join(self.handles)) for line in lines)
+        parts = {
+            "handles": ", ".join(self.handles),
+            "planners": ", ".join(self.planners[: len(KEYS)]),
+        }
+        return tuple(line.format(**parts) for line in lines)
 
     def _decision(self, wait: bool) -> Decision | None:
         """The plan for the current world, once there is one."""

@@ -92,7 +92,17 @@ def test_units_are_those_of_what_the_bounds_allow() -> None:
     ball = ActionBounds((-9.0, 0.0), (9.0, 9.0), norm=2.0).units(like)
     assert (ball.centre.tolist(), ball.half_width.tolist()) == ([0, 1], [2, 1])
     assert ActionBounds((0.0,), (2.0,), idle=(1.5,)).units(like).idle.item() == 1.5
-    assert ActionBounds((0.0,), (2.0,)).units(like) is ActionBounds((0.0,), (2.0,)).units(like)
+
+
+def test_units_are_made_once_and_gradients_pass_them_also_after_inference() -> None:
+    bounds, like = ActionBounds((-7.0,), (7.0,)), torch.zeros(1)
+    with torch.inference_mode():
+        first = bounds.units(like)
+    again = ActionBounds((-7.0,), (7.0,)).units(like)
+    assert first.half_width is again.half_width
+    actions = torch.ones(1, requires_grad=True)
+    (gradient,) = torch.autograd.grad((actions / again.half_width).sum(), actions)
+    assert gradient.item() == pytest.approx(1 / 7)
 
 
 def test_an_unbounded_box_cannot_be_searched() -> None:
