@@ -16,7 +16,7 @@ from ..planners import ActionBounds
 from ..worlds.actions import action_bounds, to_row
 from ..worlds.history import stack_frames
 from ..worlds.observations import check_observations
-from ..worlds.parts import parts_of
+from ..worlds.parts import Parts, parts_of
 from ..worlds.pixels import RenderedObservation
 from ..worlds.protocols import HasLayout, HasState, RendersStates
 from ..worlds.reference import EnvRef
@@ -46,8 +46,9 @@ def record(
     Vector observations are stored as states, images as observations, in their standard form (see
     `standard_space`); of a dict observation, its entry "observation" is taken, or all of them as
     one row of bytes, see `Parts`. Beside images and such rows, the compact state is stored where
-    one is known: `info["state"]`, the observation's entry "state", or the world's `state`. A world
-    that renders states and has a layout also gives its layouts. Episode i is reset with `seed + i`.
+    one is known: `info["state"]`, the observation's entry "state", or the world's `state`; else the
+    vectors among the parts. A world that renders states and has a layout also gives its layouts.
+    Episode i is reset with `seed + i`.
 
     Args:
         env: the environment; with `pixels`, built with `render_mode="rgb_array"`.
@@ -172,6 +173,8 @@ class Player:
         shown = np.stack(seen)
         is_stored = shown.ndim == 4 or "parts" in self.metadata
         numbers = np.asarray(states, dtype=np.float32) if is_stored else shown
+        if "parts" in self.metadata and not numbers.shape[1]:
+            numbers = Parts(self.metadata["parts"]).vectors(shown)
         if self.rewards:  # to the first frame led no step
             numbers = np.column_stack([numbers, [rewards[0], *rewards]])
         return Trajectories(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -22,6 +23,8 @@ from .sampling import sampling_space
 
 STEPS = 30
 """Random steps that are taken."""
+LONGEST, PATIENCE = 5000, 3.0
+"""Steps, and seconds, for which an episode without a time limit is played; it may end by itself."""
 FRESH = "built in a fresh process"
 BUILD = """
 import json, sys
@@ -148,7 +151,7 @@ def check(ref: EnvRef, seed: int = 0) -> WorldReport:
 
 
 def _offers(env: gym.Env, ref: EnvRef, seed: int, infos: list[dict[str, Any]]) -> list[Finding]:
-    world, space, limit = env.unwrapped, env.observation_space, _limit(env)
+    world, space, limit = env.unwrapped, env.observation_space, _limit(env, seed)
     parts = space.spaces if isinstance(space, gym.spaces.Dict) else {}
     goal, seen = parts.get("desired_goal"), parts.get("observation")
     told = [name for name in ("is_success", "success") if name in infos[-1]]
@@ -158,8 +161,8 @@ def _offers(env: gym.Env, ref: EnvRef, seed: int, infos: list[dict[str, Any]]) -
             "goal",
             "none" if goal is None else f"desired_goal {goal.shape}",
             goal is not None and seen is not None and goal.shape == seen.shape,
-            "a dict observation with `desired_goal`, an observation to reach; else --goal, or "
-            "agent.set_goal(observation)",
+            "a dict observation with `desired_goal`, an observation to reach, or ShowsGoals; else "
+            "--goal, --goal-state, --goals data, or agent.set_goal(observation)",
         ),
         Finding(
             "success",
@@ -168,7 +171,7 @@ def _offers(env: gym.Env, ref: EnvRef, seed: int, infos: list[dict[str, Any]]) -
             "info['is_success'] in every step; else --success package.module:function",
         ),
         Finding(
-            "time limit", str(limit or "none"), limit is not None,
+            "time limit", limit, limit != "none",
             "gym.register(..., max_episode_steps=...), or --env-kwargs max_episode_steps=100",
         ),
         Finding(
@@ -193,7 +196,7 @@ def _offers(env: gym.Env, ref: EnvRef, seed: int, infos: list[dict[str, Any]]) -
 
 def _works(offers: dict[str, Finding]) -> tuple[Finding, ...]:
     has = {what: finding.is_there for what, finding in offers.items()}
-    goal = "" if has["goal"] else " --goal NUMBERS"
+    goal = "" if has["goal"] else " --goal NUMBERS, or --goal-state"
     needs = {
         "collect": ((), "jepa-agent collect"),
         "train": ((FRESH,), "jepa-agent train"),
@@ -284,8 +287,20 @@ def _frame(ref: EnvRef, seed: int) -> str:
     return f"frames {frame.shape}" if frame.ndim == 3 else "none"
 
 
-def _limit(env: gym.Env) -> int | None:
-    return env.spec.max_episode_steps if env.spec else None
+def _limit(env: gym.Env, seed: int) -> str:
+    """The registered limit, or the steps after which an episode ended by itself."""
+    if env.spec is not None and env.spec.max_episode_steps:
+        return str(env.spec.max_episode_steps)
+    space, began = sampling_space(env.action_space), time.monotonic()
+    space.seed(seed)
+    env.reset(seed=seed)
+    for step in range(1, LONGEST + 1):
+        _, _, terminated, truncated, _ = env.step(space.sample())
+        if terminated or truncated:
+            return f"its own, here after {step} steps"
+        if time.monotonic() - began > PATIENCE:
+            break
+    return "none"
 
 
 def _fresh(ref: EnvRef) -> str:

@@ -69,6 +69,12 @@ class Parts:
             found[name] = values.reshape(*rows.shape[:-1], *shape)
         return found
 
+    def vectors(self, rows: np.ndarray) -> np.ndarray:
+        """The parts of rows (..., size) that are vectors, one after the other."""
+        parts = [part for name, part in self.unpack(rows).items() if len(self.shapes[name]) == 1]
+        nothing = np.zeros((*rows.shape[:-1], 0), dtype=np.float32)
+        return np.concatenate([nothing, *parts], axis=-1)
+
     def _bytes(self, name: str, values: Any) -> np.ndarray:
         shape, array = self.shapes[name], np.asarray(values)
         if len(shape) == 3:

@@ -72,11 +72,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Trajectories:
 
 def test_they_are_recorded_and_come_back(data: Trajectories) -> None:
     parts = Parts(data.metadata["parts"])
+    assert data.states.shape[1] == 2
     assert parts.shapes == {"camera": (SIZE, SIZE, 3), "place": (2,)}
     assert data.observations is not None
     found = parts.unpack(data.observations[:])
     for camera, place in zip(found["camera"], found["place"], strict=True):
         assert camera[tuple(place.astype(int))].tolist() == [255, 255, 255]
+    np.testing.assert_array_equal(data.states, found["place"])
 
 
 def test_an_agent_of_them_trains_is_kept_and_plans(data: Trajectories, tmp_path: Path) -> None:
@@ -167,6 +169,15 @@ def test_large_images_are_scaled_down() -> None:
         assert model(rows[None], torch.zeros(5), torch.ones(5)).shape == (1, 8)
         sizes.append(model.shapes[1])
     assert sizes == [(96, 48, 3), (32, 16, 3), (96, 48, 3)]
+
+
+def test_tiny_images_are_taken_pixel_by_pixel() -> None:
+    parts = Parts({"grid": (7, 7, 3), "camera": (16, 16, 3), "arm": (2,)})
+    config = fused(parts, SMALL)
+    assert {part.name: part.encoder for part in config.parts} == {
+        "arm": VectorMLPConfig(), "camera": SMALL, "grid": PatchCNNConfig(patch=1),
+    }  # fmt: skip
+    assert config.build((parts.size,), 8).channels == [2, 3, 3]
 
 
 def test_errors_name_rule_and_fix() -> None:

@@ -36,7 +36,7 @@ def test_pendulum_lacks_goals_and_success_and_is_told_how_to_add_them() -> None:
     assert (found["goal"].is_there, found["success"].is_there) == (False, False)
     assert "--goal" in found["goal"].advice
     assert "--success package.module:function" in found["success"].advice
-    assert found["plan"].advice == "jepa-agent plan --goal NUMBERS"
+    assert found["plan"].advice == "jepa-agent plan --goal NUMBERS, or --goal-state"
     assert found["evaluate with success"].advice == "needs: success"
     assert found["shortest-path figures"].advice == "needs: HasMap, HasLayout"
     assert found["pictures"].found == "frames (500, 500, 3)"
@@ -113,6 +113,26 @@ def test_what_is_optional_and_missing_keeps_nothing_from_training(bad: Callable)
     assert not found["pictures"].is_there
     assert found["plan"].advice == "needs: time limit"
     assert found["train"].is_there
+
+
+class Timed(Bad):
+    """Ends by itself."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        self.steps = 0
+        return super().reset(seed=seed)
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+        self.steps += 1
+        return *super().step(action)[:3], self.steps == 40, {}
+
+
+def test_a_world_may_have_a_time_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    gym.register("Timed-v0", Timed)
+    monkeypatch.setattr(checking, "_fresh", lambda ref: "yes")
+    found = by_name(check(EnvRef("Timed-v0", {})))
+    assert found["time limit"].found == "its own, here after 40 steps"
+    assert found["plan"].is_there
 
 
 def test_a_world_that_no_other_process_can_build_does_not_train() -> None:

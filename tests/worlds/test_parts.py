@@ -37,6 +37,12 @@ def test_parts_are_cast_to_their_standard_form() -> None:
     np.testing.assert_array_equal(PARTS.pack(raw), PARTS.pack(WHOLE))
 
 
+def test_vectors_are_told_from_images() -> None:
+    rows = PARTS.pack({name: np.stack([part, part]) for name, part in WHOLE.items()})
+    np.testing.assert_array_equal(PARTS.vectors(rows), [ARM, ARM])
+    assert Parts({"side": (7, 4, 1)}).vectors(rows[:, :28]).shape == (2, 0)
+
+
 def test_errors_name_rule_and_fix() -> None:
     with pytest.raises(ValueError, match=r"must have the parts \['arm', .*got none of \['side'\]"):
         PARTS.pack({"arm": ARM, "front": IMAGE})

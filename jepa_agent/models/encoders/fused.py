@@ -14,6 +14,9 @@ from .base import EncoderConfig
 from .patch_cnn import PatchCNNConfig
 from .vector_mlp import VectorMLPConfig
 
+TINY = 16
+"""Images of fewer pixels a side, such as the cells of a grid, are not cut into patches."""
+
 
 @dataclass(frozen=True)
 class EncodedPart:
@@ -70,11 +73,18 @@ class FusedConfig(EncoderConfig, kind="fused"):
 
 
 def fused(parts: Parts, encoder: EncoderConfig, max_image_size: int = 72) -> FusedConfig:
-    """A config for parts, with an encoder for those that it fits; a default for the others."""
+    """A config for parts, with an encoder for those that it fits; a default for the others.
+
+    Images of fewer than `TINY` pixels a side are taken pixel by pixel.
+    """
     if isinstance(encoder, FusedConfig):
         return encoder
     default = {3: PatchCNNConfig(), 1: VectorMLPConfig(), encoder.observation_ndim: encoder}
-    encoded = (EncodedPart(name, each, default[len(each)]) for name, each in parts.shapes.items())
+    encoded = []
+    for name, shape in parts.shapes.items():
+        is_tiny = len(shape) == 3 and min(shape[:2]) < TINY
+        fitting = PatchCNNConfig(patch=1) if is_tiny else default[len(shape)]
+        encoded.append(EncodedPart(name, shape, fitting))
     return FusedConfig(tuple(encoded), max_image_size)
 
 
