@@ -32,7 +32,8 @@ def fitted(bounds: ActionBounds, data: Trajectories) -> ActionBounds:
     if size != len(bounds.low):
         raise ValueError(
             f"the data's actions must have as many components as their bounds, got {size} and "
-            f"{len(bounds.low)}; name the environment that they come from"
+            f"{len(bounds.low)}; name the environment that they come from, and "
+            "the categories of discrete actions"
         )
     if bounds.categories:
         return bounds if bounds.idle else replace(bounds, idle=_idle_categories(bounds, data))

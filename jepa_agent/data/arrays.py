@@ -32,13 +32,20 @@ def parts_of(
     """
     is_whole = not isinstance(observations, Mapping)
     named = {"observations": observations} if is_whole else observations
-    read = {name: joined(name, values) for name, values in named.items()}
-    counts = {name: len(array) for name, (array, _) in read.items()}
+    is_divided = any(each is not None for each in division)
+    in_rows = isinstance(actions, np.ndarray) and actions.ndim != 3
+
+    def read(name: str, values: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        is_flat = is_divided or (in_rows and isinstance(values, np.ndarray))
+        return joined(name, values, is_flat)
+
+    read_parts = {name: read(name, values) for name, values in named.items()}
+    counts = {name: len(array) for name, (array, _) in read_parts.items()}
     if len(set(counts.values())) != 1:
         raise TrajectoryFileError(
             f"parts of observations must have one length, got {counts}; give a row for every state"
         )
-    (count, *_), (_, listed) = counts.values(), next(iter(read.values()))
+    (count, *_), (_, listed) = counts.values(), next(iter(read_parts.values()))
     lengths = lengths_of(count, *division, listed)
     seen = {
         name: stacked(
@@ -46,10 +53,10 @@ def parts_of(
             lengths,
             history,
         )
-        for name, (each, _) in read.items()
+        for name, (each, _) in read_parts.items()
     }
     parts: dict[str, Any] = {
-        "actions": as_actions(*joined("actions", actions), lengths),
+        "actions": as_actions(*read("actions", actions), lengths),
         "layout": np.zeros((len(lengths), 0)) if layout is None else as_rows("layout", layout),
         "offsets": np.concatenate([[0], np.cumsum(lengths)]),
         "states": np.zeros((count, 0)),
@@ -62,13 +69,13 @@ def parts_of(
         parts["states" if shown.ndim == 2 else "observations"] = shown
     if states is not None:
         parts.setdefault("observations", parts["states"])
-        parts["states"] = as_rows("states", joined("states", states)[0])
+        parts["states"] = as_rows("states", read("states", states)[0])
     return parts
 
 
-def joined(name: str, values: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """An array as it is, or a list with an array per episode as one; then also their lengths."""
-    if isinstance(values, np.ndarray) or not isinstance(values, Sequence) or np.ndim(values[0]) < 1:
+def joined(name: str, values: Any, is_flat: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """An array as it is, or arrays of an episode each as one; then also their lengths."""
+    if is_flat or np.ndim(values[0]) < 1:
         return _numbers(name, values), None
     episodes = [_numbers(f"{name}[{index}]", each) for index, each in enumerate(values)]
     shapes = {each.shape[1:] for each in episodes}
@@ -276,7 +283,13 @@ def as_bounds(bounds: Any, actions: np.ndarray) -> dict[str, list[float]]:
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise TrajectoryFileError(
+            f"{name} must be rows of one shape, got {error}; give an array, or leave out lengths, "
+            "terminals and episode_ids if it is a list of episodes"
+        ) from None
     if array.dtype.kind not in "fiub" or array.ndim < 1:
         raise TrajectoryFileError(
             f"{name} must be numbers, got {array.dtype} {array.shape}; convert them"

@@ -170,7 +170,7 @@ class Trajectories:
             data = Trajectories.from_arrays(images, actions, terminals=dones, env="Pendulum-v1")
 
         Episodes are told apart by `episode_ids`, `terminals` or `lengths`; or every argument is a
-        list with an array per episode.
+        list with an array per episode, or an array (E, T, ...) of episodes of one length.
 
         Args:
             observations: the N states that were seen, one episode after the other: vectors (N, S),

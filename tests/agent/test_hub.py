@@ -110,6 +110,15 @@ def test_the_card_says_what_is_known(agent: JEPAAgent, tmp_path: Path, report: P
     assert (tmp_path / "report.json").read_text() == report.read_text()
 
 
+def test_a_card_of_data_alone_says_how_to_play(agent: JEPAAgent, tmp_path: Path) -> None:
+    alone = JEPAAgent(agent.model, agent.bounds, None, agent.planner, notes=agent.notes)
+    alone.save_pretrained(tmp_path / "shared")
+    card = (tmp_path / "shared" / "README.md").read_text()
+    assert "A JEPA agent for recorded-data" in card
+    assert 'agent.set_environment(EnvRef("module:Name-v0", {}))' in card
+    assert not JEPAAgent.from_pretrained(tmp_path / "shared").has_environment
+
+
 def test_a_card_without_figures_says_so(agent: JEPAAgent, tmp_path: Path) -> None:
     agent.notes = {}
     agent.save_pretrained(tmp_path)

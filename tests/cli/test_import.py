@@ -15,7 +15,7 @@ STATES, ACTIONS = RNG.normal(size=(84, 3)), RNG.uniform(-2, 2, (84, 1))
 TINY = [
     "--training.steps", "2", "--training.refinement.steps", "2", "--training.windows-per-layout",
     "8", "--training.horizon", "2", "--training.refinement.horizon", "2", "--device", "cpu",
-    "--report", "0", "--out", "run",
+    "--log", "--report", "0", "--out", "run",
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from jepa_agent import JEPAAgent, Trajectories
 TINY = [
     "--training.steps", "2", "--training.refinement.steps", "2", "--training.windows-per-layout",
     "8", "--training.horizon", "2", "--training.refinement.horizon", "2", "--device", "cpu",
-    "--report", "0", "--out", "run",
+    "--log", "--report", "0", "--out", "run",
 ]  # fmt: skip
 ON_IMAGES = ["train", "quick", *TINY]
 ON_VECTORS = ["train", "vector", *TINY]

@@ -52,6 +52,23 @@ def test_lists_have_an_array_per_episode() -> None:
             np.testing.assert_array_equal(getattr(other, name), getattr(whole, name))
 
 
+def test_episodes_of_one_length_may_be_one_array() -> None:
+    whole = Trajectories.from_arrays(STATES, ACTIONS, lengths=[3] * 3, states=STATES)
+    for seen, name in ((STATES, "states"), (IMAGES, "observations")):
+        pair = seen.reshape(3, 3, *seen.shape[1:]), ACTIONS.reshape(3, 3, 2)
+        for data in (
+            Trajectories.from_arrays(*pair),
+            Trajectories.from_arrays(pair[0], pair[1][:, :2]),
+        ):
+            np.testing.assert_array_equal(data.actions, whole.actions)
+            np.testing.assert_array_equal(data.offsets, whole.offsets)
+            np.testing.assert_array_equal(
+                getattr(data, name), seen.astype(getattr(data, name).dtype)
+            )
+    plain = Trajectories.from_arrays(STATES.tolist(), ACTIONS.tolist(), lengths=[3] * 3)
+    np.testing.assert_array_equal(plain.states, whole.states)
+
+
 def test_the_last_action_may_be_missing_or_nan() -> None:
     expected = Trajectories.from_arrays(STATES, ACTIONS, lengths=LENGTHS).actions
     unknown = ACTIONS.copy()
@@ -178,6 +195,7 @@ NAN = np.where(np.arange(9)[:, None] == 6, np.nan, ACTIONS)
         ({"categories": [3], "bounds": (0, 1)}, "bounds or categories, got both"),
         ({"history": 0}, "history must be at least 1, got 0"),
         ({"history": 2, "env": EnvRef("A-v0", {}, 2)}, "stacked once, got history 2 for"),
+        ({"observations": [STATES[:4], STATES[4:]]}, "rows of one shape, .* leave out lengths"),
         ({"bounds": (1, -1)}, "bounds must be low < high"),
         ({"bounds": ([-1, -1, -1], 1)}, r"one number or 2, as actions have, got shapes \(3,\)"),
     ],

@@ -12,6 +12,7 @@ from jepa_agent import JEPAAgent, Preset, Trajectories, train
 from jepa_agent.io import checkpoint
 from jepa_agent.models.backbones import Backbone, BackboneConfig
 from jepa_agent.planners import ActionBounds
+from jepa_agent.training.config import RefinementConfig
 from jepa_agent.training.run_folder import RunError
 from jepa_agent.training.world_model import WorldModelTask
 
@@ -47,7 +48,8 @@ def test_an_interrupted_continuation_goes_on_with_the_same_bits(
 ) -> None:
     """Also when the agent is given by its folder."""
     _, new = halves(tiny_trajectories)
-    training = dataclasses.replace(tiny_preset.training, steps=60)
+    refinement = RefinementConfig(steps=2, layouts_per_batch=2, windows_per_layout=2, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, refinement=refinement)
     preset = dataclasses.replace(tiny_preset, training=training)
 
     def stop(*_: object) -> None:
