@@ -128,14 +128,15 @@ def test_every_part_reaches_the_latent() -> None:
     torch.testing.assert_close(order, before.flip(0))
 
 
-def test_rows_are_taken_apart_like_by_numpy() -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_rows_are_taken_apart_like_by_numpy(count: int) -> None:
     parts = Parts({"camera": (3, 3, 3), "a": (2,), "z": (1,)})
     seen = {
         "camera": np.arange(54).reshape(2, 3, 3, 3) / 54,
         "a": np.ones((2, 2)),
         "z": np.ones((2, 1)),
     }
-    rows = parts.pack(seen)
+    rows = parts.pack({name: part[:count] for name, part in seen.items()})
     model = fused(parts, PatchCNNConfig(patch=1)).build((parts.size,), 4)
     assert isinstance(model, Fused)
     for part, expected in zip(

@@ -115,9 +115,10 @@ class Fused(nn.Module):
         """The parts (..., *shape) of rows of bytes (..., S)."""
         found = []
         for name, place in self.parts.places.items():
-            shape, part = self.parts.shapes[name], rows[..., place].contiguous()
-            values = part if len(shape) == 3 else part.view(torch.float32)
-            found.append(values.reshape(*rows.shape[:-1], *shape))
+            shape, part = self.parts.shapes[name], rows[..., place]
+            if len(shape) == 1:  # a copy of its own begins where a float may
+                part = part.clone(memory_format=torch.contiguous_format).view(torch.float32)
+            found.append(part.reshape(*rows.shape[:-1], *shape))
         return found
 
     def forward(self, rows: Tensor, mean: Tensor, std: Tensor) -> Tensor:
