@@ -16,8 +16,9 @@ from ..worlds.actions import action_bounds, from_rows
 from ..worlds.protocols import HasState, Resettable
 from ..worlds.reference import EnvRef
 
-REPEATED = 1e-4
-"""How much a repeated episode may differ from the recorded one, as a share of its numbers."""
+REPEATED, RESET = 1e-4, 1e-2
+"""How much a start may differ from the recorded one, as a share of its largest number: of a
+repeated episode, and of a reset to a state, which may have been rounded."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,14 @@ class DataTaskEnv(gym.Wrapper):
             raise ValueError(f"the first seed must be among {sorted(self.tasks)}, got none")
         self.task, self._played = task, 0
         options = self._options(task)
-        if options is not None:
-            return self._shown(task, *self.env.reset(seed=seed, options=options))
-        return self._shown(task, *self._repeat(task))
+        if options is None:
+            return self._shown(task, *self._repeat(task))
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._check_start(
+            task, observation, RESET, f"begin at the state in its reset's options {[*options]}",
+            "leave out --start-option to repeat recorded episodes, or mend the reset",
+        )  # fmt: skip
+        return self._shown(task, observation, info)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """A step of the world."""
@@ -132,25 +138,37 @@ class DataTaskEnv(gym.Wrapper):
 
     def _repeat(self, task: DataTask) -> tuple[Any, dict[str, Any]]:
         """Play the recorded episode again, up to the start."""
-        name, bounds = type(self.env.unwrapped).__name__, action_bounds(self.env)
+        bounds = action_bounds(self.env)
         mend = "add the method, or name an option of `reset` with --start-option"
         if task.episode_seed is None:
             raise ValueError(
-                f"to begin at a recorded state, {name} must have `reset_options(state, goal, "
-                f"layout)`, or the data the seeds of their episodes; it has neither; {mend}"
+                f"to begin at a recorded state, {self._name} must have `reset_options(state, "
+                f"goal, layout)`, or the data the seeds of their episodes; it has neither; {mend}"
             )
         observation, info = self.env.reset(seed=task.episode_seed)
         for row in task.before:
             observation, *_, info = self.env.step(from_rows(bounds, row))
+        self._check_start(
+            task, observation, REPEATED, f"repeat {len(task.before)} recorded steps",
+            mend,
+        )  # fmt: skip
+        return observation, info
+
+    @property
+    def _name(self) -> str:
+        return type(self.env.unwrapped).__name__
+
+    def _check_start(
+        self, task: DataTask, observation: Any, tolerance: float, what: str, mend: str
+    ) -> None:
         parts = observation if isinstance(observation, dict) else {"observation": observation}
         seen = np.asarray(parts["observation"], dtype=np.float64)
         largest = np.abs(seen - task.observed).max()
-        if largest > REPEATED * max(1.0, np.abs(seen).max()):
+        if largest > tolerance * max(1.0, np.abs(seen).max()):
             raise ValueError(
-                f"{name} must repeat a recorded episode exactly to begin at its states, got an "
-                f"observation that differs by {largest:.3g} after {len(task.before)} steps; {mend}"
+                f"{self._name} must {what} exactly, got an observation that differs by "
+                f"{largest:.3g}; {mend}"
             )
-        return observation, info
 
     def _shown(
         self, task: DataTask, observation: Any, info: dict[str, Any]
@@ -192,11 +210,13 @@ def draw_tasks(
             f"{lengths.max() - 1}; lower it"
         )
     ends, first_seed = np.cumsum(starts), _first_seed(data)
+    with_reward = data.metadata.get("record", {}).get("rewards", False)
+    numbers = data.states.shape[1] - with_reward  # the world's own
     for number in np.random.default_rng((seed, offset)).permutation(ends[-1]):
         episode = int(np.searchsorted(ends, number, side="right"))
         row = int(data.offsets[episode] + number - (ends[episode] - starts[episode]))
         observed, goal = source.at(torch.tensor([row, row + offset])).cpu().numpy()
-        state, goal_state = data.states[[row, row + offset]]
+        state, goal_state = data.states[[row, row + offset], :numbers]
         first = data.offsets[episode]
         before = data.actions[first - episode : row - episode]
         seeds = None if first_seed is None else first_seed + episode

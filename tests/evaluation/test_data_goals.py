@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,16 @@ class ResettableWalk(Walk):
         return {"begin": state}
 
 
+class WrongWalk(Walk):
+    """Begins elsewhere than it is told."""
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed, options=options)
+        self.at[0] += 0.5
+        return self.at.copy(), {}
+
+
+gym.register("WrongWalk-v0", WrongWalk, max_episode_steps=99)
 gym.register("Walk-v0", Walk, max_episode_steps=99)
 gym.register("ResettableWalk-v0", ResettableWalk, max_episode_steps=99)
 
@@ -221,5 +232,26 @@ def test_a_world_that_does_not_repeat_itself_is_refused(tmp_path: Path) -> None:
     env = make_env(EnvRef("Drift-v0", {}), 9, DataGoals((6,)), {})
     env.tasks = dict(enumerate(draw_tasks(data, source, 6, 0)))
     late = next(seed for seed, task in env.tasks.items() if len(task.before))
-    with pytest.raises(ValueError, match="Drift must repeat a recorded episode exactly"):
+    with pytest.raises(ValueError, match="Drift must repeat 5 recorded steps exactly"):
         env.reset(seed=late)
+
+
+def test_a_reset_that_begins_elsewhere_is_refused(agent: JEPAAgent, walks: Trajectories) -> None:
+    agent.set_environment(EnvRef("WrongWalk-v0", {}))
+    goals = DataGoals((4,), within=(0.1,), start_option="begin")
+    with pytest.raises(ValueError, match=r"WrongWalk must begin at the state .* by 0\.5"):
+        evaluate_on_data(agent, walks, goals, None, {}, range(2), 2, "x")
+
+
+def test_a_recorded_reward_is_no_part_of_a_start(walks: Trajectories) -> None:
+    seen = walks.states
+    with_reward = replace(
+        walks,
+        states=np.column_stack([seen, seen[:, 0]]),
+        observations=seen,
+        metadata=walks.metadata | {"record": {"rewards": True}},
+    )
+    source = ObservationSource(with_reward, None, torch.device("cpu"))
+    task = next(draw_tasks(with_reward, source, 4, 0))
+    assert task.state.shape == task.goal_state.shape == (2,)
+    np.testing.assert_array_equal(task.state, task.observed)
