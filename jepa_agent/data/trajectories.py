@@ -292,7 +292,8 @@ def _numbers(name: str, values: Any) -> np.ndarray:
     if array.ndim != 2 or array.dtype.kind not in "fiub":
         rule = "uint8 images (N, H, W, C) or " if name == "observations" else ""
         raise TrajectoryFileError(
-            f"{name} must be {rule}rows of numbers, got {array.dtype} {array.shape}; convert them"
+            f"{name} must be {rule}rows of numbers, got {array.dtype} {array.shape}; convert them, "
+            "by Trajectories.from_arrays"
         )
     with np.errstate(over="ignore"):  # infinite ones are found later
         return array.astype(np.float32, copy=False)

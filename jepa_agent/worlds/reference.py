@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.wrappers import HumanRendering, OrderEnforcing, RecordVideo, TimeLimit
 from gymnasium.wrappers.common import PassiveEnvChecker
 
@@ -188,8 +189,11 @@ def importable_id(env: gym.Env) -> str:
     `EnvRef` the id.
     """
     spec = env.unwrapped.spec
-    if spec is None:
-        return type(env.unwrapped).__name__
+    return type(env.unwrapped).__name__ if spec is None else importable_name(spec)
+
+
+def importable_name(spec: EnvSpec) -> str:
+    """The same of a registered environment's specification."""
     entry: Any = spec.entry_point
     module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "")
     package, ours = module.partition(".")[0], __name__.partition(".")[0]

@@ -12,11 +12,14 @@ import gymnasium as gym
 import numpy as np
 
 from ...io.serialisation import to_json
+from ...worlds.reference import importable_name
 from ..trajectories import Trajectories
 from ..trajectory_file import TrajectoryFileError
 from .base import ACTION, Recording
 
 LAYOUT = "layout"
+OURS = "jepa_agent"
+"""Where in a dataset's description our metadata are."""
 
 
 def to_minari(trajectories: Trajectories, dataset_id: str) -> Any:
@@ -24,7 +27,15 @@ def to_minari(trajectories: Trajectories, dataset_id: str) -> Any:
 
     Observations are the stored images where there are any, else the states; `infos` keep the
     states and the layouts, the description keeps the metadata.
+
+    Raises:
+        TrajectoryFileError: if observations have several parts.
     """
+    if "parts" in trajectories.metadata:
+        raise TrajectoryFileError(
+            "observations must be whole to be stored as a Minari dataset, got the parts "
+            f"{sorted(trajectories.metadata['parts'])}; use one of them"
+        )
     minari = _import_minari()
     from minari.data_collector import EpisodeBuffer
 
@@ -61,7 +72,7 @@ def to_minari(trajectories: Trajectories, dataset_id: str) -> Any:
             action_space=gym.spaces.Box(
                 -np.inf, np.inf, trajectories.actions.shape[1:], np.float32
             ),
-            description=to_json(trajectories.metadata),
+            description=to_json({OURS: trajectories.metadata}),
             jpeg_encoding=False,
         )
 
@@ -168,12 +179,15 @@ def _metadata(dataset: Any) -> dict[str, Any]:
     """Ours if we wrote the dataset, else what Minari knows of the environment."""
     try:
         ours = json.loads(dataset.storage.metadata.get("description") or "")
-        if isinstance(ours, dict) and {"env_id", "env_kwargs"} <= set(ours):
+        if isinstance(ours, dict) and OURS in ours:
+            return ours[OURS]
+        if isinstance(ours, dict) and {"env_id", "env_kwargs"} <= set(ours):  # before 0.2
             return ours
     except json.JSONDecodeError:
         pass
     spec, source = dataset.env_spec, {"minari": dataset.spec.dataset_id}
-    return source | ({"env_id": spec.id, "env_kwargs": dict(spec.kwargs)} if spec else {})
+    named = {"env_id": importable_name(spec), "env_kwargs": dict(spec.kwargs)} if spec else {}
+    return source | named
 
 
 def _import_minari() -> Any:

@@ -12,6 +12,7 @@ import minari.data_collector
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 
 from jepa_agent import Trajectories
 from jepa_agent.data.formats import Selection, read
@@ -137,6 +138,28 @@ def test_a_group_of_infos_is_no_state() -> None:
     data = from_minari(foreign("mine/group-v0", infos=infos))
     np.testing.assert_array_equal(data.states, VECTORS)
     assert data.layout.shape == (1, 0)
+
+
+def test_an_environment_is_named_with_the_module_that_registers_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = "from gymnasium.envs.classic_control.pendulum import PendulumEnv as Toy\n"
+    (tmp_path / "my_toys.py").write_text(toy)
+    monkeypatch.syspath_prepend(tmp_path)
+    spec = EnvSpec("Toy-v0", entry_point="my_toys:Toy", kwargs={"g": 3.0})
+    metadata = from_minari(foreign("mine/toy-v0", env=spec)).metadata
+    assert metadata["env_id"] == "my_toys:Toy-v0"
+    assert metadata["env_kwargs"] == {"g": 3.0}
+
+
+def test_data_without_an_environment_keep_their_notes() -> None:
+    notes = {"robot": "arm", "action_low": [-1.0], "action_high": [1.0], "history": 2}
+    data = Trajectories.from_arrays(VECTORS, np.zeros(13), lengths=[13], metadata=notes)
+    to_minari(data, "mine/arm-v0")
+    assert from_minari("mine/arm-v0").metadata == notes
+    parts = Trajectories.from_arrays({"a": VECTORS, "b": VECTORS}, np.zeros(13), lengths=[13])
+    with pytest.raises(TrajectoryFileError, match=r"must be whole .* got the parts \['a', 'b'\]"):
+        to_minari(parts, "mine/parts-v0")
 
 
 def test_another_programs_description_does_not_hide_the_environment() -> None:
