@@ -79,14 +79,14 @@ PIXELS = Preset(
     model=WorldModelConfig(distance_head=BlockNormConfig(width=256, depth=2)),
     training=TrainingConfig(
         steps=1500,
-        layouts_per_batch=1,
-        windows_per_layout=128,
+        layouts_per_batch=4,
+        windows_per_layout=32,
         horizon=3,
         max_grad_norm=20.0,
         weights=LossWeights(variance=4.0, covariance=2.0, window_contrast=2.0),
         diagnose_episodes=8,
         held_out_share=0.05,
-        refinement=RefinementConfig(steps=1500, layouts_per_batch=1, windows_per_layout=512),
+        refinement=RefinementConfig(steps=1500, layouts_per_batch=4, windows_per_layout=128),
     ),
 )
 """Any environment whose observations are images."""

@@ -201,4 +201,9 @@ def read(args: Args) -> Trajectories:
         raise ValueError(
             "--data-on-disk needs the file whose observations stay there; name it with --data"
         )
+    if args.collect.episodes < 2:  # of the presets for any world
+        raise ValueError(
+            "this preset needs trajectories, got none; name a file of `jepa-agent collect` or "
+            "`jepa-agent import` with --data"
+        )
     return Trajectories.from_rollouts(*collect(args.collect))

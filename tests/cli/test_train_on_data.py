@@ -54,3 +54,10 @@ def test_a_training_goes_on_from_an_agent(exit_of: Callable, tmp_path: Path) -> 
     code, said = exit_of(*again, "--model.latent-dim", "32")
     assert "latent_dim 64, not 32" in said
     assert "error: a resumed run" in exit_of(*ON_VECTORS, "--data", "b.h5")[1]
+
+
+@pytest.mark.parametrize("preset", ["vector", "pixels"])
+def test_presets_for_any_world_ask_for_data(exit_of: Callable, preset: str) -> None:
+    code, said = exit_of("train", preset, *TINY)
+    assert code not in (0, None)
+    assert "this preset needs trajectories, got none; name a file" in said

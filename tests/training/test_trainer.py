@@ -296,10 +296,10 @@ def test_any_images_are_learnt_by_the_preset_for_images() -> None:
         14 * np.arange(11), {}, images,
     )  # fmt: skip
     refinement = dataclasses.replace(
-        PIXELS.training.refinement, steps=1, windows_per_layout=16, horizon=2
+        PIXELS.training.refinement, steps=1, windows_per_layout=4, horizon=2
     )
     training = dataclasses.replace(
-        PIXELS.training, steps=2, windows_per_layout=16, horizon=2, refinement=refinement
+        PIXELS.training, steps=2, windows_per_layout=4, horizon=2, refinement=refinement
     )
     log: list[Progress] = []
     agent = train(
