@@ -9,7 +9,13 @@ from typing import Any
 
 import gymnasium as gym
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.wrappers import HumanRendering, OrderEnforcing, RecordVideo, TimeLimit
+from gymnasium.wrappers import (
+    HumanRendering,
+    NormalizeObservation,
+    OrderEnforcing,
+    RecordVideo,
+    TimeLimit,
+)
 from gymnasium.wrappers.common import PassiveEnvChecker
 
 from ..io.serialisation import to_dict
@@ -67,6 +73,8 @@ class WrapperRef:
         try:
             if kwargs is None:
                 raise ValueError("it does not record its arguments")
+            if isinstance(wrapper, NormalizeObservation):
+                raise ValueError("its running statistics are lost, and models standardise anyway")
             return cls(import_path(type(wrapper)), to_plain(kwargs))
         except ValueError as error:
             name = type(wrapper).__qualname__

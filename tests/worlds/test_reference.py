@@ -112,6 +112,8 @@ def test_a_wrapper_that_cannot_be_built_again_is_refused_unless_it_is_named() ->
     blind = gym.wrappers.TransformObservation(gym.make("Pendulum-v1"), lambda o: 0 * o, None)
     with pytest.raises(ValueError, match=r"TransformObservation must be .*got <function"):
         EnvRef.read(blind)
+    with pytest.raises(ValueError, match="its running statistics are lost"):
+        EnvRef.read(gym.wrappers.NormalizeObservation(gym.make("Pendulum-v1")))
     ref = EnvRef("Pendulum-v1", {}, wrappers=(WrapperRef(f"{__name__}:faded", {"share": 0.0}),))
     assert not ref.make().reset(seed=0)[0].any()
     assert EnvRef.from_metadata(ref.metadata()) == ref
