@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from .protocols import DefinesSuccess, ShowsGoals
 
@@ -15,6 +16,8 @@ def with_hooks(env: gym.Env) -> gym.Env:
     is_goal_env = isinstance(space, gym.spaces.Dict) and "desired_goal" in space.spaces
     if is_goal_env and isinstance(world, ShowsGoals):
         env = GoalsAsObservations(env)
+    elif is_goal_env and AchievedGoals.fits(space):
+        env = AchievedGoals(env)
     return SuccessInInfo(env) if isinstance(world, DefinesSuccess) else env
 
 
@@ -30,6 +33,42 @@ class GoalsAsObservations(gym.ObservationWrapper):
         """The observation with its goal as one."""
         world: Any = self.unwrapped
         goal = world.observation_of_goal(observation["desired_goal"])
+        return {**observation, "desired_goal": goal}
+
+
+class AchievedGoals(GoalsAsObservations):
+    """Shows goals that are some numbers in a row of an observation, and 0 for its other numbers.
+
+    Which numbers they are is seen by `achieved_goal`, the same for the current state.
+    """
+
+    def __init__(self, env: gym.Env) -> None:
+        super().__init__(env)
+        self._places: list[int] | None = None
+
+    @staticmethod
+    def fits(space: gym.Space) -> bool:
+        """Whether goals are vectors with fewer numbers than observations."""
+        keys = ("observation", "achieved_goal", "desired_goal")
+        parts = getattr(space, "spaces", {})
+        shapes = [getattr(parts.get(key), "shape", None) or () for key in keys]
+        seen, achieved, desired = shapes
+        return achieved == desired and len(seen) == len(desired) == 1 and desired < seen
+
+    def observation(self, observation: dict[str, Any]) -> dict[str, Any]:
+        """The observation with its goal as one."""
+        seen, achieved = (observation[key] for key in ("observation", "achieved_goal"))
+        size, places = len(achieved), self._places
+        if places is None:
+            places = list(range(len(seen) - size + 1))
+        self._places = [at for at in places if np.allclose(seen[at : at + size], achieved)]
+        if not self._places:
+            raise ValueError(
+                f"achieved_goal must be numbers in a row of the observation, got {achieved} and "
+                f"{seen}; give {type(self.unwrapped).__name__} `observation_of_goal(goal)`"
+            )
+        goal, at = np.zeros_like(seen), self._places[0]
+        goal[at : at + size] = observation["desired_goal"]
         return {**observation, "desired_goal": goal}
 
 

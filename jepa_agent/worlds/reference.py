@@ -22,12 +22,12 @@ from ..io.serialisation import to_dict
 from ..registry import import_object
 from .arguments import from_plain, import_path, to_plain
 from .history import stack_frames
-from .hooks import GoalsAsObservations, SuccessInInfo, with_hooks
+from .hooks import AchievedGoals, GoalsAsObservations, SuccessInInfo, with_hooks
 from .pixels import RenderedObservation
 
 NOT_RECORDED = (
     *(PassiveEnvChecker, OrderEnforcing, HumanRendering, RecordVideo),
-    *(GoalsAsObservations, SuccessInInfo),
+    *(GoalsAsObservations, AchievedGoals, SuccessInInfo),
 )
 """Wrappers that check or show and change nothing, or that `EnvRef.make` adds itself."""
 USUAL = (*NOT_RECORDED, TimeLimit)

@@ -4,6 +4,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import pytest
 
 from jepa_agent import EnvRef
 from jepa_agent.worlds.hooks import with_hooks
@@ -51,3 +52,37 @@ def test_goals_become_observations_and_success_is_told() -> None:
 def test_worlds_without_hooks_are_left_as_they_are() -> None:
     env = gym.make("Pendulum-v1")
     assert with_hooks(env) is env
+
+
+class PartOfObservation(gym.Env):
+    """A maze as gymnasium-robotics has them: the achieved goal tells which numbers count."""
+
+    observation_space = gym.spaces.Dict({**Maze.observation_space.spaces, "achieved_goal": PLACE})
+    action_space, goal, shift = PLACE, Maze.goal, 0.0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
+        self.seen = np.float32([0.1, 0.1, 0.1, 0.1])
+        return self.show(), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+        self.seen = np.float32([0.0, 0.2, 0.3, 0.4])
+        return self.show(), 0.0, False, False, {"left": 1.0}
+
+    def show(self) -> dict[str, np.ndarray]:
+        achieved = self.seen[1:3] + np.float32(self.shift)
+        return {"observation": self.seen, "desired_goal": self.goal, "achieved_goal": achieved}
+
+
+def test_a_goal_that_is_a_part_of_the_observation_is_shown_in_its_place() -> None:
+    env = with_hooks(PartOfObservation())
+    assert env.observation_space["desired_goal"].shape == (4,)
+    env.reset()
+    observation, *_ = env.step(np.zeros(2))
+    np.testing.assert_array_equal(observation["desired_goal"], np.float32([0, 0.25, 0.5, 0]))
+
+
+def test_a_goal_that_is_no_part_of_the_observation_asks_for_a_method() -> None:
+    world = PartOfObservation()
+    world.shift = 0.5
+    with pytest.raises(ValueError, match=r"give PartOfObservation `observation_of_goal\(goal\)`"):
+        with_hooks(world).reset()
