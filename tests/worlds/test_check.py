@@ -13,7 +13,8 @@ import jepa_agent  # noqa: F401  registers the environments
 from jepa_agent import EnvRef
 from jepa_agent.worlds import check as checking
 from jepa_agent.worlds import protocols
-from jepa_agent.worlds.check import FRESH, PROTOCOLS, WorldReport, check
+from jepa_agent.worlds.check import FRESH, WorldReport, check
+from jepa_agent.worlds.contract import PROTOCOLS
 
 
 def by_name(report: WorldReport) -> dict[str, Any]:
