@@ -53,7 +53,7 @@ def recorded(folder: Path, policy: Any, workers: int = 1, **options: Any) -> byt
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("policy", [None, lazy, Wander, Seeded, Seeded()], ids=str)
+@pytest.mark.parametrize("policy", [None, lazy, Wander, Seeded, Seeded()], ids=range(5))
 def test_every_episode_has_a_seed_of_its_own(policy: Any, tmp_path: Path) -> None:
     assert recorded(tmp_path, policy) == recorded(tmp_path, policy)
     actions = Trajectories.load(tmp_path / "file.h5").actions.reshape(-1, 3)
@@ -64,7 +64,7 @@ def test_every_episode_has_a_seed_of_its_own(policy: Any, tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("policy", [None, lazy, Wander], ids=str)
+@pytest.mark.parametrize("policy", [None, lazy, Wander], ids=range(3))
 def test_several_processes_write_the_same_file(policy: Any, tmp_path: Path) -> None:
     done: list[int] = []
     alone = recorded(tmp_path, policy)
