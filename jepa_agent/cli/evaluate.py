@@ -10,7 +10,8 @@ $ jepa-agent evaluate --checkpoint runs/pendulum --success my.module:upright \\
     --goal 1 0 0
 $ jepa-agent evaluate --checkpoint runs/pendulum --success my.module:upright \\
     --goal-state nan nan nan inf          # seek the reward, recorded as a state
-$ jepa-agent evaluate --goals data --data data/held-out.h5 --offset 25 50 --budget 75
+$ jepa-agent evaluate --goals data --data data/held-out.h5 \\
+    --offset 25 50 --budget 75
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ KINDS: dict[str, dict[str, str]] = {
 
 ADDED: dict[str, dict[str, Any]] = {
     "training": {"held_out_share": 0.0, "detach_distance": False},
-    "weights": {"window_contrast": 0.0},
+    "training.weights": {"window_contrast": 0.0},
     "env_ref": {"wrappers": [], "max_episode_steps": None},
     "bounds": {"idle": None, "categories": [], "start": [], "shape": None},
     "planner": {"knots": 1},
@@ -78,7 +78,8 @@ ADDED: dict[str, dict[str, Any]] = {
     "gradient": {"knots": 1},
 }
 """Fields that files of version 1 and early ones of version 2 lack, with the values that they had
-before there was a choice, by the name of the object that holds them."""
+before there was a choice, by the name of the object that holds them; where others have that name too,
+after the name of its own holder."""
 MAX_IMAGE_SIZE = 72
 """The size to which images are scaled by default since they are."""
 USERS_OWN = ("data", "notes", "kwargs")
@@ -97,16 +98,16 @@ def completed(
     return tensors, _filled("", config)
 
 
-def _filled(name: str, value: Any) -> Any:
+def _filled(name: str, value: Any, holder: str = "") -> Any:
     """The value of a field with what its object and those within lack."""
     if name in USERS_OWN or not isinstance(value, dict):
         return value
-    added = ADDED.get(name, {})
+    added = ADDED.get(f"{holder}.{name}", ADDED.get(name, {}))
     if name == "model":  # large images were not scaled
         shape = value.get("observation_shape", ())
         is_large = len(shape) == 3 and max(shape[:2]) > MAX_IMAGE_SIZE
         added = {"max_image_size": 0 if is_large else MAX_IMAGE_SIZE}
-    return added | {key: _filled(key, item) for key, item in value.items()}
+    return added | {key: _filled(key, item, name) for key, item in value.items()}
 
 
 def from_version_1(

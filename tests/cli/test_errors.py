@@ -37,7 +37,7 @@ from jepa_agent import JEPAAgent
         ("train quick --collect.policy clever", "clever"),
         ("train quick --collect.episodes 8 --device toaster", "toaster"),
         ("train quick --collect.episodes 8 --collect.steps 4", "longer episodes"),
-        ("train vector", "vector_mlp takes vectors"),
+        ("train vector", "this preset needs trajectories"),
         ("ablate world --only nonsense", "nonsense"),
         ("pretrain image small --data-dir .", "apt-get install dataset-fashion-mnist"),
         ("pretrain image cifar10 --data-dir .", "cifar-10-binary.tar.gz"),

@@ -183,7 +183,7 @@ def test_a_kind_that_is_none_is_rejected(encoder: Any, message: str) -> None:
 
 
 def test_a_config_of_another_kind_of_the_family_is_rejected() -> None:
-    with pytest.raises(ValueError, match=r"kind must be one of \['cem'\], got 'mppi'"):
+    with pytest.raises(ValueError, match=r"kind must be one of \['cem'.*\], got 'mppi'"):
         from_dict(CEMConfig, to_dict(MPPIConfig()))
 
 

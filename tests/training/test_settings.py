@@ -31,6 +31,8 @@ CHANGES: dict[str, Any] = {
     "horizon": 3,
     "prediction_horizon": 1,
     "center_per_layout": True,
+    "detach_distance": True,
+    "held_out_share": 0.2,
     "learning_rate": 2e-3,
     "weight_decay": 0.5,
     "warmup": 1.0,
@@ -57,12 +59,12 @@ def test_every_setting_changes_the_result(run: Run) -> None:
 
 def test_every_loss_weight_changes_the_result(run: Run) -> None:
     names = {field.name for field in dataclasses.fields(LossWeights)}
-    assert names == TERMS | {"contrast", "sigreg"}
+    assert names == TERMS | {"contrast", "sigreg", "window_contrast"}
     base = run()
     for name in TERMS:
         assert differ(run(weights=LossWeights(**{name: 0.0})), base), name
-    assert differ(run(weights=LossWeights(contrast=1.0)), base)
-    assert differ(run(weights=LossWeights(sigreg=1.0)), base)
+    for name in ("contrast", "sigreg", "window_contrast"):
+        assert differ(run(weights=LossWeights(**{name: 1.0})), base), name
 
 
 def test_the_probe_moves_nothing_but_itself(run: Run) -> None:
