@@ -78,8 +78,8 @@ ADDED: dict[str, dict[str, Any]] = {
     "gradient": {"knots": 1},
 }
 """Fields that files of version 1 and early ones of version 2 lack, with the values that they had
-before there was a choice, by the name of the object that holds them; where others have that name too,
-after the name of its own holder."""
+before there was a choice, by the name of the object that holds them; where others have that name
+too, after the name of its own holder."""
 MAX_IMAGE_SIZE = 72
 """The size to which images are scaled by default since they are."""
 USERS_OWN = ("data", "notes", "kwargs")
