@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..models.encoders import FusedConfig
 from ..models.world_model import WorldModel
 from ..planners import CEM, ActionBounds, Noise, Plan, Planner, PlannerConfig, check_actions
 from ..worlds.actions import action_bounds, from_rows
@@ -24,9 +23,9 @@ from .error_memory import ErrorMemory
 from .goals import (
     GivenGoals,
     StateGoal,
-    checked_observation,
     differ,
     observation_goals,
+    seen_and_wanted,
     state_goals,
 )
 from .hub import HubMixin
@@ -377,36 +376,8 @@ class JEPAAgent(HubMixin):
     def _seen_and_wanted(
         self, observation: Mapping[str, np.ndarray] | np.ndarray, state: AgentState | None
     ) -> tuple[np.ndarray, np.ndarray, bool]:
-        """The observations (n, ...), the goals (n, ...), and whether it is one without n."""
-        given, config = self._goals, self.model.config
-        encoder = config.encoder
-        parts: Any = observation
-        if not isinstance(parts, Mapping) or (
-            isinstance(encoder, FusedConfig) and set(encoder.layout.shapes) <= set(parts)
-        ):
-            parts = {"observation": observation}
-        for key in ("observation",) if given is not None else ("observation", "desired_goal"):
-            if key not in parts:
-                raise ValueError(
-                    f"an observation must be a dict with {key!r}, got "
-                    f"{type(observation).__name__}; use a goal-conditioned environment, or give "
-                    "the goal by agent.set_goal(observation)"
-                )
-        seen = checked_observation("observation", parts["observation"], config)
-        single = seen.ndim == len(config.observation_shape)
-        if given is not None:
-            seen = seen[None] if single else seen
-            numbers = np.arange(len(seen))
-            if state is not None and len(state.environment) == len(seen):
-                numbers = state.environment
-            return seen, given.of(numbers), single
-        wanted = checked_observation("desired_goal", parts["desired_goal"], config)
-        if seen.shape != wanted.shape:
-            raise ValueError(
-                "observation and desired_goal must have one shape, got "
-                f"{seen.shape} and {wanted.shape}; give a goal for every observation"
-            )
-        return (seen[None], wanted[None], True) if single else (seen, wanted, False)
+        environments = None if state is None else state.environment
+        return seen_and_wanted(observation, self.model.config, self._goals, environments)
 
     def _fresh_state(self, goals: np.ndarray) -> AgentState:
         count, size = len(goals), self.cost.error_memory

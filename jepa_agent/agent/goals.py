@@ -132,3 +132,49 @@ def checked_observation(name: str, observation: Any, config: WorldModelConfig) -
             "environment with agent.env_ref.make()"
         )
     return array if is_image or is_row else array.astype(np.float32)
+
+
+def seen_and_wanted(
+    observation: Mapping[str, Any] | np.ndarray,
+    config: WorldModelConfig,
+    given: GivenGoals | None = None,
+    environments: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """The observations (n, ...), the goals (n, ...), and whether it was one without n.
+
+    Args:
+        observation: see `JEPAAgent.predict`.
+        config: of the model.
+        given: goals set by hand, in the place of `desired_goal`.
+        environments: (n,), which environments these are; by default 0, 1, ...
+
+    Raises:
+        ValueError: if the observation or the goal is missing or of another kind.
+    """
+    encoder, parts = config.encoder, observation
+    if not isinstance(parts, Mapping) or (
+        isinstance(encoder, FusedConfig) and set(encoder.layout.shapes) <= set(parts)
+    ):
+        parts = {"observation": observation}
+    for key in ("observation",) if given is not None else ("observation", "desired_goal"):
+        if key not in parts:
+            raise ValueError(
+                f"an observation must be a dict with {key!r}, got "
+                f"{type(observation).__name__}; use a goal-conditioned environment, or give "
+                "the goal by agent.set_goal(observation)"
+            )
+    seen = checked_observation("observation", parts["observation"], config)
+    single = seen.ndim == len(config.observation_shape)
+    if given is not None:
+        seen = seen[None] if single else seen
+        numbers = np.arange(len(seen))
+        if environments is not None and len(environments) == len(seen):
+            numbers = environments
+        return seen, given.of(numbers), single
+    wanted = checked_observation("desired_goal", parts["desired_goal"], config)
+    if seen.shape != wanted.shape:
+        raise ValueError(
+            "observation and desired_goal must have one shape, got "
+            f"{seen.shape} and {wanted.shape}; give a goal for every observation"
+        )
+    return (seen[None], wanted[None], True) if single else (seen, wanted, False)
