@@ -36,7 +36,7 @@ SQUARE = slice(24, 40), slice(44, 60)
 BLOBS, BLOB_STD, BLOB_PEAK = 3, 3.0, 200.0
 """Number of blobs, their standard deviation in pixels, and their brightness."""
 PRIME, MULTIPLIER = 2_147_483_647, 48_271
-"""Of a generator of pseudo-random numbers, here a hash."""
+"""Constants of a generator of pseudo-random numbers, here a hash."""
 GOAL_STEP = 100_000
 """The step whose distractors goals show: a time that is not the episode's."""
 

@@ -64,7 +64,7 @@ def test_data_of_another_world_are_refused() -> None:
 
 
 def test_the_idle_category_is_the_one_that_changes_least() -> None:
-    """Of three, the last is never taken; of two in another group, each step is as long."""
+    """The last of three is never taken; in another group of two, each step is as long."""
     rng = np.random.default_rng(0)
     first, second = rng.integers(2, size=(20, 30)), rng.integers(2, size=(20, 30))
     actions = np.concatenate([np.eye(3)[first], np.eye(2)[second]], axis=-1).reshape(-1, 5)

@@ -19,9 +19,9 @@ from jepa_agent.models.predictors import ResidualMLPConfig
 from jepa_agent.planners import PLANNERS, make_planner
 
 SCALE, SHIFT = np.array([256.0, 1e-3]), np.array([256.0, 0.0])
-"""Of actions: the boxes are [0, 512] and [-0.001, 0.001] instead of [-1, 1]."""
+"""Units of actions: the boxes are [0, 512] and [-0.001, 0.001] instead of [-1, 1]."""
 SEEN_SCALE, SEEN_SHIFT = np.array([1e-4, 50.0]), np.array([0.003, -700.0])
-"""Of observations."""
+"""Units of observations."""
 GOAL = np.array([0.5, -0.5])
 
 

@@ -120,7 +120,7 @@ class LeRobot(Recording, kind="lerobot"):
 
 
 def _shape(feature: dict[str, Any]) -> tuple[int, ...]:
-    """Of a row; pictures are decoded as (H, W, C), whatever is said."""
+    """The value in a row; pictures are decoded as (H, W, C), whatever is said."""
     shape = tuple(feature["shape"])
     if feature["dtype"] in VISUAL and shape[0] < min(shape[1:]):
         return *shape[1:], shape[0]
