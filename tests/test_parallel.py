@@ -57,7 +57,7 @@ class MortalOracle(OraclePolicy):
 
 @pytest.fixture(autouse=True)
 def workers_know_this_module(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
 
 
 def test_what_a_dying_worker_did_is_done_again(tmp_path: Path) -> None:
