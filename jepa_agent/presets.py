@@ -66,12 +66,13 @@ VECTOR = Preset(
     ),
     training=TrainingConfig(
         steps=2000,
-        layouts_per_batch=4,
-        windows_per_layout=64,
+        layouts_per_batch=32,
+        windows_per_layout=8,
         diagnose_episodes=8,
         held_out_share=0.05,
-        refinement=RefinementConfig(steps=2000, layouts_per_batch=8, windows_per_layout=64),
+        refinement=RefinementConfig(steps=2000, layouts_per_batch=32, windows_per_layout=16),
     ),
+    cost=CostConfig(latent_weight=5.0),
 )
 """Any environment whose observations are vectors."""
 

@@ -24,6 +24,8 @@ class CostConfig:
     Args:
         distance: "learned", the learned path length, or "latent", the mean squared difference
             of latents (EB-JEPA's energy).
+        latent_weight: weight of the mean squared difference of latents beside the learned length,
+            which hardly tells near states apart.
         reduction: "sum" over the horizon, "last" chunk only, or "discounted" sum.
         discount: per chunk, where `reduction` is "discounted".
         action_cost: weight of the mean squared difference of actions from the idle one, in half
@@ -33,6 +35,7 @@ class CostConfig:
     """
 
     distance: str = "learned"
+    latent_weight: float = 0.0
     reduction: str = "sum"
     discount: float = 0.9
     action_cost: float = 0.0
@@ -42,10 +45,15 @@ class CostConfig:
         for name, choices in (("distance", DISTANCES), ("reduction", REDUCTIONS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
-        if not (0 < self.discount <= 1 and self.action_cost >= 0 and self.error_memory >= 0):
+        if not 0 < self.discount <= 1:
+            raise ValueError(f"discount must be in (0, 1], got {self.discount}")
+        for name in ("latent_weight", "action_cost", "error_memory"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if self.latent_weight and self.distance == "latent":
             raise ValueError(
-                "discount must be in (0, 1], action_cost and error_memory >= 0, got "
-                f"{self.discount}, {self.action_cost} and {self.error_memory}"
+                "latent_weight weighs latents beside the learned distance, got "
+                f"{self.latent_weight} with distance 'latent'; leave it out"
             )
 
 
@@ -77,8 +85,9 @@ class PlanningCost:
         self._model, self._latents, self._config = model, latents, config
         self._distance = "state" if of_state else config.distance
         self._error_memory, self._units, self._chunks = error_memory, units, chunks
-        goals = model.distance_embedding(goals) if self._distance == "learned" else goals
         self._goals = goals[:, None, None]
+        if self._distance == "learned":
+            self._embedded_goals = model.distance_embedding(goals)[:, None, None]
 
     def __call__(self, candidates: Tensor) -> Tensor:
         """Costs (B, N) of candidates (B, N, H * knots, A), differentiable."""
@@ -91,10 +100,12 @@ class PlanningCost:
         elif self._distance == "learned":
             distance = self._model.embedding_distance(
                 self._model.distance_embedding(imagined) if embedding is None else embedding,
-                self._goals,
+                self._embedded_goals,
             )
+            if config.latent_weight:
+                distance = distance + config.latent_weight * self._apart(imagined)
         else:
-            distance = (imagined - self._goals).square().mean(dim=-1)  # (B, N, H)
+            distance = self._apart(imagined)
         if config.reduction == "last":
             cost = distance[..., -1]
         elif config.reduction == "discounted":
@@ -108,6 +119,10 @@ class PlanningCost:
                 effort = (effort - self._units.idle) / self._units.half_width
             cost = cost + config.action_cost * effort.square().sum(dim=-1).mean(dim=-1)
         return cost
+
+    def _apart(self, imagined: Tensor) -> Tensor:
+        """The mean squared difference (B, N, H) of latents from the goals."""
+        return (imagined - self._goals).square().mean(dim=-1)
 
 
 def imagine(

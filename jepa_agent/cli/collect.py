@@ -33,8 +33,9 @@ class Args:
 
     policy: str = ""
     """In TwoRooms-v0: reference (by default), bump, door, uniform, oracle or mixed. Anywhere:
-    "random", "wander" (random actions, each held for some steps), or package.module:Name of a class
-    with `predict`, or of a function policy(env, rng) that may look into the simulator."""
+    "random", "wander" (random actions, each held for some steps; slower ones as "wander
+    scale=0.2"), or package.module:Name of a class with `predict`, or of a function
+    policy(env, rng) that may look into the simulator."""
     layout: str = "random"
     """TwoRooms-v0's layouts: random, fixed, train, test or ood."""
     episodes: int = 20_000
@@ -102,7 +103,7 @@ def main(args: Args) -> None:
 
 def is_scripted(args: Args) -> bool:
     """Whether a policy of Two Rooms' own plays, in many environments at once."""
-    if args.env != TWO_ROOMS or args.policy in NAMED or ":" in args.policy:
+    if args.env != TWO_ROOMS or args.policy.partition(" ")[0] in NAMED or ":" in args.policy:
         return False
     changed = args.env_kwargs or args.wrapper or args.pixels or args.rewards
     is_plain = not changed and args.history == 1

@@ -27,14 +27,18 @@ from ..agent.agent import JEPAAgent
 from ..data.formats import read as read_data
 from ..envs import TwoRoomsEnv
 from ..evaluation.anywhere import evaluate_anywhere
-from ..evaluation.data_goals import evaluate_on_data
+from ..evaluation.data_goals import evaluate_on_data, task_env
 from ..evaluation.data_tasks import DataGoals
 from ..evaluation.metrics import Report
 from ..evaluation.tables import compared, pooled, report_tables
 from ..evaluation.two_rooms import SETTINGS, SUITES, default_suites, evaluate
 from ..planners import make_planner
 from ..registry import import_object
+from ..viz.films import film, filmed
 from .environments import give_goal, play_in
+
+FILMED = 5
+"""Episodes of a video."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,9 @@ class Args:
     start_option: str = ""
     """With goals from data, the option of the environment's reset that takes a state, unless it
     has `reset_options(state, goal, layout)`, or repeats a recorded episode exactly."""
+    video: Path | None = None
+    """A .gif or .mp4 file of the agent's first 5 episodes outside of the suites; with goals from
+    data, beside their goals."""
     report: Path | None = None
     """A folder for index.html: figures, plots, videos and distance maps in one file."""
     compare: tuple[Path, Path] | None = None
@@ -140,12 +147,20 @@ def measure(args: Args, agent: JEPAAgent) -> Report:
     success = import_object(args.success) if args.success else None
     how = (success, rivals, seeds, args.parallel, args.checkpoint, args.workers)
     if from_data:
-        within = args.success_within or None
-        goals = DataGoals(args.offset, args.budget, within, args.start_option)
-        return evaluate_on_data(agent, read_data(args.data), goals, *how)
+        goals = DataGoals(args.offset, args.budget, args.success_within or None, args.start_option)
+        data = read_data(args.data)
+        report = evaluate_on_data(agent, data, goals, *how)
+        if args.video:
+            task = agent.env_ref, data, goals, args.offset[0], seeds[:FILMED], success
+            env, chosen = task_env(*task, render_mode="rgb_array")
+            film(agent, env, [*chosen.tasks], args.video, success)
+        return report
     if anywhere:
         give_goal(agent, args.goal, args.goal_state)
-        return evaluate_anywhere(agent, *how)
+        report = evaluate_anywhere(agent, *how)
+        if args.video:
+            film(agent, filmed(agent.env_ref), seeds[:FILMED], args.video, success)
+        return report
     suites = args.suite or default_suites(agent)
     for suite in suites:
         if suite not in SUITES:
@@ -162,7 +177,9 @@ def check_options(args: Args, from_data: bool, anywhere: bool) -> None:
     unused = {
         suites: ("suite", "report") if from_data or anywhere else (),
         "with goals from data": ("goal", "goal_state") if from_data else (),
-        "in TwoRooms-v0's suites": () if from_data or anywhere else ("goal", "goal_state", "rival"),
+        "in TwoRooms-v0's suites, which `jepa-agent plan` shows": ()
+        if from_data or anywhere
+        else ("goal", "goal_state", "rival", "video"),
         "without --goals data": ()
         if from_data
         else ("data", "offset", "budget", "success_within", "start_option"),

@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from ..agent.agent import JEPAAgent
 from ..envs import TwoRoomsEnv
 from ..envs.drawing import Window, has_display, to_array
+from ..viz.films import film, filmed
 from ..viz.plan_view import SIZE, draw
 from ..viz.session import Session, load
-from ..viz.videos import VideoWriter
-from ..viz.window import FRAMES_A_SECOND, STEPS_A_SECOND, Player
+from ..viz.videos import STEPS_A_SECOND, VideoWriter
+from ..viz.window import FRAMES_A_SECOND, Player
 from ..worlds.protocols import Drawable
 from .environments import give_goal, play_in
 
@@ -66,7 +65,9 @@ def main(args: Args) -> None:
     give_goal(agent, args.goal, args.goal_state)
     if not isinstance(agent.env_ref.make().unwrapped, Drawable):
         print(f"{agent.env_ref.id} has no `scene` to draw plans on: showing what it renders")
-        return film(agent, args.episodes or 5, args.seed, args.video or Path("plan.gif"))
+        seeds = range(args.seed, args.seed + (args.episodes or 5))
+        with contextlib.closing(filmed(agent.env_ref)) as env:
+            return film(agent, env, seeds, args.video or Path("plan.gif"))
     if agent.has_goal:
         raise ValueError(
             f"--goal and --goal-state have no use in {agent.env_ref.id}, which draws its goals, "
@@ -111,23 +112,3 @@ def record(session: Session, episodes: int, path: Path) -> list[bool]:
             print(session.summary)
             outcomes.append(session.reached_at is not None)
     return outcomes
-
-
-def film(agent: JEPAAgent, episodes: int, seed: int, path: Path) -> None:
-    """Play episodes into a video of what the environment itself renders."""
-    if "rgb_array" not in agent.env_ref.make().metadata["render_modes"]:
-        raise ValueError(f"{agent.env_ref.id} must render rgb_array to be shown, it does not")
-    with (
-        contextlib.closing(agent.env_ref.make(render_mode="rgb_array")) as env,
-        VideoWriter(path, STEPS_A_SECOND) as writer,
-    ):
-        for episode in range(episodes):
-            (observation, info), state, steps, done = env.reset(seed=seed + episode), None, 0, False
-            while not done:
-                action, state = agent.act(observation, state)
-                observation, _, terminated, truncated, info = env.step(action)
-                writer.add(np.asarray(env.render()))
-                steps, done = steps + 1, terminated or truncated
-            outcome = ", goal reached" if info.get("is_success") else ""
-            print(f"seed {seed + episode}: {steps} steps{outcome}")
-    print(f"see {path}")

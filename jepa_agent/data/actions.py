@@ -12,6 +12,8 @@ from .trajectories import Trajectories
 
 MARGIN = 1e-3
 """How far bounds lie around a component of the actions that never changes, as a share of it."""
+ROOMY = 0.9
+"""Share of the environment's range below which the data's is another."""
 ALIKE = 0.1
 """Zero is near the centre of a box below this share of its half width."""
 SHARE, FEWEST, MOST = 0.01, 16, 2000
@@ -19,9 +21,10 @@ SHARE, FEWEST, MOST = 0.01, 16, 2000
 
 
 def fitted(bounds: ActionBounds, data: Trajectories) -> ActionBounds:
-    """The bounds with what they leave open filled in from data.
+    """The bounds of plans, given those of the environment and the actions in data.
 
-    Where a component is unbounded, its range in the data bounds it. Where nothing says which action
+    A component keeps to its range in the data where that is narrower by more than a tenth, or the
+    environment's is open: the model knows no other actions. Where nothing says which action
     is idle, and zero is not near the centre of the box, it is one of these two: the one near which
     the recorded observations change least; of discrete actions the one that changes them least.
 
@@ -38,10 +41,16 @@ def fitted(bounds: ActionBounds, data: Trajectories) -> ActionBounds:
     if bounds.categories:
         return bounds if bounds.idle else replace(bounds, idle=_idle_categories(bounds, data))
     found = range_of_actions(data)
-    low = tuple(a if a > -UNBOUNDED else b for a, b in zip(bounds.low, found.low, strict=True))
-    high = tuple(a if a < UNBOUNDED else b for a, b in zip(bounds.high, found.high, strict=True))
+    ranges = zip(bounds.low, bounds.high, found.low, found.high, strict=True)
+    low, high = zip(*(_narrower(*each) for each in ranges), strict=True)
     bounds = replace(bounds, low=low, high=high)
     return bounds if bounds.idle else replace(bounds, idle=_idle(bounds, data))
+
+
+def _narrower(low: float, high: float, lowest: float, highest: float) -> tuple[float, float]:
+    """A component's bounds, given the extremes of the data."""
+    low, high = max(low, -UNBOUNDED), min(high, UNBOUNDED)
+    return (lowest, highest) if highest - lowest < ROOMY * (high - low) else (low, high)
 
 
 def range_of_actions(data: Trajectories) -> ActionBounds:

@@ -5,30 +5,31 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
+from ..worlds.arguments import parse_call
 from ..worlds.sampling import sampling_space
 
 Act = Callable[[Any], Any]
 """An action for an observation."""
 Behaviour = Callable[[gym.Env, int], Act]
 """Begins an episode in an environment that has just been reset, with a seed."""
-HELD = 20
-"""Steps for which `wander` holds an action at most."""
 
 
 def behaviour(policy: Any = None, seeded: bool = False) -> Behaviour:
     """How a policy plays episodes.
 
-    "random" draws an action at every step, and so does None; "wander" holds each for 1 to 20 steps,
-    which goes further. An object with Stable-Baselines3's `predict` sees observations; if it
-    has a method `seed(seed)`, that is called before every episode. A function `policy(env, rng)`,
-    or anything else that is called so, may look into the simulator; it draws from `rng`, a
-    `numpy.random.Generator`. A class of such objects is built anew for every episode, with
-    `seed=...`, if its constructor takes it, else once, without arguments.
+    "random" draws an action at every step, and so does None; "wander" holds each for some steps,
+    which goes further, and takes arguments, as in "wander scale=0.2"; see `wander`. An object with
+    Stable-Baselines3's `predict` sees observations; if it has a method `seed(seed)`, that is called
+    before every episode. A function `policy(env, rng)`, or anything else that is called so, may
+    look into the simulator; it draws from `rng`, a `numpy.random.Generator`. A class of such
+    objects is built anew for every episode, with `seed=...`, if its constructor takes it, else
+    once, without arguments.
 
     Args:
         policy: one of these.
@@ -38,11 +39,7 @@ def behaviour(policy: Any = None, seeded: bool = False) -> Behaviour:
         ValueError: if it is none of these.
     """
     if policy is None or isinstance(policy, str):
-        if (policy or "random") not in NAMED:
-            raise ValueError(
-                f"a policy must be one of {sorted(NAMED)} or package.module:Name, got {policy!r}"
-            )
-        return NAMED[policy or "random"]
+        return _named(policy or "random")
     takes_seed = isinstance(policy, type) and "seed" in inspect.signature(policy).parameters
     if isinstance(policy, type) and not takes_seed:
         policy = policy()
@@ -69,23 +66,58 @@ def random_actions(env: gym.Env, seed: int) -> Act:
     return lambda observation: space.sample()
 
 
-def wander(env: gym.Env, seed: int) -> Act:
-    """Random actions, each held for 1 to `HELD` steps."""
+def wander(env: gym.Env, seed: int, scale: float = 1.0, steps: int = 20) -> Act:
+    """Random actions, each held for a while.
+
+    Args:
+        env: acts in it.
+        seed: of the actions.
+        scale: share of the actions' range, about its centre, where they are numbers with bounds:
+            data should be about as fast as what the agent is to do.
+        steps: for which an action is held at most.
+
+    Raises:
+        ValueError: if these are out of range.
+    """
+    if not (0 < scale <= 1 and steps >= 1):
+        raise ValueError(f"wander needs scale in (0, 1] and steps >= 1, got {scale} and {steps}")
     draw, rng = random_actions(env, seed), np.random.default_rng(seed)
     action, left = None, 0
 
     def act(observation: Any) -> Any:
         nonlocal action, left
         if not left:
-            action, left = draw(observation), int(rng.integers(1, HELD + 1))
+            action = _scaled(env.action_space, draw(observation), scale)
+            left = int(rng.integers(1, steps + 1))
         left -= 1
         return action
 
     return act
 
 
-NAMED: dict[str, Behaviour] = {"random": random_actions, "wander": wander}
-"""The policies that have a name."""
+def _scaled(space: gym.Space, action: Any, scale: float) -> Any:
+    if not isinstance(space, gym.spaces.Box) or scale == 1:
+        return action
+    bounded = sampling_space(space)
+    low, high = bounded.low, bounded.high
+    centre = np.where(np.isfinite(low + high), (low + high) / 2, 0)
+    return (centre + scale * (action - centre)).astype(space.dtype)
+
+
+NAMED: dict[str, Callable[..., Act]] = {"random": random_actions, "wander": wander}
+"""The policies that have a name, which take an environment, a seed and perhaps more."""
+
+
+def _named(call: str) -> Behaviour:
+    name, arguments = parse_call(call)
+    if name not in NAMED:
+        raise ValueError(
+            f"a policy must be one of {sorted(NAMED)} or package.module:Name, got {call!r}"
+        )
+    takes = [*inspect.signature(NAMED[name]).parameters][2:]
+    if unknown := arguments.keys() - set(takes):
+        raise ValueError(f"the policy {name} takes {takes}, got {sorted(unknown)}; correct them")
+    return partial(NAMED[name], **arguments)
 
 
 @dataclass

@@ -162,7 +162,7 @@ class Player:
         while True:
             is_dict = isinstance(observation, dict)
             seen.append(observation["observation"] if is_dict else observation)
-            states.append(world.state if draws else _state_beside(world, observation, info))
+            states.append(world.state if draws else state_beside(world, observation, info))
             if done or len(actions) == self.steps:
                 break
             action = act(observation)
@@ -187,7 +187,7 @@ class Player:
         )
 
 
-def _state_beside(world: Any, observation: Any, info: dict[str, Any]) -> np.ndarray:
+def state_beside(world: Any, observation: Any, info: dict[str, Any]) -> np.ndarray:
     """The compact state (S,) behind an image, as far as there is one."""
     found = info.get("state")
     if found is None and isinstance(observation, dict):

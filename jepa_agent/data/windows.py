@@ -77,6 +77,13 @@ class ObservationSource:
         return torch.as_tensor(self._stored[rows.cpu().numpy()]).to(self._device)
 
 
+def constant_states(trajectories: Trajectories) -> np.ndarray:
+    """The components (E, C) of the states that no episode changes, such as a target's place."""
+    starts, states = trajectories.offsets[:-1], trajectories.states
+    low, high = (each.reduceat(states, starts, axis=0) for each in (np.minimum, np.maximum))
+    return low[:, (low == high).all(axis=0)]
+
+
 class WindowSampler:
     """Draws windows from trajectories that lie on the training device.
 
@@ -104,11 +111,10 @@ class WindowSampler:
                 f"windows of {horizon} chunks of {chunk} steps need episodes of {needed} states, "
                 f"got at most {lengths.max()}; collect longer episodes or lower the horizon"
             )
-        layouts = trajectories.layout[usable]
-        if layouts.shape[1] == 0:  # nothing is constant in an episode: one layout for all
-            layouts, group = layouts[:1], np.zeros(len(usable), dtype=np.int64)
-        else:
-            layouts, group = np.unique(layouts, axis=0, return_inverse=True)
+        told = trajectories.layout.shape[1] > 0
+        constant = trajectories.layout if told else constant_states(trajectories)
+        _, one, group = np.unique(constant[usable], axis=0, return_index=True, return_inverse=True)
+        layouts = trajectories.layout[usable[one]]
         order = np.argsort(group.reshape(-1), kind="stable")  # episodes of one layout in a row
         counts = np.bincount(group.reshape(-1))
 

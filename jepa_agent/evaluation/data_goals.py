@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from ..data.trajectories import Trajectories
 from ..data.windows import ObservationSource
 from ..worlds.actions import from_rows
 from ..worlds.protocols import Resettable
+from ..worlds.reference import EnvRef
 from .data_tasks import DataGoals, DataTask, DataTaskEnv, draw_tasks, make_env
 from .episodes import Success, play
 from .metrics import Report, Row, summarise
@@ -58,6 +60,36 @@ def choose_tasks(
     return chosen
 
 
+def task_env(
+    env_ref: EnvRef,
+    data: Trajectories,
+    goals: DataGoals,
+    offset: int,
+    seeds: range,
+    success: Success | None,
+    **kwargs: Any,
+) -> tuple[DataTaskEnv, Chosen]:
+    """A world with a task for each seed, and these tasks.
+
+    Args:
+        env_ref: the world.
+        data: recorded in it.
+        goals: how to begin, and what counts as success.
+        offset: environment steps between a start and its goal.
+        seeds: one task each.
+        success: whether an observation with its info counts as success.
+        **kwargs: more arguments of the world's constructor.
+
+    Raises:
+        ValueError: if there are no such tasks.
+    """
+    _, render, _ = world_shape(env_ref, data)
+    source = ObservationSource(data, render, torch.device("cpu"))
+    env = make_env(env_ref, goals.steps(offset), goals, {}, **kwargs)
+    chosen = choose_tasks(env, draw_tasks(data, source, offset, seeds.start), seeds, success)
+    return env, chosen
+
+
 def evaluate_on_data(
     agent: JEPAAgent,
     data: Trajectories,
@@ -85,14 +117,12 @@ def evaluate_on_data(
     Raises:
         ValueError: if there are no such tasks, or nothing says what success is.
     """
-    world = agent.env_ref.make()
+    world, bounds = agent.env_ref.make(), agent.bounds
     if success is None and goals.within is None and not isinstance(world.unwrapped, Resettable):
         raise ValueError(
             f"success must be defined for goals that {agent.env_ref.id} does not know, got "
             "neither --success-within nor --success; give one"
         )
-    _, render, _ = world_shape(agent.env_ref, data)
-    source, bounds = ObservationSource(data, render, torch.device("cpu")), agent.bounds
     idle = from_rows(bounds, np.array(bounds.idle or bounds.default_idle, dtype=np.float32))
     policies: dict[str, Policy] = {
         "agent": agent,
@@ -105,9 +135,7 @@ def evaluate_on_data(
     results, notes = {}, {}
     for offset in goals.offsets:
         steps, suite = goals.steps(offset), f"offset {offset}"
-        env = make_env(agent.env_ref, steps, goals, {})
-        drawn = draw_tasks(data, source, offset, seeds.start)
-        chosen = choose_tasks(env, drawn, seeds, success)
+        env, chosen = task_env(agent.env_ref, data, goals, offset, seeds, success)
         env.close()
         notes[suite] = {
             "steps of budget": steps,

@@ -10,15 +10,17 @@ import gymnasium as gym
 import numpy as np
 import torch
 
+from ..data.recording import state_beside
 from ..data.trajectories import Trajectories
 from ..data.windows import ObservationSource
 from ..worlds.actions import action_bounds, from_rows
-from ..worlds.protocols import HasState, Resettable
+from ..worlds.protocols import Resettable
 from ..worlds.reference import EnvRef
 
 REPEATED, RESET = 1e-4, 1e-2
 """How much a start may differ from the recorded one, as a share of its largest number: of a
 repeated episode, and of a reset to a state, which may have been rounded."""
+MEND = "add the method, or name an option of `reset` with --start-option"
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,14 @@ class DataTask:
     """The seed of the recorded episode, if the data tell it."""
     before: np.ndarray
     """(T, A), what was done in that episode before the start."""
+    between: np.ndarray
+    """(offset, A), what was done then, up to the goal."""
 
 
 class DataTaskEnv(gym.Wrapper):
     """Plays the task that a seed names; `desired_goal` is the goal's observation.
+
+    Frames show the goal on the left.
 
     Args:
         env: the world, without a time limit that a repeated episode would reach.
@@ -96,8 +102,9 @@ class DataTaskEnv(gym.Wrapper):
     ) -> None:
         super().__init__(env)
         self.goals, self.tasks, self.steps = goals, tasks, steps
+        self._bounds = action_bounds(env)
         self.task: DataTask | None = None
-        self._played = 0
+        self._played, self._goal_frame = 0, None
         spaces = getattr(env.observation_space, "spaces", {"observation": env.observation_space})
         self.observation_space = gym.spaces.Dict({**spaces, "desired_goal": spaces["observation"]})
 
@@ -109,15 +116,17 @@ class DataTaskEnv(gym.Wrapper):
         if task is None:
             raise ValueError(f"the first seed must be among {sorted(self.tasks)}, got none")
         self.task, self._played = task, 0
-        options = self._options(task)
-        if options is None:
-            return self._shown(task, *self._repeat(task))
-        observation, info = self.env.reset(seed=seed, options=options)
-        self._check_start(
-            task, observation, RESET, f"begin at the state in its reset's options {[*options]}",
-            "leave out --start-option to repeat recorded episodes, or mend the reset",
-        )  # fmt: skip
+        if self.render_mode == "rgb_array":
+            self._go_to(seed, task, task.goal_state, np.concatenate([task.before, task.between]))
+            self._goal_frame = np.asarray(self.env.render())
+        observation, info = self._go_to(seed, task, task.state, task.before)
+        self._check_start(task, observation)
         return self._shown(task, observation, info)
+
+    def render(self) -> Any:
+        """The goal's frame, if there are frames, and the world's to its right."""
+        frame = self.env.render()
+        return frame if self._goal_frame is None else np.hstack([self._goal_frame, frame])
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """A step of the world."""
@@ -127,44 +136,46 @@ class DataTaskEnv(gym.Wrapper):
         self._played += 1
         return observation, reward, terminated, truncated or self._played >= self.steps, info
 
-    def _options(self, task: DataTask) -> dict[str, Any] | None:
-        """What makes `reset` begin at the recorded state; None if nothing does."""
-        world = self.env.unwrapped
-        if self.goals.start_option:
-            return {self.goals.start_option: task.state}
-        if isinstance(world, Resettable):
-            return world.reset_options(task.state, task.goal_state, task.layout)
-        return None
-
-    def _repeat(self, task: DataTask) -> tuple[Any, dict[str, Any]]:
-        """Play the recorded episode again, up to the start."""
-        bounds = action_bounds(self.env)
-        mend = "add the method, or name an option of `reset` with --start-option"
+    def _go_to(
+        self, seed: int | None, task: DataTask, state: np.ndarray, actions: np.ndarray
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin at a recorded state, or at the start of its episode and do what led there."""
+        options = self._options(task, state)
+        if options is not None:
+            return self.env.reset(seed=seed, options=options)
         if task.episode_seed is None:
             raise ValueError(
                 f"to begin at a recorded state, {self._name} must have `reset_options(state, "
-                f"goal, layout)`, or the data the seeds of their episodes; it has neither; {mend}"
+                f"goal, layout)`, or the data the seeds of their episodes; it has neither; {MEND}"
             )
         observation, info = self.env.reset(seed=task.episode_seed)
-        for row in task.before:
-            observation, *_, info = self.env.step(from_rows(bounds, row))
-        self._check_start(
-            task, observation, REPEATED, f"repeat {len(task.before)} recorded steps",
-            mend,
-        )  # fmt: skip
+        for row in actions:
+            observation, *_, info = self.env.step(from_rows(self._bounds, row))
         return observation, info
+
+    def _options(self, task: DataTask, state: np.ndarray) -> dict[str, Any] | None:
+        """What makes `reset` begin at a recorded state; None if nothing does."""
+        world = self.env.unwrapped
+        if self.goals.start_option:
+            return {self.goals.start_option: state}
+        if isinstance(world, Resettable):
+            return world.reset_options(state, task.goal_state, task.layout)
+        return None
 
     @property
     def _name(self) -> str:
         return type(self.env.unwrapped).__name__
 
-    def _check_start(
-        self, task: DataTask, observation: Any, tolerance: float, what: str, mend: str
-    ) -> None:
+    def _check_start(self, task: DataTask, observation: Any) -> None:
         parts = observation if isinstance(observation, dict) else {"observation": observation}
         seen = np.asarray(parts["observation"], dtype=np.float64)
         largest = np.abs(seen - task.observed).max()
-        if largest > tolerance * max(1.0, np.abs(seen).max()):
+        options = self._options(task, task.state)
+        if largest > (RESET if options else REPEATED) * max(1.0, np.abs(seen).max()):
+            what, mend = f"repeat {len(task.before)} recorded steps", MEND
+            if options:
+                what = f"begin at the state in its reset's options {[*options]}"
+                mend = "leave out --start-option to repeat recorded episodes, or mend the reset"
             raise ValueError(
                 f"{self._name} must {what} exactly, got an observation that differs by "
                 f"{largest:.3g}; {mend}"
@@ -175,20 +186,24 @@ class DataTaskEnv(gym.Wrapper):
     ) -> tuple[Any, dict[str, Any]]:
         parts = observation if isinstance(observation, dict) else {"observation": observation}
         if self.goals.within is not None:
-            seen, world, target = parts["observation"], self.env.unwrapped, task.goal_state
-            if seen.shape != target.shape and isinstance(world, HasState):
-                seen = world.state
-            apart = np.abs(np.asarray(seen, dtype=np.float64) - target)
+            seen = np.asarray(parts["observation"], dtype=np.float64)
+            if seen.shape != task.goal_state.shape:
+                seen = state_beside(self.env.unwrapped, observation, info)
+            apart = np.abs(seen - task.goal_state)
             limit = np.broadcast_to(self.goals.within, apart.shape)
             info = {**info, "is_success": bool((apart <= limit)[~np.isnan(limit)].all())}
         return {**parts, "desired_goal": task.goal}, info
 
 
 def make_env(
-    env_ref: EnvRef, steps: int, goals: DataGoals, tasks: dict[int, DataTask]
+    env_ref: EnvRef,
+    steps: int,
+    goals: DataGoals,
+    tasks: dict[int, DataTask],
+    **kwargs: Any,
 ) -> DataTaskEnv:
-    """The world with the tasks of some seeds."""
-    return DataTaskEnv(env_ref.make(max_episode_steps=-1), goals, tasks, steps)
+    """The world with the tasks of some seeds; more arguments are its constructor's."""
+    return DataTaskEnv(env_ref.make(max_episode_steps=-1, **kwargs), goals, tasks, steps)
 
 
 def draw_tasks(
@@ -219,8 +234,11 @@ def draw_tasks(
         state, goal_state = data.states[[row, row + offset], :numbers]
         first = data.offsets[episode]
         before = data.actions[first - episode : row - episode]
+        between = data.actions[row - episode : row - episode + offset]
         seeds = None if first_seed is None else first_seed + episode
-        yield DataTask(state, goal_state, data.layout[episode], goal, observed, seeds, before)
+        yield DataTask(
+            state, goal_state, data.layout[episode], goal, observed, seeds, before, between
+        )
 
 
 def _first_seed(data: Trajectories) -> int | None:

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+STEPS_A_SECOND = 15
+"""Of a world that is watched."""
+
 
 class VideoWriter:
     """Writes frames to a GIF or MP4 file, which appears once it is complete.

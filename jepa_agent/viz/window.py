@@ -15,9 +15,8 @@ from ..envs.drawing import Window, to_array
 from .plan_view import SIZE, View, draw, places, same
 from .session import FIELDS, Session
 from .session import KEYS as PLANNER_KEYS
-from .videos import VideoWriter
+from .videos import STEPS_A_SECOND, VideoWriter
 
-STEPS_A_SECOND = 15
 FRAMES_A_SECOND = 60
 KEYS = (
     f"1-{PLANNER_KEYS[-1]} planner   space pause   . step   r new   e distances   t candidates   "

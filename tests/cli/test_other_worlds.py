@@ -53,9 +53,10 @@ def test_evaluate_scores_the_agent_beside_random_actions(
 ) -> None:
     monkeypatch.setattr("jepa_agent.cli.evaluate.import_object", lambda _: upright)
     asked = ("evaluate", "--checkpoint", pendulum, "--episodes", "3", "--success", "me:upright")
-    said = command(capsys, *asked, *GOAL)
+    said = command(capsys, *asked, *GOAL, "--video", "s.gif")
     assert said.startswith("0 ")
     assert said.count("100.0 (") == 2
+    assert said.count("1 steps, goal reached") == len(imageio.imread("s.gif")) == 3
 
 
 def test_a_policy_that_fits_nowhere_ends_the_evaluation(

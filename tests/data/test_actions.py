@@ -30,7 +30,7 @@ def test_an_unbounded_component_gets_the_range_of_the_data() -> None:
     least, most = data.actions.min().item(), data.actions.max().item()
     found = fitted(ActionBounds((-inf,), (inf,), idle=(0.0,)), data)
     assert found == ActionBounds((least,), (most,), idle=(0.0,))
-    assert fitted(ActionBounds((-inf,), (5.0,), idle=(0.0,)), data).high == (5.0,)
+    assert fitted(ActionBounds((-inf,), (5.0,), idle=(0.0,)), data) == found
     largest = float(np.finfo(np.float32).max)
     assert fitted(ActionBounds((-largest,), (largest,), idle=(0.0,)), data) == found
     still = dataclasses.replace(data, actions=np.ones_like(data.actions))
@@ -75,3 +75,11 @@ def test_the_idle_category_is_the_one_that_changes_least() -> None:
     assert found.idle is not None
     assert found.idle[:3] == (0.0, 1.0, 0.0)
     assert sum(found.idle[3:]) == 1.0
+
+
+def test_plans_keep_to_a_narrower_range_of_the_data() -> None:
+    data = walks(0.05, 0.25, 0.0)
+    narrow = fitted(ActionBounds((-1.0,), (1.0,), idle=(0.0,)), data)
+    assert (*narrow.low, *narrow.high) == pytest.approx((-0.2, 0.3), abs=0.01)
+    almost = ActionBounds((-0.21,), (0.31,), idle=(0.0,))
+    assert fitted(almost, data) == almost

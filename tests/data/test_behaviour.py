@@ -110,3 +110,15 @@ def test_wander_holds_its_actions_and_repeats_them_by_the_seed(tmp_path: Path) -
 def test_an_unknown_name_of_a_policy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"one of \['random', 'wander'\] .* got 'walk'"):
         record(gym.make("Pendulum-v1"), tmp_path / "w.h5", 1, 5, "walk")
+
+
+def test_wander_may_be_slow(tmp_path: Path) -> None:
+    recorded(tmp_path, "wander scale=0.1 steps=2")
+    actions = Trajectories.load(tmp_path / "file.h5").actions  # of [-2, 2]
+    assert 0.15 < np.abs(actions).max() <= 0.2
+
+
+@pytest.mark.parametrize("policy", ["wander scale=2", "wander steps=0", "wander speed=1", "walk"])
+def test_a_policy_with_wrong_arguments_is_refused(tmp_path: Path, policy: str) -> None:
+    with pytest.raises(ValueError, match=r"wander|must be one of"):
+        recorded(tmp_path, policy)

@@ -242,6 +242,18 @@ def test_contexts_are_distinct_while_there_are_enough() -> None:
     assert draw(source, 5, 4).states.shape[:2] == (5, 4)
 
 
+def test_what_no_episode_changes_tells_layouts_apart_if_the_world_does_not() -> None:
+    data = dataclasses.replace(uneven(), layout=np.zeros((len(LENGTHS), 0)))
+    assert sampler(data=data).num_layouts == 4  # one is too short
+    windows = draw(sampler(data=data), groups=4, windows=9)
+    assert windows.layout.shape == (4, 1, 1, 0)
+    episodes = windows.states[..., 0]  # the component that is constant
+    assert (episodes == episodes[:, :1, :1]).all()
+    assert len(episodes[:, 0, 0].unique()) == 4
+    moving = dataclasses.replace(data, states=data.states + data.states[:, [1, 0]])
+    assert sampler(data=moving).num_layouts == 1
+
+
 def test_contexts_are_drawn_about_equally_often() -> None:
     first = [draw(sampler(), 1, 1, seed).layout[0, 0, 0, 0].item() for seed in range(300)]
     assert all(first.count(layout) > 60 for layout in (1.0, 2.0, 3.0))

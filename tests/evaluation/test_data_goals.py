@@ -255,3 +255,17 @@ def test_a_recorded_reward_is_no_part_of_a_start(walks: Trajectories) -> None:
     task = next(draw_tasks(with_reward, source, 4, 0))
     assert task.state.shape == task.goal_state.shape == (2,)
     np.testing.assert_array_equal(task.state, task.observed)
+
+
+def test_a_goal_stands_beside_the_world_in_frames(tmp_path: Path) -> None:
+    data = recorded("Pendulum-v1", tmp_path)
+    source = ObservationSource(data, None, torch.device("cpu"))
+    env = make_env(EnvRef("Pendulum-v1", {}), 9, DataGoals((6,)), {}, render_mode="rgb_array")
+    env.tasks[0] = task = next(draw_tasks(data, source, 6, 0))
+    env.reset(seed=0)
+    for row in task.between:
+        frame = env.render()
+        env.step(row)
+    goal, world = np.hsplit(frame, 2)
+    assert (goal != world).any()
+    np.testing.assert_array_equal(*np.hsplit(env.render(), 2))

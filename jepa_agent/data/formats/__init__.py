@@ -44,12 +44,14 @@ def recording_of(source: str | Path) -> Recording:
 
 
 def read(
-    sources: Sequence[str | Path], in_memory: bool = True, selection: Selection | None = None
+    sources: str | Path | Sequence[str | Path],
+    in_memory: bool = True,
+    selection: Selection | None = None,
 ) -> Trajectories:
     """Read data of any known formats, and join them.
 
     Args:
-        sources: files, folders or names of datasets, all of one environment.
+        sources: a file, folder or name of a dataset, or several, all of one environment.
         in_memory: read stored observations too; else they are read from their files when needed,
             which takes trajectory files.
         selection: what to take of the data; everything of trajectory files by default.
@@ -58,7 +60,7 @@ def read(
         TrajectoryFileError: if one is missing, damaged or foreign, or they do not fit together.
     """
     recordings = []
-    for source in sources:
+    for source in [sources] if isinstance(sources, str | Path) else sources:
         with recording_of(source) as recording:
             recordings.append(_read(recording, in_memory, selection))
     return recordings[0] if len(recordings) == 1 else Trajectories.concatenate(recordings)

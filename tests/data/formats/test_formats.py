@@ -44,11 +44,11 @@ def test_our_own_file_comes_through_an_import_unchanged(logged: Logged, tmp_path
 def test_columns_are_chosen_by_kind_or_by_name(logged: Logged, tmp_path: Path) -> None:
     path = saved(logged, tmp_path / "a.h5")
     for observation in ("", "pixels", "observations"):
-        data = read([path], selection=Selection(observation))
+        data = read(path, selection=Selection(observation))
         np.testing.assert_array_equal(data.observations, logged.images)
         np.testing.assert_array_equal(data.states, logged.states)
     for observation in ("state", "states"):
-        data = read([path], selection=Selection(observation))
+        data = read(path, selection=Selection(observation))
         assert data.observations is None
         np.testing.assert_array_equal(data.states, logged.states)
     with pytest.raises(
