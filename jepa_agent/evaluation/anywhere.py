@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ..agent.agent import JEPAAgent
 from .episodes import Success, play
-from .metrics import Report, summarise
+from .metrics import Report, measured_with, summarise
 from .policies import Policy, RandomActions
-from .two_rooms import measured_with
 
 
 def evaluate_anywhere(

@@ -19,9 +19,8 @@ from ..worlds.protocols import Resettable
 from ..worlds.reference import EnvRef
 from .data_tasks import DataGoals, DataTask, DataTaskEnv, draw_tasks, make_env
 from .episodes import Success, play
-from .metrics import Report, Row, summarise
+from .metrics import Report, Row, measured_with, summarise
 from .policies import Policy, RandomActions, StandStill
-from .two_rooms import measured_with
 
 
 @dataclass

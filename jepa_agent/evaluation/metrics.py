@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from rich import box
 from rich.table import Table
 
+from .. import __version__
+from ..agent.agent import JEPAAgent
 from ..io.serialisation import from_dict, write_json
 from .episodes import Episode
 from .open_loop import OpenLoopStep
@@ -187,3 +191,17 @@ class Report:
                 f"{path} must be a report.json of `jepa-agent evaluate`, got {error}; "
                 "give the path of one"
             ) from None
+
+
+def measured_with(agent: JEPAAgent, seeds: range, parallel: int, checkpoint: str) -> dict[str, Any]:
+    """The settings behind the figures, for `report.json`."""
+    return {
+        "checkpoint": checkpoint,
+        "planner": repr(getattr(agent.planner, "config", agent.planner)),
+        "seed": seeds.start,
+        "parallel": parallel,
+        "jepa_agent": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "processor": platform.processor() or platform.machine(),
+    }

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import torch
 from rich.progress import Progress, TaskID
 
-from .. import __version__
 from ..agent.agent import JEPAAgent
 from ..data.trajectories import Trajectories
 from ..envs import CollectConfig, OraclePolicy, RandomPolicy, StraightPolicy, collect
 from ..envs.tasks import unseen_factors
 from .episodes import Episode, measure_latency, play
-from .metrics import Report, summarise
+from .metrics import Report, measured_with, summarise
 from .open_loop import open_loop
 from .policies import Policy
 
@@ -89,20 +86,6 @@ def evaluate(
 
 def _show(progress: Progress, task: TaskID, done: int) -> None:
     progress.update(task, completed=done)
-
-
-def measured_with(agent: JEPAAgent, seeds: range, parallel: int, checkpoint: str) -> dict[str, Any]:
-    """The settings behind the figures, for `report.json`."""
-    return {
-        "checkpoint": checkpoint,
-        "planner": repr(getattr(agent.planner, "config", agent.planner)),
-        "seed": seeds.start,
-        "parallel": parallel,
-        "jepa_agent": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "processor": platform.processor() or platform.machine(),
-    }
 
 
 def by_novelty(episodes: Sequence[Episode]) -> Iterator[str]:
