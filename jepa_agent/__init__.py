@@ -30,6 +30,11 @@ register(
     vector_entry_point="jepa_agent.envs.vector:TwoRoomsVectorEnv",
     max_episode_steps=200,
 )
+register(
+    id="TwoRoom224-v0",
+    entry_point="jepa_agent.envs.two_room_224:TwoRoom224Env",
+    max_episode_steps=100,
+)
 
 _LAZY = {
     "EnvRef": "worlds.reference",

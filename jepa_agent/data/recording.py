@@ -18,8 +18,9 @@ from ..worlds.history import stack_frames
 from ..worlds.observations import check_observations
 from ..worlds.parts import Parts, parts_of
 from ..worlds.pixels import RenderedObservation
-from ..worlds.protocols import HasLayout, HasState, RendersStates
+from ..worlds.protocols import HasState, RendersStates
 from ..worlds.reference import EnvRef
+from ..worlds.rendering import layout_of, shows_rendering
 from .behaviour import behaviour
 from .trajectories import Trajectories
 from .trajectory_file import TrajectoryWriter
@@ -47,8 +48,8 @@ def record(
     `standard_space`); of a dict observation, its entry "observation" is taken, or all of them as
     one row of bytes, see `Parts`. Beside images and such rows, the compact state is stored where
     one is known: `info["state"]`, the observation's entry "state", or the world's `state`; else the
-    vectors among the parts. A world that renders states and has a layout also gives its layouts.
-    Episode i is reset with `seed + i`.
+    vectors among the parts. A world that renders states also gives its layouts, and what it renders
+    is not stored. Episode i is reset with `seed + i`.
 
     Args:
         env: the environment; with `pixels`, built with `render_mode="rgb_array"`.
@@ -152,8 +153,9 @@ class Player:
         observation, info = env.reset(seed=seed)
         act = self.behaviour(env, seed)
         world: Any = env.unwrapped
-        draws = isinstance(world, RendersStates) and isinstance(world, HasLayout)
-        layout = np.asarray(world.layout if draws else [], dtype=np.float32)
+        draws = isinstance(world, RendersStates)
+        layout = layout_of(world) if draws else np.zeros(0, dtype=np.float32)
+        is_rendered = not self.rewards and shows_rendering(world, observation)
         seen: list[Any] = []
         states: list[Any] = []
         actions: list[np.ndarray] = []
@@ -170,7 +172,8 @@ class Player:
             rewards.append(float(reward))
             done = terminated or truncated
             actions.append(to_row(self.bounds, action))
-        shown = np.stack(seen)
+        is_rendered = is_rendered and shows_rendering(world, observation)
+        shown = np.stack(states if is_rendered else seen)
         is_stored = shown.ndim == 4 or "parts" in self.metadata
         numbers = np.asarray(states, dtype=np.float32) if is_stored else shown
         if "parts" in self.metadata and not numbers.shape[1]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import warnings
 
 import gymnasium as gym
-import numpy as np
-import torch
 
 from ..planners import ActionBounds
 from ..worlds.actions import action_bounds
-from ..worlds.protocols import HasLayout, HasState, RendersStates
+from ..worlds.protocols import HasState, RendersStates
 from ..worlds.reference import EnvRef
+from ..worlds.rendering import shows_rendering
 from .actions import fitted, range_of_actions
 from .trajectories import Trajectories
 from .windows import Renderer
@@ -94,23 +93,13 @@ def _shown(env: gym.Env, trajectories: Trajectories) -> tuple[tuple[int, ...], R
             f"`render_states(states, layout)`; its data must hold such observations, got {seen}; "
             "collect from it again"
         )
-    if render is not None and not _shows(env, render):
+    known = render is not None and isinstance(world, HasState)
+    if known and not shows_rendering(world, env.reset(seed=0)[0]):
         raise ValueError(
             f"{_name(env)} shows other images than its `render_states` makes, such as those of a "
             "wrapper; its data must hold what it shows, collect from it again"
         )
     return shape, render
-
-
-def _shows(env: gym.Env, render: Renderer) -> bool:
-    """Whether an environment shows what its renderer makes of its state, if known."""
-    observation, _ = env.reset(seed=0)
-    world = env.unwrapped
-    if not (isinstance(world, HasLayout) and isinstance(world, HasState)):
-        return True
-    shown = observation["observation"] if isinstance(observation, dict) else observation
-    state, layout = map(torch.as_tensor, (world.state, world.layout))
-    return np.array_equal(shown, render(state, layout).numpy())
 
 
 def _name(env: gym.Env) -> str:

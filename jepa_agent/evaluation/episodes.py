@@ -39,7 +39,7 @@ class Episode:
         layout: the layout's numbers, or None where the world has no layout.
         success: reached at any time.
         success_end: held at the last step.
-        success_strict: within the world's strict radius at any time; None without such a radius
+        success_strict: by the world's stricter rule at any time; None without such a rule
             or with the caller's own `success`.
         steps: steps until the first success, or None.
         optimal_steps: the fewest possible, where the world offers them and defines success.
@@ -211,6 +211,7 @@ class EpisodeRunner:
         self._fewest_steps = rated.fewest_steps() if rated else None
         self._layout = tuple(world.layout.tolist()) if isinstance(world, HasLayout) else None
         self._nearest, self._there = math.inf, False
+        self._strict: bool | None = None
         self._steps, self._first_entry, self.running = 0, 0, True
 
     def step(self, action: np.ndarray) -> None:
@@ -224,6 +225,8 @@ class EpisodeRunner:
         elif {"is_success", "success"} & set(info):
             self._there = bool(info.get("is_success", info.get("success")))
             self._nearest = min(self._nearest, info.get("distance", math.inf))
+            if "is_success_strict" in info:
+                self._strict = bool(self._strict or info["is_success_strict"])
         else:
             raise SuccessUnknown(
                 f"the environment's info must have is_success or success, got {sorted(info)}; "
@@ -235,13 +238,15 @@ class EpisodeRunner:
 
     def episode(self) -> Episode:
         """The outcome."""
-        radius = self._strict_radius
+        radius, strict = self._strict_radius, self._strict
+        if radius is not None:
+            strict = bool(self._nearest <= radius)
         return Episode(
             seed=int(self._seed),
             layout=self._layout,
             success=self._first_entry > 0,
             success_end=self._there,
-            success_strict=None if radius is None else bool(self._nearest <= radius),
+            success_strict=strict,
             steps=self._first_entry or None,
             optimal_steps=self._fewest_steps,
         )

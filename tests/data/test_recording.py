@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 import jepa_agent  # noqa: F401  registers the environments
 from jepa_agent import EnvRef, JEPAAgent, Trajectories, WorldModel, WorldModelConfig
@@ -18,6 +19,13 @@ from jepa_agent.evaluation.policies import RandomActions
 from jepa_agent.models.encoders import VectorMLPConfig
 from jepa_agent.planners import ActionBounds
 from jepa_agent.registry import import_object
+
+
+class Halved(gym.ObservationWrapper):
+    """Shows darker images than the world renders."""
+
+    def observation(self, observation: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {key: image // 2 for key, image in observation.items()}
 
 
 class PushRight:
@@ -66,10 +74,12 @@ def test_a_users_policy_plays(tmp_path: Path) -> None:
 
 
 def test_images_of_a_dict_observation_and_episodes_that_end(tmp_path: Path) -> None:
-    record(gym.make("TwoRooms-v0"), tmp_path / "t.h5", episodes=3, policy=OraclePolicy())
+    env = Halved(gym.make("TwoRooms-v0"))
+    record(env, tmp_path / "t.h5", episodes=3, policy=OraclePolicy())
     data = Trajectories.load(tmp_path / "t.h5")
     assert data.observations is not None
     assert data.observations.shape == (len(data.states), 65, 65, 3)
+    assert data.observations.max() == 127
     assert len(set(np.diff(data.offsets))) > 1
 
 
@@ -96,16 +106,18 @@ def test_errors_name_rule_and_fix(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_two_rooms_gives_states_and_layouts_beside_its_images(tmp_path: Path) -> None:
+def test_what_two_rooms_renders_is_not_stored_beside_states_and_layouts(tmp_path: Path) -> None:
     record(gym.make("TwoRooms-v0"), tmp_path / "t.h5", episodes=2, steps=6)
     data = Trajectories.load(tmp_path / "t.h5")
     assert data.states.shape == (14, 2)
     assert data.layout.shape == (2, 3)
-    layout = data.layout.repeat(7, axis=0)
-    assert data.observations is not None
-    np.testing.assert_array_equal(TwoRoomsEnv.render_states(data.states, layout), data.observations)
+    assert data.observations is None
     shape, render, _ = world_shape(env_of(data), data)
-    assert (shape, render) == (((65, 65, 3), 2, 2), None)
+    assert shape == ((65, 65, 3), 2, 2)
+    assert render is not None
+    first = gym.make("TwoRooms-v0").reset(seed=0)[0]["observation"]
+    rendered = render(torch.as_tensor(data.states[0]), torch.as_tensor(data.layout[0]))
+    np.testing.assert_array_equal(rendered.numpy(), first)
 
 
 def test_states_of_two_rooms_are_what_it_shows(tmp_path: Path) -> None:
