@@ -1,6 +1,12 @@
-"""Choosing the device to compute on."""
+"""Choosing the device to compute on, and whether code can be compiled for it."""
 
 from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import shutil
+import sys
 
 import torch
 
@@ -25,3 +31,31 @@ def resolve_device(device: torch.device | str = "auto") -> torch.device:
             f"device must be 'auto' or one of {found} on this machine, got {name!r}; use 'auto'"
         )
     return torch.device(name)
+
+
+def missing_compiler(device: torch.device) -> str | None:
+    """What `torch.compile` needs for a device and this machine lacks; None if nothing."""
+    if device.type == "cuda":  # Triton, which builds its launchers with a C compiler
+        if importlib.util.find_spec("triton") is None:
+            return "the package triton"
+        variable, names = "CC", ["gcc", "clang"]
+    else:
+        variable, names = "CXX", ["clang++" if sys.platform == "darwin" else "g++"]
+    if variable in os.environ:
+        names = shlex.split(os.environ[variable])[:1]
+    found = any(shutil.which(name) for name in names)
+    return None if found else f"the compiler {' or '.join(names)}"
+
+
+def check_compiler(device: torch.device) -> None:
+    """Check that `torch.compile` can be used.
+
+    Raises:
+        ValueError: naming what is missing.
+    """
+    missing = missing_compiler(device)
+    if missing:
+        raise ValueError(
+            f"compiling for {device.type} needs {missing}, got a machine without; install it, or "
+            "do not compile"
+        )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+
 import pytest
 import torch
 
 from jepa_agent import JEPAAgent
-from jepa_agent.device import resolve_device
+from jepa_agent.device import missing_compiler, resolve_device
 
 
 def machine(patch: pytest.MonkeyPatch, gpus: int, apple: bool) -> None:
@@ -45,3 +48,38 @@ def test_a_device_that_is_not_there_ends_in_one_line(
         resolve_device(device)
     with pytest.raises(ValueError, match=message):
         JEPAAgent.load(device=device)
+
+
+def test_a_model_that_does_not_fit_is_no_damaged_checkpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        JEPAAgent.load()
+
+
+@pytest.mark.parametrize(
+    ("device", "variable", "missing"),
+    [("cpu", "CXX", "the compiler nowhere"), ("cuda", "CC", "the package triton")],
+)
+def test_compiling_needs_a_compiler(
+    monkeypatch: pytest.MonkeyPatch, device: str, variable: str, missing: str
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv(variable, "nowhere -m64")
+    assert missing_compiler(torch.device(device)) == missing
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    assert missing_compiler(torch.device(device)) == "the compiler nowhere"
+    monkeypatch.setenv(variable, f"{sys.executable} -m64")
+    assert missing_compiler(torch.device(device)) is None
+
+
+def test_an_agent_says_that_it_cannot_be_compiled(
+    monkeypatch: pytest.MonkeyPatch, tiny_agent: JEPAAgent
+) -> None:
+    monkeypatch.setenv("CXX", "nowhere")
+    with pytest.raises(ValueError, match="compiling for cpu needs the compiler nowhere, got a"):
+        tiny_agent.compile()

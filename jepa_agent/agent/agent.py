@@ -18,6 +18,7 @@ from ..worlds.protocols import state_names
 from ..worlds.reference import EnvRef
 from . import checkpointing
 from .chunks import Chunks
+from .compiled import Search, compiled
 from .costs import CostConfig, PlanningCost
 from .error_memory import ErrorMemory
 from .goals import (
@@ -75,11 +76,11 @@ class JEPAAgent(HubMixin):
         self.seed, self.notes = seed, notes or {}
         self._goals: GivenGoals | None = None
         self._remembered: AgentState | None = None
-        self._search = self._plan_from_latents
+        self._compiled: Search | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy forgets the episodes and searches uncompiled: compiled code cannot be pickled."""
-        return {**vars(self), "_remembered": None, "_search": self._plan_from_latents}
+        return {**vars(self), "_remembered": None, "_compiled": None}
 
     @property
     def device(self) -> torch.device:
@@ -170,10 +171,12 @@ class JEPAAgent(HubMixin):
     def compile(self) -> None:
         """Compile the whole search, with CUDA graphs on a GPU; the next decisions are slow.
 
-        A new number of environments compiles anew.
+        A new number of environments compiles anew; copies of the agent search uncompiled.
+
+        Raises:
+            ValueError: if this machine has no compiler.
         """
-        mode = "reduce-overhead" if self.device.type == "cuda" else None
-        self._search = torch.compile(self._plan_from_latents, mode=mode, dynamic=False)
+        self._compiled = compiled(self._plan_from_latents, self.device)
 
     def predict(
         self,
@@ -259,7 +262,7 @@ class JEPAAgent(HubMixin):
         rows = np.flatnonzero(due)
         if len(rows):
             state = self._decide(state, rows, seen[rows], goals[rows], started[rows])
-        played = self.chunk_actions(state)[np.arange(count), state.elapsed - 1]  # the caller's own
+        played = state.actions[np.arange(count), state.elapsed - 1]  # a copy, the caller's own
         actions = from_rows(self.bounds, played)
         return (actions[0] if single else actions), state
 
@@ -268,12 +271,6 @@ class JEPAAgent(HubMixin):
         """How the planner's actions fill the model's chunks."""
         knots = getattr(getattr(self.planner, "config", None), "knots", 1)
         return Chunks(self.model.config.chunk, knots, bool(self.bounds.categories))
-
-    def chunk_actions(self, state: AgentState) -> np.ndarray:
-        """The actions (n, K, A) of the chunks in execution, as the model sees them."""
-        chunks = self.chunks
-        filled = chunks.fill(state.plan[:, : chunks.knots]).unflatten(-1, (chunks.steps, -1))
-        return filled.cpu().numpy()
 
     @torch.no_grad()
     def _decide(
@@ -285,8 +282,7 @@ class JEPAAgent(HubMixin):
         started: np.ndarray,
     ) -> AgentState:
         """The state after some rows (k,) have noted their last plan's outcome and planned anew."""
-        index = torch.as_tensor(rows, device=self.device)
-        fresh = torch.as_tensor(started, device=self.device)
+        index, fresh = self._on_device(rows), self._on_device(started)
         latents, wanted = self._encoded(seen, goals)
         played, memory, learned = state.plan[index], state.error_memory, None
         chunks, knots = self.chunks, self.chunks.knots
@@ -298,14 +294,17 @@ class JEPAAgent(HubMixin):
         idle = self.bounds.units(like=warm_start).idle
         warm_start = torch.where(fresh[:, None, None], idle, warm_start)
         seeds = [_mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows]
-        search = self._search(latents, wanted, warm_start, Noise(seeds), learned)
+        find = self._compiled or self._plan_from_latents
+        search = find(latents, wanted, warm_start, Noise(seeds), learned)
+        chunk = chunks.fill(search.actions[:, :knots].to(state.plan))
         if memory is not None and learned is not None:
-            chunk = chunks.fill(search.actions[:, :knots])
             memory = memory.replaced(index, learned.expect(self.model, chunk))
-        all_goals = state.goals.copy()
+        all_goals, actions = state.goals.copy(), state.actions.copy()
         all_goals[rows] = goals
+        actions[rows] = chunk.unflatten(-1, (chunks.steps, -1)).cpu().numpy()
         return replace(
             state,
+            actions=actions,
             plan=state.plan.index_copy(0, index, search.actions.to(state.plan)),
             latents=state.latents.index_copy(0, index, latents),
             goals=all_goals,
@@ -317,11 +316,14 @@ class JEPAAgent(HubMixin):
     def _encoded(self, seen: np.ndarray, goals: np.ndarray) -> tuple[Tensor, Tensor]:
         """Latents (k, D) of observations, and those of their goals, or goals that are states."""
         if self._goals is None or not self._goals.of_state:
-            both = torch.as_tensor(np.stack([seen, goals]), device=self.device)
-            latents, wanted = self.model.encode(both)
+            latents, wanted = self.model.encode(self._on_device(np.stack([seen, goals])))
             return latents, wanted
-        latents = self.model.encode(torch.as_tensor(seen, device=self.device))
-        return latents, torch.as_tensor(goals).to(latents)
+        latents = self.model.encode(self._on_device(seen))
+        return latents, self._on_device(goals).to(latents)
+
+    def _on_device(self, array: np.ndarray) -> Tensor:
+        """A copy on the device, for which the host does not wait."""
+        return torch.as_tensor(array).to(self.device, non_blocking=True)
 
     def _plan_from_latents(
         self,
@@ -389,6 +391,7 @@ class JEPAAgent(HubMixin):
         knots = self.chunks.knots
         unit = units.half_width.repeat(knots) * knots**0.5  # the mean over knots, as a sum
         return AgentState(
+            actions=np.zeros((count, self.chunks.steps, len(units.idle)), dtype=np.float32),
             plan=units.idle.repeat(count, self.planner.horizon * knots, 1),
             latents=latents,
             goals=goals,

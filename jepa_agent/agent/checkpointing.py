@@ -52,8 +52,8 @@ def load(
         model = WorldModel(from_dict(WorldModelConfig, config["model"], "model"))
         model.load_state_dict(tensors)
         known = config["env_ref"]
-        return cls(
-            model.to(device),
+        agent = cls(
+            model,
             from_dict(ActionBounds, config["bounds"], "bounds"),
             None if known is None else from_dict(EnvRef, known, "env_ref"),
             _planner_from_dict(config["planner"], allow_code),
@@ -65,6 +65,8 @@ def load(
         raise checkpoint.CheckpointError(
             f"the config and weights of {path_or_name} must fit this version, got {error}"
         ) from error
+    agent.model.to(device)  # a device without room for it is no fault of the checkpoint
+    return agent
 
 
 def _planner_to_dict(planner: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ class AgentState:
     """What the agent remembers of n environments between decisions.
 
     Args:
+        actions: (n, K, A), those of the chunks in execution, as the model sees them.
         plan: (n, H * knots, A), the current plans; the first chunk of each is being executed.
         latents: (n, D), where the current chunks began.
         goals: the goals of the last decisions, (n, *observation_shape) or states (n, S).
@@ -31,6 +32,7 @@ class AgentState:
         search: the last call's search result of the environments that planned, for drawing.
     """
 
+    actions: np.ndarray
     plan: Tensor
     latents: Tensor
     goals: np.ndarray

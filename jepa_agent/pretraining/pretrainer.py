@@ -36,7 +36,8 @@ class PretrainingConfig:
         weight_decay: of the weights, not of biases and norms.
         warmup: share of the steps that the learning rate rises.
         bfloat16: autocast to bfloat16; by default on GPUs.
-        compiled: compile the model; by default on GPUs.
+        compiled: compile the model (`torch.compile`); by default on GPUs that have a compiler
+            beside them, in trainings of 10,000 steps and more.
         seed: of parameters, data order and everything else.
     """
 

@@ -95,7 +95,8 @@ class TrainingConfig:
             where no held-out data are given and there are 10 episodes or more.
         diagnose_episodes: episodes planned for them.
         bfloat16: autocast to bfloat16; by default on GPUs.
-        compiled: compile the objective (`torch.compile`); by default on GPUs.
+        compiled: compile the objective (`torch.compile`); by default on GPUs that have a compiler
+            beside them, in trainings of 10,000 steps and more.
         seed: of parameters, data order and everything else.
     """
 

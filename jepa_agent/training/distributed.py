@@ -25,11 +25,20 @@ def join(device: torch.device) -> torch.device:
 
     Returns:
         The same, or this process's own GPU.
+
+    Raises:
+        ValueError: if there are fewer GPUs than processes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return device
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        rank, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if rank >= gpus:
+            raise ValueError(
+                f"every process needs a GPU of its own, got process {rank + 1} of {gpus} GPUs; "
+                "lower --nproc-per-node, or use --device cpu"
+            )
+        device = torch.device("cuda", rank)
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     atexit.register(dist.destroy_process_group)
@@ -102,15 +111,17 @@ class WholeBatchNorm(nn.modules.batchnorm._BatchNorm):
         others = [each for each in range(input.ndim) if each != 1]
         count = processes() * input.numel() // input.shape[1]
         shape = [-1 if each == 1 else 1 for each in range(input.ndim)]
-        mean = all_gather(input.mean(dim=others)[None]).mean(dim=0)
-        centred = input - mean.view(shape)
+        # autocast's bfloat16 is normalised in float32, as by torch's own batch norm
+        wide = input.to(torch.promote_types(input.dtype, torch.float32))
+        mean = all_gather(wide.mean(dim=others)[None]).mean(dim=0)
+        centred = wide - mean.view(shape)
         variance = all_gather(centred.square().mean(dim=others)[None]).mean(dim=0)
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)
         scale = self.weight * (variance + self.eps).rsqrt()
-        return centred * scale.view(shape) + self.bias.view(shape)
+        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
 
     def _check_input_dim(self, input: Tensor) -> None:
         pass

@@ -39,8 +39,7 @@ class LossMeter:
         """Means of the terms over steps and processes; updates the time and the rate."""
         means = {}
         for name, terms in self._terms.items():
-            device = terms[-1].device  # terms of a loaded state lie on the CPU
-            means[name] = torch.stack([term.to(device) for term in terms]).mean().item()
+            means[name] = _together(terms).mean().item()
         spent = time.perf_counter() - self._last
         self.seconds += spent
         self._since += spent
@@ -55,10 +54,15 @@ class LossMeter:
 
     def state(self) -> dict[str, Tensor]:
         """The terms, for `load_state`."""
-        return {f"meter.{name}": torch.stack(terms) for name, terms in self._terms.items()}
+        return {f"meter.{name}": _together(terms) for name, terms in self._terms.items()}
 
     def load_state(self, tensors: dict[str, Tensor], seconds: float) -> None:
         """Go on from the terms of a run's state."""
         self.clear()
         self.seconds = seconds
         self._terms = {name: list(terms) for name, terms in strip_prefix(tensors, "meter.").items()}
+
+
+def _together(terms: list[Tensor]) -> Tensor:
+    """Terms (n,), where the last one lies; those of a loaded state lie on the CPU."""
+    return torch.stack([term.to(terms[-1].device) for term in terms])

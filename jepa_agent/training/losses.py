@@ -3,14 +3,38 @@
 Prediction, variance, covariance, temporal similarity and inverse dynamics are those of EB-JEPA
 (arXiv 2602.03604), after VICReg (2105.04906) and PLDM (2502.14819); path lengths are learned as
 in quasimetric reinforcement learning (2304.01203), and layouts are distinguished by prototypes
-(1703.05175).
+(1703.05175). They are small differences of large numbers, so `in_float32` keeps autocast out.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def in_float32(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A loss of tensors, computed in float32 or better wherever it is called from.
+
+    Within autocast, products would be taken in bfloat16 although their factors are float32.
+    """
+
+    @functools.wraps(loss)
+    def exact(*arguments: Any) -> Tensor:
+        with torch.autocast(arguments[0].device.type, enabled=False):
+            return loss(*map(_widened, arguments))
+
+    return exact
+
+
+def _widened(argument: Any) -> Any:
+    if not isinstance(argument, Tensor) or not argument.is_floating_point():
+        return argument
+    return argument.to(torch.promote_types(argument.dtype, torch.float32))
 
 
 def prediction(predicted: Tensor, target: Tensor) -> Tensor:
@@ -27,6 +51,7 @@ def variance(latents: Tensor) -> Tensor:
     return F.relu(1.0 - torch.sqrt(latents.var(dim=0) + 1e-4)).mean()
 
 
+@in_float32
 def covariance(latents: Tensor) -> Tensor:
     """Mean squared off-diagonal element of the feature covariance (VICReg, eq. 3-4).
 
@@ -40,6 +65,7 @@ def covariance(latents: Tensor) -> Tensor:
     return off_diagonal / (features * (features - 1))
 
 
+@in_float32
 def sigreg(latents: Tensor, directions: Tensor) -> Tensor:
     """Distance of the latents from an isotropic Gaussian (SIGReg of LeJEPA, 2511.08544).
 
@@ -68,6 +94,7 @@ def inverse_dynamics(predicted: Tensor, actions: Tensor) -> Tensor:
     return F.mse_loss(predicted, actions)
 
 
+@in_float32
 def contrast(embedding: Tensor, prototypes: Tensor, which: Tensor) -> Tensor:
     """Cross-entropy of recognising a frame's layout among all layouts of the data.
 

@@ -297,9 +297,9 @@ class Session:
         if model.probe is not None:
             plan, candidates = imagined_paths(agent, decided)
         energy = model.distance(decided.latents, decided.goal_latents).item()
-        actions = agent.chunk_actions(decided)[0]
+        played = decided.actions[0]
         return Decision(
-            version, actions, decided, plan, candidates, energy, milliseconds, ghost, walked
+            version, played, decided, plan, candidates, energy, milliseconds, ghost, walked
         )
 
     def _take(self, decision: Decision) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ from torch import Tensor
 
 from jepa_agent import EnvRef, JEPAAgent
 from jepa_agent.agent.costs import PlanningCost
-from jepa_agent.planners import CEM, ActionBounds, CandidateTracker, Cost, Noise, Plan
+from jepa_agent.planners import (
+    CEM,
+    ActionBounds,
+    CandidateTracker,
+    Cost,
+    Noise,
+    Plan,
+    RandomShooting,
+)
 from jepa_agent.worlds.actions import action_bounds
 
 Observation = dict[str, np.ndarray]
@@ -212,15 +221,66 @@ def test_actions_are_the_callers_own(tiny_agent: JEPAAgent) -> None:
     np.testing.assert_array_equal(tiny_agent.act(observation, state)[0], meant)
 
 
-def test_a_compiled_agent_can_be_sent_to_another_process(
-    default_agent: JEPAAgent, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def overwriting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile as CUDA graphs do: every call returns the same tensors, with new numbers."""
+
+    def compiled(search: Callable[..., Plan], **_: object) -> Callable[..., Plan]:
+        kept: list[Plan] = []
+
+        def replayed(*problem: object) -> Plan:
+            actions, cost, trace = search(*problem)
+            if not kept:
+                kept.append(Plan(actions, cost, trace))
+            kept[0].actions.copy_(actions)
+            kept[0].cost.copy_(cost)
+            for mine, new in zip(kept[0].trace, trace, strict=True):
+                for old, fresh in zip(mine, new, strict=True):
+                    old.copy_(fresh)
+            return kept[0]
+
+        return replayed
+
+    monkeypatch.setattr(torch, "compile", compiled)
+
+
+@pytest.mark.parametrize(
+    "sent", [copy.copy, copy.deepcopy, lambda a: pickle.loads(pickle.dumps(a))]
+)
+def test_a_compiled_agent_can_be_copied_and_sent_to_another_process(
+    tiny_agent: JEPAAgent, overwriting: None, sent: Callable[[JEPAAgent], JEPAAgent]
 ) -> None:
-    monkeypatch.setattr("torch.compile", lambda search, **_: lambda *given: search(*given))
-    agent = copy.copy(default_agent)
-    agent.compile()
-    observation, _ = agent.env_ref.make().reset(seed=0)
-    again = pickle.loads(pickle.dumps(agent))
-    np.testing.assert_array_equal(again.act(observation)[0], default_agent.act(observation)[0])
+    batch = observations(tiny_agent, 2)
+    expected, _ = tiny_agent.act(batch)
+    tiny_agent.compile()
+    again = sent(tiny_agent)
+    np.testing.assert_array_equal(again.act(batch)[0], expected)
+    again.planner = RandomShooting()  # its own, and not that of the agent it was made of
+    assert (again.act(batch)[0] != tiny_agent.act(batch)[0]).any()
+
+
+def test_a_compiled_agents_plans_stay_what_they_are(
+    tiny_agent: JEPAAgent, overwriting: None
+) -> None:
+    batch = observations(tiny_agent, 2)
+    plain = [tiny_agent.act(batch)[1]]
+    tiny_agent.seed = 1
+    plain.append(tiny_agent.act(batch)[1])
+    tiny_agent.seed = 0
+    tiny_agent.compile()
+    replayed = [tiny_agent.act(batch)[1]]
+    tiny_agent.seed = 1
+    replayed.append(tiny_agent.act(batch)[1])
+    assert not torch.equal(plain[0].plan, plain[1].plan)
+    for expected, found in zip(plain, replayed, strict=True):
+        assert torch.equal(found.plan, expected.plan)
+        np.testing.assert_array_equal(found.actions, expected.actions)
+        assert expected.search is not None
+        assert found.search is not None
+        assert torch.equal(found.search.actions, expected.search.actions)
+        assert torch.equal(found.search.cost, expected.search.cost)
+        assert torch.equal(found.search.trace.costs[-1], expected.search.trace.costs[-1])
+        assert torch.equal(found.search.trace.candidates[0], expected.search.trace.candidates[0])
 
 
 def test_images_may_have_their_channels_first(tiny_agent: JEPAAgent) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gymnasium as gym
 import pytest
+import torch
 
 import jepa_agent
 from jepa_agent import cli
@@ -76,6 +77,20 @@ def test_only_errors_that_users_can_mend_lose_their_traceback() -> None:
         raise ValueError("not of this library")
     with pytest.raises(KeyError), errors.errors_in_one_line():
         _ = {}["a bug"]
+    with pytest.raises(RuntimeError, match="a bug"), errors.errors_in_one_line():
+        raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), MemoryError()]
+)
+def test_a_lack_of_memory_ends_in_a_line_that_says_what_helps(error: Exception) -> None:
+    says = r"memory must .*layouts-per-batch.*--parallel"
+    with pytest.raises(SystemExit, match=says) as caught, errors.errors_in_one_line():
+        raise error
+    assert "Tried to" not in str(caught.value)
+    with pytest.raises(type(error)), errors.errors_in_one_line(debug=True):
+        raise error
 
 
 def test_bash_completes_commands_and_options(exit_of: Callable, tmp_path: Path) -> None:

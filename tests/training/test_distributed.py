@@ -112,6 +112,30 @@ if rank == 0:
     open("terms.json", "w").write(json.dumps(terms))
 """
 
+NORMALISED = """
+import sys
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from jepa_agent.training import distributed
+
+distributed.join(torch.device("cpu"))
+for name in ("float32", "bfloat16"):
+    dtype, generator = getattr(torch, name), torch.Generator().manual_seed(0)
+    batch = 5.0 + torch.randn(16, 3, 4, 4, generator=generator)
+    model = nn.Sequential(nn.BatchNorm2d(3))
+    distributed.share_norms(model)
+    share = distributed.shard(batch).to(dtype).requires_grad_(True)
+    normal = model(share)
+    assert normal.dtype == dtype, normal.dtype
+    distributed.all_gather(normal).float().square().mul(torch.arange(4.0)).sum().backward()
+    distributed.average_gradients(model.parameters())
+    found = {"normal": distributed.all_gather(normal.detach()), "slope": model[0].weight.grad}
+    found |= {key: value for key, value in model[0].state_dict().items()}
+    if distributed.is_main_process():
+        save_file({key: value.float() for key, value in found.items()}, f"{name}.safetensors")
+"""
+
 
 def launch(folder: Path, processes: int, *arguments: str) -> None:
     """Run a script under torchrun."""
@@ -156,6 +180,19 @@ def test_two_processes_with_half_a_batch_equal_one_with_the_whole(
 
 
 @pytest.mark.slow
+def test_two_processes_normalise_bfloat16_as_one_does(tmp_path: Path) -> None:
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        (folder / "normalised.py").write_text(NORMALISED)
+        launch(folder, processes, "normalised.py")
+    for name, tolerance in (("float32", 1e-5), ("bfloat16", 1e-2)):
+        one, two = (load_file(tmp_path / each / f"{name}.safetensors") for each in "12")
+        for key, tensor in one.items():
+            torch.testing.assert_close(two[key], tensor, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.slow
 def test_torchrun_trains_and_one_process_writes(tmp_path: Path) -> None:
     script = Path(__file__).parents[2] / "scripts" / "train.py"
     launch(
@@ -183,3 +220,24 @@ def test_a_batch_that_cannot_be_shared_is_refused(monkeypatch: pytest.MonkeyPatc
         ValueError, match=r"got 3 for 2 processes; change .*training.layouts_per_batch"
     ):
         distributed.shard(torch.arange(6.0).reshape(3, 2))
+
+
+def test_batch_norms_of_several_processes_take_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes whose shares happen to be the same."""
+    batch = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)).bfloat16()
+    expected = torch.nn.BatchNorm1d(3)(torch.cat([batch, batch]))[:8]
+    monkeypatch.setattr(distributed, "processes", lambda: 2)
+    monkeypatch.setattr(distributed, "all_gather", lambda share: torch.cat([share, share]))
+    norm = distributed.WholeBatchNorm(3)
+    normal = norm(batch)
+    assert normal.dtype == torch.bfloat16
+    assert norm.running_mean.dtype == torch.float32
+    torch.testing.assert_close(normal, expected)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ValueError, match="got process 3 of 2 GPUs; lower --nproc-per-node"):
+        distributed.join(torch.device("cuda"))

@@ -201,3 +201,24 @@ def test_a_window_is_found_by_what_its_frames_share_and_the_others_lack() -> Non
     mixed = slow + fast
     moved = descend(losses.window_contrast, mixed, 1.0)
     assert losses.window_contrast(moved) < losses.window_contrast(mixed)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda latents: losses.covariance(latents),
+        lambda latents: losses.sigreg(latents, random(4, 3, seed=1).float()),
+        lambda latents: losses.contrast(
+            latents.reshape(4, 2, 8, 4), random(6, 4).float(), torch.arange(4)
+        ),
+        lambda latents: losses.window_contrast(latents.reshape(8, 8, 4)),
+    ],
+    ids=["covariance", "sigreg", "contrast", "window_contrast"],
+)
+def test_autocast_leaves_losses_in_float32(loss: Callable[[Tensor], Tensor]) -> None:
+    """Far from the origin, where bfloat16 is coarse."""
+    latents = 30.0 + random(64, 4).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        within, of_bfloat16 = loss(latents), loss(latents.bfloat16())
+    assert torch.equal(within, loss(latents))
+    assert torch.equal(of_bfloat16, loss(latents.bfloat16().float()))

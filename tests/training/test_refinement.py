@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from jepa_agent import Preset, Trajectories, train
+from jepa_agent.models.encoders import ImpalaConfig
+from jepa_agent.models.predictors import GRUConfig, PredictorConfig, ResidualMLPConfig
 from jepa_agent.training.config import RefinementConfig
 from jepa_agent.training.loop import Progress, Trainer
 from jepa_agent.training.world_model import WorldModelTask
@@ -66,3 +68,20 @@ def test_refinement_lowers_its_own_loss(
     assert [(p.step, p.steps) for p in log] == [(50, 150), (100, 150), (150, 150)]
     assert "variance" not in log[1].losses
     assert log[2].losses["prediction"] < log[1].losses["prediction"]
+
+
+@pytest.mark.parametrize("predictor", [ResidualMLPConfig(width=16, depth=1), GRUConfig()])
+def test_refinement_has_gradients_of_what_it_trains_alone(
+    tiny_trajectories: Trajectories, tiny_preset: Preset, predictor: PredictorConfig
+) -> None:
+    """Neither those of the last joint step, nor those of the norm that a GRU shares."""
+    refinement = RefinementConfig(steps=3, layouts_per_batch=2, windows_per_layout=2, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, refinement=refinement)
+    model = dataclasses.replace(tiny_preset.model, encoder=ImpalaConfig(), predictor=predictor)
+    preset = dataclasses.replace(tiny_preset, model=model, training=training)
+    task = WorldModelTask(tiny_trajectories, preset, torch.device("cpu"))
+    trainer = Trainer(task)
+    while trainer.step < task.stages[-1]:
+        trainer.update()
+    given = {name for name, p in task.model.named_parameters() if p.grad is not None}
+    assert {name.split(".")[0] for name in given} == {"predictor", "probe"}
