@@ -28,7 +28,8 @@ def resolve_device(device: torch.device | str = "auto") -> torch.device:
     name = found[0] if str(device) == "auto" else str(device)
     if name not in found:
         raise ValueError(
-            f"device must be 'auto' or one of {found} on this machine, got {name!r}; use 'auto'"
+            f"device must be 'auto' or one of {found}, got {name!r}: there is no {name} on this "
+            "machine; use 'auto'"
         )
     return torch.device(name)
 

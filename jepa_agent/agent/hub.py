@@ -132,7 +132,7 @@ def model_card(agent: JEPAAgent, rows: list[dict[str, Any]], license: str) -> st
     return CARD.format(
         license=json.dumps(license),
         env=env.id,
-        tag=json.dumps(env.id),
+        tag=json.dumps(env.id.rpartition(":")[2]),
         needed="" if agent.has_environment else NEEDED,
         kwargs=json.dumps(env.kwargs),
         shape=" x ".join(map(str, shape.observation_shape)),

@@ -96,7 +96,7 @@ class EnvRef:
 
     Args:
         id: its registered name, after the module that registers it and a colon where that is not
-            Gymnasium.
+            Gymnasium; a name alone, registered here, gets its module.
         kwargs: its keyword arguments, as `to_plain` writes them.
         history: frames per observation; see `stack_frames`.
         wrappers: what wraps it, from the inside.
@@ -108,6 +108,10 @@ class EnvRef:
     history: int = 1
     wrappers: tuple[WrapperRef, ...] = ()
     max_episode_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if registered := gym.registry.get(self.id):
+            object.__setattr__(self, "id", importable_name(registered))
 
     @property
     def pixels(self) -> bool:

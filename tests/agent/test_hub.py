@@ -76,7 +76,7 @@ def test_an_agent_from_a_folder_plans_the_same(agent: JEPAAgent, tmp_path: Path)
 
 
 def test_the_shipped_agent_has_a_name_here_too() -> None:
-    assert JEPAAgent.from_pretrained("default").env_ref.id == "TwoRooms-v0"
+    assert JEPAAgent.from_pretrained("default").env_ref.id == "jepa_agent:TwoRooms-v0"
 
 
 def test_the_hub_keeps_one_model_and_its_card(agent: JEPAAgent, hub: Path, report: Path) -> None:

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from jepa_agent import EnvRef
+from jepa_agent import EnvRef, JEPAAgent
 from jepa_agent.io.serialisation import from_dict, to_dict, to_json
 from jepa_agent.worlds.pixels import RenderedObservation
 from jepa_agent.worlds.reference import WrapperRef, importable_id, rendered
@@ -43,6 +43,23 @@ def test_an_environment_of_another_package_is_made_again_in_a_fresh_process(tmp_
 def test_gymnasiums_own_need_no_module() -> None:
     assert importable_id(gym.make("Pendulum-v1")) == "Pendulum-v1"
     assert importable_id(gym.make("TwoRooms-v0")) == "jepa_agent:TwoRooms-v0"
+
+
+def test_a_name_without_its_module_gets_it() -> None:
+    assert EnvRef("TwoRooms-v0", {}).id == "jepa_agent:TwoRooms-v0"
+    assert EnvRef("Pendulum-v1", {}).id == "Pendulum-v1"
+    assert EnvRef("NotHere-v0", {}).id == "NotHere-v0"
+
+
+def test_vector_environments_of_the_shipped_agent_are_built_in_fresh_processes() -> None:
+    ref = JEPAAgent.load().env_ref
+    envs = gym.make_vec(
+        ref.id, 2, "async", vector_kwargs={"context": "spawn"}, **ref.kwargs, obs_type="state"
+    )
+    try:
+        assert envs.reset(seed=0)[0]["observation"].shape == (2, 4)
+    finally:
+        envs.close()
 
 
 class Doubled(gym.ActionWrapper):
