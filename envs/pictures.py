@@ -14,7 +14,6 @@ from .arrays import Array, cast, clamp, namespace
 
 Colour = tuple[float, float, float]
 WHITE: Colour = (255.0, 255.0, 255.0)
-FAR = 1e9
 
 
 class Canvas:
@@ -97,12 +96,18 @@ class Canvas:
         return x * cosine + y * sine, y * cosine - x * sine
 
     def box_in(self, frame: tuple[Array, Array], box: tuple[float, float, float, float]) -> Array:
-        """Signed distances (..., H, W) of a box (left, right, top, bottom) in turned frames."""
+        """Signed distances (..., H, W) of a box (left, right, top, bottom) in turned frames.
+
+        They are too small beyond its corners, which edges as wide as a pixel do not show.
+        """
         left, right, top, bottom = box
         across = abs(frame[0] - (left + right) / 2) - (right - left) / 2
         down = abs(frame[1] - (top + bottom) / 2) - (bottom - top) / 2
-        outside = _length(clamp(across, 0.0, FAR), clamp(down, 0.0, FAR))
-        return outside + clamp(self._xp.maximum(across, down), -FAR, 0.0)
+        return self._xp.maximum(across, down)
+
+    def nearest(self, first: Array, second: Array) -> Array:
+        """Signed distances (..., H, W) of two shapes together, which should overlap."""
+        return self._xp.minimum(first, second)
 
 
 def _wide(values: Any) -> Any:

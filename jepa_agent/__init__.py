@@ -35,6 +35,7 @@ register(
     entry_point="jepa_agent.envs.two_room_224:TwoRoom224Env",
     max_episode_steps=100,
 )
+register(id="PushT-v0", entry_point="jepa_agent.envs.push_t:PushTEnv", max_episode_steps=300)
 
 _LAZY = {
     "EnvRef": "worlds.reference",
