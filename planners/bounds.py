@@ -36,6 +36,8 @@ class ActionBounds:
         start: the integer of each group's first category; empty for zeros.
         shape: of an action as the environment takes it, in integers if it is discrete; None for
             one row.
+        dtype: the number type of a continuous action as the environment takes it, such as "int64",
+            whose plans hold whole numbers; None for float32.
     """
 
     low: tuple[float, ...]
@@ -45,6 +47,7 @@ class ActionBounds:
     categories: tuple[int, ...] = ()
     start: tuple[int, ...] = ()
     shape: tuple[int, ...] | None = None
+    dtype: str | None = None
 
     @classmethod
     def one_hot(
@@ -118,6 +121,11 @@ class ActionBounds:
             )
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the components are whole numbers."""
+        return self.dtype is not None and not self.dtype.startswith("float")
+
+    @property
     def reach(self) -> list[tuple[float, float]]:
         """The least and the greatest value of each component, in the box and in the ball."""
         norm = math.inf if self.norm is None else self.norm
@@ -141,7 +149,8 @@ class ActionBounds:
             hot = [[1.0] + [0.0] * (size - 1) for size in self.categories]
             return tuple(number for group in hot for number in group)
         pairs = zip(self.reach, self.centre, strict=True)
-        return tuple(0.0 if low <= 0 <= high else centre for (low, high), centre in pairs)
+        idle = tuple(0.0 if low <= 0 <= high else centre for (low, high), centre in pairs)
+        return tuple(map(float, map(round, idle))) if self.is_whole else idle
 
     def units(self, like: Tensor) -> ActionUnits:
         """The units of one action, of the type and on the device of `like`.
@@ -158,9 +167,11 @@ class ActionBounds:
         return ActionUnits(*(constant(part, like.dtype, like.device) for part in parts))
 
     def project(self, actions: Tensor) -> Tensor:
-        """The actions (..., A) moved into the box and scaled onto the ball, or made one-hot."""
-        if self.categories:
-            return self.snap(actions)
+        """The allowed actions near actions (..., A); of discrete ones the one-hot rows."""
+        return self.snap(actions if self.categories else self.clip(actions))
+
+    def clip(self, actions: Tensor) -> Tensor:
+        """The actions (..., A) moved into the box and scaled onto the ball."""
         low, high = (
             constant(limit, actions.dtype, actions.device) for limit in (self.low, self.high)
         )
@@ -171,7 +182,12 @@ class ActionBounds:
         return actions * (self.norm / length.clamp_min(self.norm))
 
     def snap(self, averages: Tensor) -> Tensor:
-        """The actions nearest to averages (..., A) of allowed ones; in a box, these themselves."""
+        """The actions nearest to averages (..., A) of allowed ones; in a box, these themselves.
+
+        Whole numbers pass gradients as if they were not rounded.
+        """
+        if self.is_whole:
+            return averages + (averages.round() - averages).detach()
         if not self.categories:
             return averages
         groups = averages.split(self.categories, dim=-1)

@@ -82,12 +82,12 @@ class Gradient:
             config.starts, *shape, like=warm_start
         )
         starts[:, 0] = warm_start
-        candidates = bounds.project(starts)
+        candidates = bounds.clip(starts)
         first, second = torch.zeros_like(candidates), torch.zeros_like(candidates)
         for iteration in range(config.iterations):
             candidates.requires_grad_(True)
             with torch.enable_grad():
-                costs = tracker.evaluate(candidates)
+                costs = tracker.evaluate(bounds.snap(candidates))
                 gradient = width * _gradient(costs, candidates)
             candidates = candidates.detach()
             first, second = first.lerp(gradient, 0.1), second.lerp(gradient.square(), 0.001)
@@ -100,9 +100,9 @@ class Gradient:
                 fresh = tracker.best[:, None] + shaken * (config.std / max(config.noise, 1e-6))
                 worse = costs.detach() > costs.detach().median(dim=1, keepdim=True).values
                 candidates = torch.where(worse[:, :, None, None], fresh, candidates)
-            candidates = bounds.project(candidates)
+            candidates = bounds.clip(candidates)
         with torch.no_grad():
-            tracker.evaluate(candidates)
+            tracker.evaluate(bounds.snap(candidates))
         return tracker.plan()
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..models.world_model import WorldModel
 from ..planners import CEM, ActionBounds, Noise, Plan, Planner, PlannerConfig, check_actions
-from ..worlds.actions import action_bounds, from_rows
+from ..worlds.actions import action_bounds, as_taken, from_rows
 from ..worlds.protocols import state_names
 from ..worlds.reference import EnvRef
 from . import checkpointing
@@ -124,7 +124,7 @@ class JEPAAgent(HubMixin):
                 f"{env_ref.id} must show observations and take actions of the model's shapes "
                 f"{wanted}, got {shapes}; wrap it, or choose the one that the data come from"
             )
-        self.bounds = replace(mine, start=own.start, shape=own.shape)
+        self.bounds = as_taken(mine, own)
         self._env_ref = env_ref
 
     @property

@@ -98,10 +98,14 @@ def wander(env: gym.Env, seed: int, scale: float = 1.0, steps: int = 20) -> Act:
 def _scaled(space: gym.Space, action: Any, scale: float) -> Any:
     if not isinstance(space, gym.spaces.Box) or scale == 1:
         return action
-    bounded = sampling_space(space)
-    low, high = bounded.low, bounded.high
+    bounded: Any = sampling_space(space)
+    is_whole = space.dtype.kind != "f"
+    low, high = (
+        limit.astype(float) if is_whole else limit for limit in (bounded.low, bounded.high)
+    )
     centre = np.where(np.isfinite(low + high), (low + high) / 2, 0)
-    return (centre + scale * (action - centre)).astype(space.dtype)
+    scaled = centre + scale * (action - centre)
+    return (np.rint(scaled) if is_whole else scaled).astype(space.dtype)
 
 
 NAMED: dict[str, Callable[..., Act]] = {"random": random_actions, "wander": wander}

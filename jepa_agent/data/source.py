@@ -7,7 +7,7 @@ import warnings
 import gymnasium as gym
 
 from ..planners import ActionBounds
-from ..worlds.actions import action_bounds
+from ..worlds.actions import action_bounds, as_taken
 from ..worlds.protocols import HasState, RendersStates
 from ..worlds.reference import EnvRef
 from ..worlds.rendering import shows_rendering
@@ -41,7 +41,7 @@ def world_shape(
     if env is not None:
         shape, render = _shown(env, trajectories)
         own = action_bounds(env)
-        bounds = own if own.categories else bounds or own
+        bounds = own if bounds is None or own.categories else as_taken(bounds, own)
         env.close()
     elif not all(shape):
         raise ValueError(

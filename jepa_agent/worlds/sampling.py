@@ -17,7 +17,7 @@ def sampling_space(space: gym.Space) -> gym.Space:
     A Box whose bounds are the largest numbers of its type counts as unbounded; to sample uniformly
     between them overflows.
     """
-    if not isinstance(space, gym.spaces.Box):
+    if not isinstance(space, gym.spaces.Box) or space.dtype.kind != "f":
         return copy.deepcopy(space)
     low, high = (np.where(np.abs(b) > UNBOUNDED, np.copysign(np.inf, b), b)
                  for b in (space.low, space.high))  # fmt: skip

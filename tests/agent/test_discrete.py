@@ -21,12 +21,13 @@ from jepa_agent import (
 )
 from jepa_agent.data.recording import record
 from jepa_agent.evaluation.episodes import play
-from jepa_agent.evaluation.policies import RandomActions
+from jepa_agent.evaluation.policies import RandomActions, StandStill
 from jepa_agent.models.encoders import VectorMLPConfig
 from jepa_agent.planners import (
     ActionBounds,
     CategoricalCEMConfig,
     GradientConfig,
+    MPPIConfig,
     PlannerConfig,
 )
 
@@ -132,6 +133,51 @@ def test_several_integers_at_once(tmp_path: Path) -> None:
         for each in play(agent, agent.env_ref.make, range(3), success=lambda *_: True)
     )
     del gym.registry["Lamps-v0"]
+
+
+SPACES: dict[str, gym.Space] = {
+    "bits": gym.spaces.MultiBinary((2, 2)),
+    "whole numbers": gym.spaces.Box(-3, 9, (2,), np.int16),
+}
+
+
+class Pushed(gym.Env):
+    """Actions of any space; other actions are errors."""
+
+    observation_space = gym.spaces.Box(-9.0, 9.0, (2,), np.float32)
+
+    def __init__(self, kind: str) -> None:
+        self.action_space = SPACES[kind]
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self._at = self.np_random.uniform(-3, 3, 2).astype(np.float32)
+        return self._at, {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        assert self.action_space.contains(action)
+        self._at = np.clip(self._at + np.resize(action, 2) / 9, -9, 9).astype(np.float32)
+        return self._at, 0.0, False, False, {}
+
+
+@pytest.mark.parametrize("kind", SPACES)
+def test_bits_and_whole_numbers_are_collected_learnt_and_played(kind: str, tmp_path: Path) -> None:
+    gym.register("Pushed-v0", entry_point=Pushed, max_episode_steps=8, kwargs={"kind": kind})
+    record(EnvRef("Pushed-v0", {}), tmp_path / "data.h5", 16)
+    is_discrete = kind == "bits"
+    preset = Preset(
+        WorldModelConfig(chunk=2, latent_dim=8, encoder=VectorMLPConfig(16, 1)),
+        TrainingConfig(steps=2, layouts_per_batch=2, windows_per_layout=16, horizon=2),
+        CategoricalCEMConfig(horizon=2) if is_discrete else MPPIConfig(horizon=2, knots=2),
+    )
+    train(Trajectories.load(tmp_path / "data.h5"), preset, folder=tmp_path / "run")
+    agent = JEPAAgent.load(tmp_path / "run", "cpu")
+    agent.set_goal(np.zeros(2))
+    space = agent.env_ref.make().action_space
+    for policy in (agent, RandomActions(space), StandStill(space.sample())):
+        episodes = play(policy, agent.env_ref.make, range(3), success=lambda *_: True)
+        assert [each.error for each in episodes] == [None] * 3
+    del gym.registry["Pushed-v0"]
 
 
 def test_integers_without_an_environment_are_played_in_one_later() -> None:

@@ -185,7 +185,7 @@ def test_actions_of_checkpoints_without_their_statistics_were_raw() -> None:
 
 def test_fields_that_were_added_later_get_what_was_fixed_before() -> None:
     bounds = {"low": [-1.0], "high": [1.0], "norm": None}
-    added = {"idle": None, "categories": [], "start": [], "shape": None}
+    added = {"idle": None, "categories": [], "start": [], "shape": None, "dtype": None}
     assert completed({}, {"bounds": bounds})[1] == {"bounds": {**bounds, **added}}
     assert completed({}, {"planner": {"kind": "mppi"}})[1]["planner"]["knots"] == 1
     assert completed({}, {"data": {"bounds": {}}})[1] == {"data": {"bounds": {}}}

@@ -71,6 +71,16 @@ def test_no_part_of_a_wide_or_narrow_box_is_left_out(
     assert off(low, high, best) < 2 * off(-1.0, 1.0, 0.6) + 0.1
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_plans_hold_whole_numbers_where_actions_do(name: str) -> None:
+    bounds, planner = ActionBounds((-3.0,), (8.0,), dtype="int64"), make_planner(name)
+    start = torch.zeros(1, planner.horizon, 1)
+    plan = planner.plan(lambda c: (c - 4.3).square().sum(dim=(-1, -2)), bounds, Noise([0]), start)
+    torch.testing.assert_close(plan.actions, plan.actions.round())
+    assert (plan.actions - 4).abs().mean() < 1.5
+    assert ActionBounds((1.0,), (4.0,), dtype="uint8").default_idle == (2.0,)
+
+
 @pytest.mark.parametrize("name", ["cem", "icem", "mppi", "cem-gradient"])
 def test_doing_nothing_is_what_the_bounds_say(name: str) -> None:
     idle = torch.tensor([0.3, -0.8], dtype=torch.float64)
