@@ -199,7 +199,7 @@ class ActionBounds:
 def constant(values: tuple[Any, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """A tensor of fixed numbers, made once for each type and device.
 
-    Made anew at every projection, it would make the host wait for a GPU.
+    The host does not wait for a GPU to have it.
     """
     with torch.inference_mode(False):  # so that gradients can pass it later
-        return torch.tensor(values, dtype=dtype, device=device)
+        return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)

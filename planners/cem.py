@@ -61,10 +61,18 @@ class CEM:
         self.config = config or CEMConfig()
         self.horizon = self.config.horizon
 
-    @torch.no_grad()
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Search from `warm_start` (B, H, A); see `Planner.plan`."""
-        config, tracker = self.config, CandidateTracker(cost)
+        tracker = CandidateTracker(cost)
+        self.search(tracker, bounds, noise, warm_start)
+        return tracker.plan()
+
+    @torch.no_grad()
+    def search(
+        self, tracker: CandidateTracker, bounds: ActionBounds, noise: Noise, warm_start: Tensor
+    ) -> None:
+        """Let the tracker evaluate all candidates of a search from `warm_start` (B, H, A)."""
+        config = self.config
         check_problem(config, self.horizon, bounds, noise, warm_start)
         numbers = noise.normal(
             config.iterations, config.num_samples, *warm_start.shape[1:], like=warm_start
@@ -86,4 +94,3 @@ class CEM:
             elites = gather(candidates, costs.argsort(dim=1)[:, : config.num_elites])
             mean, best = elites.mean(dim=1), tracker.best
             std = torch.maximum(elites.std(dim=1, correction=0), least)
-        return tracker.plan()

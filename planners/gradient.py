@@ -75,7 +75,15 @@ class Gradient:
         Raises:
             ValueError: if the cost has no gradient with respect to the candidates.
         """
-        config, tracker = self.config, CandidateTracker(cost)
+        tracker = CandidateTracker(cost)
+        self.search(tracker, bounds, noise, warm_start)
+        return tracker.plan()
+
+    def search(
+        self, tracker: CandidateTracker, bounds: ActionBounds, noise: Noise, warm_start: Tensor
+    ) -> None:
+        """Let the tracker evaluate all candidates of a search from `warm_start` (B, H, A)."""
+        config = self.config
         check_problem(config, self.horizon, bounds, noise, warm_start)
         shape, width = warm_start.shape[1:], bounds.units(like=warm_start).half_width
         starts = warm_start[:, None] + config.std * width * noise.normal(
@@ -103,7 +111,6 @@ class Gradient:
             candidates = bounds.clip(candidates)
         with torch.no_grad():
             tracker.evaluate(bounds.snap(candidates))
-        return tracker.plan()
 
 
 def _gradient(costs: Tensor, candidates: Tensor) -> Tensor:
@@ -163,15 +170,7 @@ class CEMGradient:
     def plan(self, cost: Cost, bounds: ActionBounds, noise: Noise, warm_start: Tensor) -> Plan:
         """Search, then refine; see `Planner.plan`."""
         check_problem(self.config, self.horizon, bounds, noise, warm_start)
-        found = self._cem.plan(cost, bounds, noise, warm_start)
-        refined = self._gradient.plan(cost, bounds, noise, found.actions)
-        better = refined.cost < found.cost
-        trace = type(found.trace)(
-            found.trace.candidates + refined.trace.candidates,
-            found.trace.costs + refined.trace.costs,
-        )
-        return Plan(
-            torch.where(better[:, None, None], refined.actions, found.actions),
-            torch.where(better, refined.cost, found.cost),
-            trace,
-        )
+        tracker = CandidateTracker(cost)
+        self._cem.search(tracker, bounds, noise, warm_start)
+        self._gradient.search(tracker, bounds, noise, tracker.best)
+        return tracker.plan()

@@ -128,4 +128,5 @@ def coloured(horizon: int, exponent: float, like: Tensor) -> Tensor:
     spectrum = torch.fft.rfft(torch.eye(horizon, dtype=torch.float64), dim=0)
     shaped = spectrum * (frequencies ** (-exponent / 2))[:, None]
     matrix = torch.fft.irfft(shaped, n=horizon, dim=0)
-    return (matrix / matrix.square().sum(dim=1, keepdim=True).sqrt()).to(like)
+    matrix = matrix / matrix.square().sum(dim=1, keepdim=True).sqrt()
+    return matrix.to(like.device, like.dtype, non_blocking=True)

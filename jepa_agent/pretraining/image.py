@@ -148,7 +148,8 @@ class ImagePretrainer(Pretrainer):
         epoch, place = divmod(step, self.per_epoch)
         generator = torch.Generator().manual_seed(self.seed_for(0, epoch))
         order = torch.randperm(len(self.images), generator=generator)
-        return order[place * self.config.batch : (place + 1) * self.config.batch].to(self.device)
+        rows = order[place * self.config.batch : (place + 1) * self.config.batch]
+        return rows.to(self.device, non_blocking=True)
 
     def compute_losses(self, step: int) -> StepOutput:
         """The loss terms of two views of a step's images."""

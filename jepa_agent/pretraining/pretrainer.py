@@ -110,9 +110,9 @@ class Pretrainer(Task):
         if weights.sigreg:
             generator = torch.Generator().manual_seed(self.seed_for(2, step))
             directions = torch.randn(batches[0].shape[1], PROJECTIONS, generator=generator)
-            directions = directions.to(self.device)
+            directions = directions.to(self.device, non_blocking=True)
             chosen = torch.randperm(len(batches[0]), generator=generator)[:MOST_FOR_SIGREG]
-            chosen = chosen.to(self.device)
+            chosen = chosen.to(self.device, non_blocking=True)
             terms["sigreg"] = _mean([losses.sigreg(batch[chosen], directions) for batch in batches])
         return terms
 

@@ -1,0 +1,180 @@
+"""Faults of code for GPUs, planted one at a time: each must fail the check that is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from jepa_agent.agent import agent as agents
+from jepa_agent.agent.agent import JEPAAgent
+from jepa_agent.agent.error_memory import ErrorMemory
+from jepa_agent.data.windows import ObservationSource, WindowSampler
+from jepa_agent.models.world_model import WorldModel
+from jepa_agent.planners import CandidateTracker, Noise, bounds
+from jepa_agent.pretraining.image import ImagePretrainer
+from jepa_agent.training import loss_meter, losses
+from jepa_agent.training.loop import Task, Trainer
+from jepa_agent.training.loss_meter import LossMeter
+from jepa_agent.training.world_model import WorldModelTask
+from jepa_agent.viz import session
+
+Plant = Callable[[], AbstractContextManager[Any]]
+
+
+def changed(owner: Any, name: str, change: Callable[[Any], Any]) -> Plant:
+    """Replace a function by what `change` makes of it."""
+    return lambda: mock.patch.object(owner, name, change(getattr(owner, name)))
+
+
+def after(what: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Let a function's result go through another one."""
+    return lambda function: lambda *args, **kwargs: what(function(*args, **kwargs))
+
+
+def before(what: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Do something with a function's arguments first."""
+
+    def change(function: Any) -> Any:
+        def both(*args: Any, **kwargs: Any) -> Any:
+            what(*args)
+            return function(*args, **kwargs)
+
+        return both
+
+    return change
+
+
+def constant(values: tuple[Any, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Copied to the device anew, and waited for."""
+    return torch.tensor(values, dtype=dtype, device=device)
+
+
+def numbers_of_global_noise(noise: Noise, *shape: int, like: Tensor) -> Tensor:
+    """Of the device's own generator, which has other numbers."""
+    return torch.rand(len(noise), *shape, device=like.device)
+
+
+def stacked(terms: list[Tensor]) -> Tensor:
+    """Wherever they lie."""
+    return torch.stack(terms)
+
+
+def masked(latents: Tensor) -> Tensor:
+    """A loss of the latents that a mask picks: the host must know how many."""
+    return latents[latents > 0].square().mean()
+
+
+def nothing(task: Task) -> AbstractContextManager[Any]:
+    """Single precision."""
+    return torch.autocast("cuda", enabled=False)
+
+
+def looped(*args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+    """An optimiser with launches for every parameter."""
+    return torch.optim.Adam(*args, **kwargs, foreach=False)
+
+
+def drawn_on_the_cpu(task: WorldModelTask, *_: Any) -> None:
+    """A generator that is not on the device of what it draws."""
+    task.generator = torch.Generator().manual_seed(0)
+
+
+def with_its_own_generator(load_state: Any) -> Any:
+    """Go on from a state, but for the random numbers."""
+
+    def load(trainer: Trainer, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        own = trainer.task.generator
+        load_state(trainer, tensors | {"generator": own.get_state()}, progress)
+
+    return load
+
+
+STEPS, DECISIONS = "steps of quick", "decisions of mppi"
+FAULTS: dict[str, tuple[Plant, str]] = {
+    "constants are copied at every use": (
+        lambda: mock.patch.object(bounds, "constant", constant), DECISIONS,
+    ),
+    "noise stays on the CPU": (
+        changed(Noise, "normal", after(lambda numbers: numbers.cpu())), DECISIONS,
+    ),
+    "noise is the device's own": (
+        lambda: mock.patch.object(Noise, "normal", numbers_of_global_noise), DECISIONS,
+    ),
+    "costs are compared by the host": (
+        changed(CandidateTracker, "evaluate", after(lambda costs: costs + 0 * costs.min().item())),
+        DECISIONS,
+    ),
+    "a held step reads its plan from the device": (
+        changed(agents, "from_rows", before(lambda *_: torch.zeros((), device="cuda").item())),
+        DECISIONS,
+    ),
+    "a memory lies on the CPU": (
+        changed(ErrorMemory, "none", after(
+            lambda memory: memory._replace(errors=memory.errors.cpu())
+        )), DECISIONS,
+    ),
+    "observations are copied and waited for": (
+        changed(JEPAAgent, "_on_device", after(lambda tensor: tensor.cpu().to("cuda"))), DECISIONS,
+    ),
+    "the window draws a device's tensor": (
+        changed(session, "imagined_paths", after(
+            lambda paths: torch.as_tensor(paths[0]).to("cuda").numpy()
+        )), "episodes",
+    ),
+    "images become arrays": (
+        changed(ObservationSource, "_show", before(lambda _, rows, *__: rows.numpy())), STEPS,
+    ),
+    "windows come from the CPU": (
+        changed(WindowSampler, "draw", after(
+            lambda drawn: drawn._replace(actions=drawn.actions.cpu())
+        )), STEPS,
+    ),
+    "the generator is on the CPU": (
+        changed(WorldModelTask, "_directions", before(drawn_on_the_cpu)), STEPS,
+    ),
+    "a statistic is on the CPU": (
+        changed(WorldModel, "standardise", before(
+            lambda model, *_: setattr(model, "action_std", model.action_std.cpu())
+        )), STEPS,
+    ),
+    "losses are read at every step": (
+        changed(LossMeter, "add", before(lambda _, terms, *__: [t.item() for t in terms.values()])),
+        STEPS,
+    ),
+    "a loss picks by a mask": (
+        lambda: mock.patch.object(losses, "temporal_similarity", masked), STEPS,
+    ),
+    "gradients are checked by the host": (
+        lambda: mock.patch.object(
+            torch.nn.utils, "clip_grad_norm_",
+            partial(torch.nn.utils.clip_grad_norm_, error_if_nonfinite=True),
+        ), STEPS,
+    ),
+    "parameters are stepped one by one": (
+        lambda: mock.patch.object(torch.optim, "AdamW", looped), STEPS,
+    ),
+    "training forgets bfloat16": (
+        lambda: mock.patch.object(Task, "autocast", nothing), "losses",
+    ),
+    "covariance is of autocast's products": (
+        lambda: mock.patch.object(losses, "covariance", losses.covariance.__wrapped__), "losses",
+    ),
+    "contrast is of autocast's products": (
+        lambda: mock.patch.object(losses, "contrast", losses.contrast.__wrapped__), "losses",
+    ),
+    "terms of a state stay on the CPU": (
+        lambda: mock.patch.object(loss_meter, "_together", stacked), "resume",
+    ),
+    "a resumed run draws anew": (
+        changed(Trainer, "load_state", with_its_own_generator), "resume",
+    ),
+    "rows of images are waited for": (
+        changed(ImagePretrainer, "_rows", after(lambda rows: rows.cpu().to("cuda"))), "images",
+    ),
+}  # fmt: skip

@@ -1,0 +1,292 @@
+"""A pretended GPU: numbers on the CPU in tensors that say cuda:0, and CUDA's rules enforced.
+
+Within `pretended_gpu()`, `torch.device("cuda")` can be used without a GPU: mixing devices,
+`.numpy()` of a device tensor and generators of the wrong device raise as they do there, autocast
+takes CUDA's lists of operators, fused GRU cells and foreach optimisers are taken as there, and
+launches, copies and waits of the host are counted, by line. It runs under `with_hooks.py`.
+
+What it cannot see: real kernels, Triton, CUDA graphs, NCCL, races, memory limits, speed;
+`torch.compile` is the identity in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from unittest import mock
+
+import safetensors.torch
+import torch
+from torch.optim import optimizer
+from torch.overrides import TorchFunctionMode
+from torch.utils import _foreach_utils
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
+
+GPU = torch.device("cuda", 0)
+OWN = ("/jepa_agent/", "/planners/", "/envs/")
+"""Folders whose innermost line on the stack is named for a copy or a wait."""
+FREE = {
+    "detach", "alias", "lift_fresh", "_unsafe_view", "empty", "empty_like", "new_empty",
+    "_reshape_alias", "empty_strided", "new_empty_strided", "is_same_size",
+}  # fmt: skip
+"""Operators that launch nothing, besides views."""
+WAITS = {
+    "_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "equal",
+    "unique_consecutive", "bincount", "linalg_svdvals", "_linalg_svd", "_linalg_eigh",
+    "_linalg_solve_ex", "histc", "is_nonzero",
+}  # fmt: skip
+"""Operators whose result's size or value the host needs."""
+INDEXING = {"index", "index_put", "index_put_", "_unsafe_index", "_index_put_impl_"}
+ALL_ON_ONE = {"cat", "stack"}
+"""Operators that take no CPU scalars beside device tensors."""
+
+
+class Seen:
+    """What a GPU would have been asked to do since `clear`."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.launches: Counter[str] = Counter()
+        """By operator."""
+        self.waits: Counter[str] = Counter()
+        """By what the host waits for, and the line that does."""
+
+
+def blamed() -> str:
+    """The innermost line of this project on the stack."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if any(part in name for part in OWN) and "site-packages" not in name:
+            return f"{name.rpartition('/')[2]}:{frame.f_lineno} {frame.f_code.co_name}"
+        frame = frame.f_back
+    return "(elsewhere)"
+
+
+class Pretended(torch.Tensor):
+    """A tensor on cuda:0 whose numbers are those of a CPU tensor, `held`."""
+
+    held: torch.Tensor
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @staticmethod
+    def __new__(cls, held: torch.Tensor) -> Pretended:
+        made = torch.Tensor._make_wrapper_subclass(
+            cls, held.size(), strides=held.stride(), storage_offset=held.storage_offset(),
+            dtype=held.dtype, layout=held.layout, device=GPU,
+        )  # fmt: skip
+        made.held = held
+        return made
+
+    def __repr__(self, **_: Any) -> str:
+        return f"cuda:0 {self.held!r}"
+
+    def __deepcopy__(self, memo: dict) -> Pretended:
+        return self.detach().clone().requires_grad_(self.requires_grad)
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        raise RuntimeError(f"{func} on a pretended device's tensor outside of pretended_gpu()")
+
+
+class Device(TorchDispatchMode):
+    """Runs every operator on the CPU and keeps the books of a GPU."""
+
+    def __init__(self, seen: Seen) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        kwargs, name = dict(kwargs or {}), func._schema.name.partition("::")[2]
+        flat, spec = tree_flatten((args, kwargs))
+        tensors = [each for each in flat if isinstance(each, torch.Tensor)]
+        ours = [each for each in tensors if isinstance(each, Pretended)]
+        asked = kwargs.get("device")
+        on_gpu = bool(ours) if asked is None else torch.device(asked).type == "cuda"
+        if name == "_to_copy":
+            self._copied(args[0], on_gpu, kwargs.get("non_blocking", False))
+        elif name == "copy_":
+            on_gpu = isinstance(args[0], Pretended)
+            self._copied(args[1], on_gpu, len(args) > 2 and args[2])
+        elif ours:
+            self._check(name, tensors, args)
+            if not func.is_view and name not in FREE:
+                self.seen.launches[name] += 1
+            masked = name in INDEXING and any(
+                each is not None and each.dtype in (torch.bool, torch.uint8) for each in args[1]
+            )
+            if name in WAITS or masked:
+                self.seen.waits[f"{name} at {blamed()}"] += 1
+        elif on_gpu and name not in FREE:
+            self.seen.launches[name] += 1
+        wrappers = {id(each.held): each for each in ours}
+        held = [each.held if isinstance(each, Pretended) else each for each in flat]
+        args, kwargs = tree_unflatten(held, spec)
+        if on_gpu and asked is not None:
+            kwargs["device"] = torch.device("cpu")
+        result = GRU_CELLS.get(name, func)(*args, **kwargs)
+        if not on_gpu:
+            return result
+        return tree_map_only(
+            torch.Tensor,
+            lambda each: wrappers[id(each)] if id(each) in wrappers else Pretended(each),
+            result,
+        )
+
+    def _copied(self, source: torch.Tensor, to_gpu: bool, non_blocking: bool) -> None:
+        from_gpu = isinstance(source, Pretended)
+        if from_gpu and to_gpu:
+            self.seen.launches["copy_"] += 1
+        elif (from_gpu or to_gpu) and not non_blocking:  # torch waits for all that was launched
+            self.seen.waits[f"copy {'from' if from_gpu else 'to'} the device at {blamed()}"] += 1
+
+    def _check(self, name: str, tensors: list[torch.Tensor], args: tuple) -> None:
+        guests = [each for each in tensors if not isinstance(each, Pretended)]
+        if name in INDEXING and isinstance(args[0], Pretended):
+            for each in guests:  # indices may lie on the CPU; they are copied, and waited for
+                self._copied(each, True, False)
+            return
+        wrong = [tuple(each.shape) for each in guests if each.ndim or name in ALL_ON_ONE]
+        if wrong:
+            raise RuntimeError(
+                "Expected all tensors to be on the same device, but found at least two devices, "
+                f"cuda:0 and cpu! {name} got {wrong} on the CPU, at {blamed()}"
+            )
+
+
+class Arguments(TorchFunctionMode):
+    """Says cuda:0 for cuda; generators must be on the device of what they fill."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        kwargs, called = dict(kwargs or {}), getattr(func, "__name__", "")
+        if called in ("numpy", "tolist") and isinstance(args[0], Pretended):
+            if called == "tolist":
+                return args[0].cpu().tolist()
+            raise TypeError(f"can't convert cuda:0 device type tensor to numpy, at {blamed()}")
+        if called in ("to", "_to", "cuda"):
+            args = (*args[:1], *map(_exact, args[1:]))
+        if "device" in kwargs:
+            kwargs["device"] = _exact(kwargs["device"])
+        generator = kwargs.get("generator")
+        if generator is not None:
+            first = args[0] if args and isinstance(args[0], torch.Tensor) else None
+            device = kwargs.get("device") or (first.device if first is not None else "cpu")
+            if torch.device(device).type != generator.device.type:
+                raise RuntimeError(
+                    f"Expected a '{torch.device(device).type}' device type for generator but found "
+                    f"'{generator.device.type}', at {blamed()}"
+                )
+        return func(*args, **kwargs)
+
+
+def _exact(value: Any) -> Any:
+    plain = value == "cuda" or (isinstance(value, torch.device) and value.type == "cuda")
+    return GPU if plain else value
+
+
+class Generator(torch.Generator):
+    """A CPU generator that says which device it is on."""
+
+    place: torch.device
+
+    def __new__(cls, device: torch.device | str = "cpu") -> Generator:
+        made = super().__new__(cls, "cpu")
+        made.place = torch.device(device)
+        return made
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "device":
+            return GPU if self.place.type == "cuda" else self.place
+        return super().__getattribute__(name)
+
+
+def _gru(gates: Any, hidden_gates: Any, hidden: Any, bias: Any = None, hidden_bias: Any = None):
+    """What CUDA fuses and the CPU has no kernel for."""
+    if bias is not None:
+        gates, hidden_gates = gates + bias, hidden_gates + hidden_bias
+    (ri, zi, ni), (rh, zh, nh) = gates.chunk(3, 1), hidden_gates.chunk(3, 1)
+    r, z = (ri + rh).sigmoid(), (zi + zh).sigmoid()
+    n = (ni + r * nh).tanh()
+    return (hidden - n) * z + n, torch.cat([r, z, n, hidden, nh], dim=1)
+
+
+def _gru_backward(grad: Any, workspace: Any, has_bias: bool):
+    r, z, n, hidden, nh = workspace.chunk(5, 1)
+    dn = grad * (1 - z) * (1 - n * n)
+    dz, dr = grad * (hidden - n) * z * (1 - z), dn * nh * r * (1 - r)
+    into, onto = torch.cat([dr, dz, dn], dim=1), torch.cat([dr, dz, dn * r], dim=1)
+    biases = (into.sum(0), onto.sum(0)) if has_bias else (None, None)
+    return into, onto, grad * z, *biases
+
+
+GRU_CELLS = {"_thnn_fused_gru_cell": _gru, "_thnn_fused_gru_cell_backward": _gru_backward}
+
+
+@contextlib.contextmanager
+def pretended_gpu() -> Iterator[Seen]:
+    """Pretend that there is one GPU, in this thread and in those of executors."""
+    seen, lifts = Seen(), torch._C._only_lift_cpu_tensors()
+    random, pointer, submit = (
+        torch.get_rng_state, safetensors.torch.storage_ptr, ThreadPoolExecutor.submit,
+    )  # fmt: skip
+    patches: dict[str, Callable[..., Any]] = {
+        "_lazy_init": lambda: None, "is_available": lambda: True, "device_count": lambda: 1,
+        "current_device": lambda: 0, "is_bf16_supported": lambda *_, **__: True,
+        "is_current_stream_capturing": lambda: False, "manual_seed_all": lambda seed: None,
+        "set_rng_state": lambda *_, **__: None, "get_rng_state": lambda *_, **__: random(),
+        "_is_in_bad_fork": lambda: False, "manual_seed": lambda seed: None,
+    }  # fmt: skip
+
+    def submitted(executor: Any, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        def here() -> Any:
+            with Device(seen), Arguments():
+                return work(*args, **kwargs)
+
+        return submit(executor, here)
+
+    def address(tensor: torch.Tensor) -> int:
+        return pointer(getattr(tensor, "held", tensor))
+
+    with contextlib.ExitStack() as stack:
+        for name, value in patches.items():
+            stack.enter_context(mock.patch.object(torch.cuda, name, value))
+        stack.enter_context(mock.patch.object(torch, "Generator", Generator))
+        stack.enter_context(mock.patch.object(torch, "compile", lambda it=None, **_: it))
+        stack.enter_context(mock.patch.object(safetensors.torch, "storage_ptr", address))
+        stack.enter_context(mock.patch.object(ThreadPoolExecutor, "submit", submitted))
+        for module in (optimizer, _foreach_utils):  # as for tensors that are on a GPU
+            types = [torch.Tensor, torch.nn.parameter.Parameter, Pretended]
+            stack.enter_context(mock.patch.object(module, "_foreach_supported_types", types))
+        swaps = torch.__future__.get_swap_module_params_on_conversion()
+        torch.__future__.set_swap_module_params_on_conversion(True)  # .data= would keep the class
+        stack.callback(torch.__future__.set_swap_module_params_on_conversion, swaps)
+        torch._C._set_only_lift_cpu_tensors(True)
+        stack.callback(torch._C._set_only_lift_cpu_tensors, lifts)
+        stack.callback(_clear_caches)
+        _clear_caches()
+        stack.enter_context(Device(seen))
+        stack.enter_context(Arguments())
+        yield seen
+
+
+def _clear_caches() -> None:
+    """Forget tensors that caches of functions hold."""
+    for module in list(sys.modules.values()):
+        if getattr(module, "__name__", "").startswith("jepa_agent"):
+            for each in vars(module).values():
+                if isinstance(each, functools._lru_cache_wrapper):
+                    each.cache_clear()

@@ -1,0 +1,50 @@
+"""Training and planning on a pretended GPU, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+HERE = Path(__file__).parent
+TORCH = "2.13"
+"""The version of torch whose internals the pretended GPU knows."""
+SECONDS = 30
+"""Most processor time that all checks and faults may take."""
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, Any]:
+    """What the checks found."""
+    if shutil.which("g++") is None:
+        pytest.skip("a pretended GPU needs g++, which is not on this machine")
+    if not torch.__version__.startswith(f"{TORCH}.") or torch.version.cuda is not None:
+        pytest.skip(f"a pretended GPU needs torch {TORCH} for CPUs, got {torch.__version__}")
+    unmeasured = {k: v for k, v in os.environ.items() if not k.startswith("COV")}  # coverage's
+    done = subprocess.run(
+        [sys.executable, HERE / "with_hooks.py", HERE / "checks.py"],
+        capture_output=True, text=True, timeout=600, cwd=HERE,
+        env={**unmeasured, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_everything_runs_on_a_pretended_gpu_within_its_budgets(said: dict[str, Any]) -> None:
+    """No wait in a training step, two in a decision, none in a held step; the CPU's bits."""
+    assert said["failed"] == {}, "\n".join(f"{k}:\n{v}" for k, v in said["failed"].items())
+    assert said["seconds"] < SECONDS
+
+
+@pytest.mark.slow
+def test_planted_faults_are_caught(said: dict[str, Any]) -> None:
+    assert said["missed"] == []
+    assert len(said["caught"]) >= 14
