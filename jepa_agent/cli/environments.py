@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import tyro
 
 from ..agent.agent import JEPAAgent
 from ..worlds.arguments import parse, parse_call
@@ -12,11 +14,36 @@ from ..worlds.reference import EnvRef, WrapperRef, rendered
 from ..worlds.showing import showing
 
 
-def play_in(agent: JEPAAgent, env: str) -> None:
+@dataclass(frozen=True)
+class WorldArgs:
+    """An environment in the place of the recorded one."""
+
+    env: str = ""
+    """The environment, as module:Name-v0; by default the one that the data name."""
+    env_kwargs: tuple[str, ...] = ()
+    """Its arguments, key=value with JSON values, or one JSON object; among them
+    max_episode_steps, its time limit."""
+    wrapper: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """A wrapper, "package.module:Name key=value ...", called with it; the first is the
+    innermost."""
+
+    def ref(self) -> EnvRef | None:
+        """The environment that is named, if one is."""
+        if self.env:
+            return reference(self.env, self.env_kwargs, self.wrapper)
+        if self.env_kwargs or self.wrapper:
+            raise ValueError(
+                f"--env-kwargs and --wrapper are of the environment that --env names, got "
+                f"{[*self.env_kwargs, *self.wrapper]} without it; name it too"
+            )
+        return None
+
+
+def play_in(agent: JEPAAgent, args: WorldArgs) -> None:
     """Give an agent the environment that `--env` names, if it does."""
-    if env:
+    if (ref := args.ref()) is not None:
         history = agent.notes.get("data", {}).get("history", 1)
-        agent.set_environment(showing(env, agent.model.config.observation_shape, history))
+        agent.set_environment(showing(ref, agent.model.config.observation_shape, history))
 
 
 def reference(

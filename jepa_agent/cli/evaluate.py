@@ -16,11 +16,12 @@ $ jepa-agent evaluate --goals data --data data/held-out.h5 \\
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
 from rich.console import Console
 
 from ..agent.agent import JEPAAgent
@@ -35,7 +36,7 @@ from ..evaluation.two_rooms import SETTINGS, SUITES, default_suites, evaluate
 from ..planners import make_planner
 from ..registry import import_object
 from ..viz.films import film, filmed
-from .environments import give_goal, play_in
+from .environments import WorldArgs, give_goal, play_in
 
 FILMED = 5
 """Episodes of a video."""
@@ -49,8 +50,7 @@ class Args:
     """A folder that `jepa-agent train` wrote, or "default"."""
     allow_code: bool = False
     """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
-    env: str = ""
-    """The environment to play in, as module:Name-v0; by default the one that it was trained for."""
+    world: Annotated[WorldArgs, tyro.conf.OmitArgPrefixes] = field(default_factory=WorldArgs)
     suite: tuple[str, ...] = ()
     """fixed, train-layouts, test-layouts, ood; by default fixed for an agent of the fixed layout,
     and test-layouts, which it never saw, for any other."""
@@ -115,7 +115,7 @@ def main(args: Args) -> int:
             f"{args.episodes}, {args.parallel}, {args.workers} and {args.seed}"
         )
     agent = JEPAAgent.load(args.checkpoint, allow_code=args.allow_code)
-    play_in(agent, args.env)
+    play_in(agent, args.world)
     if args.planner:
         agent.planner = make_planner(args.planner)
     report = measure(args, agent)

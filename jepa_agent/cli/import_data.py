@@ -17,6 +17,7 @@ import tyro
 from rich.progress import Progress
 
 from ..data.formats import Selection, import_data
+from .environments import WorldArgs
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class Args:
     out: Path
     """The trajectory file to write; an existing one is replaced once the new one is complete."""
     selection: Annotated[Selection, tyro.conf.OmitArgPrefixes] = field(default_factory=Selection)
-    env: str = ""
-    """The environment that the data come from, as module:Name-v0; training needs none."""
+    world: Annotated[WorldArgs, tyro.conf.OmitArgPrefixes] = field(default_factory=WorldArgs)
 
 
 def main(args: Args) -> None:
@@ -44,7 +44,7 @@ def main(args: Args) -> None:
         def on_episode(done: int, total: int) -> None:
             progress.update(task, completed=done, total=total)
 
-        episodes = import_data(args.source, args.out, args.selection, args.env, on_episode)
+        episodes = import_data(args.source, args.out, args.selection, args.world.ref(), on_episode)
     megabytes = args.out.stat().st_size / 1e6
     print(f"{episodes} episodes -> {args.out} ({megabytes:.1f} MB)")
     print(f"next: jepa-agent train PRESET --data {args.out}")

@@ -7,9 +7,11 @@ $ jepa-agent plan --video plan.gif     # the same pictures (.gif or .mp4)
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from ..agent.agent import JEPAAgent
 from ..envs import TwoRoomsEnv
@@ -20,7 +22,7 @@ from ..viz.session import Session, load
 from ..viz.videos import STEPS_A_SECOND, VideoWriter
 from ..viz.window import FRAMES_A_SECOND, Player
 from ..worlds.protocols import Drawable
-from .environments import give_goal, play_in
+from .environments import WorldArgs, give_goal, play_in
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,7 @@ class Args:
     """A folder that `jepa-agent train` wrote, or "default"."""
     allow_code: bool = False
     """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
-    env: str = ""
-    """The environment to play in, as module:Name-v0; by default the one that it was trained for."""
+    world: Annotated[WorldArgs, tyro.conf.OmitArgPrefixes] = field(default_factory=WorldArgs)
     layout: Literal["fixed", "random", "train", "test", "ood"] | None = None
     """Layouts; by default those that it was trained for, and test layouts, which it never saw, if
     those were the train layouts."""
@@ -61,7 +62,7 @@ def main(args: Args) -> None:
             f"--episodes must be >= 1 and --seed >= 0, got {args.episodes} and {args.seed}"
         )
     agent = load(args.checkpoint, args.allow_code)
-    play_in(agent, args.env)
+    play_in(agent, args.world)
     give_goal(agent, args.goal, args.goal_state)
     if not isinstance(agent.env_ref.make().unwrapped, Drawable):
         print(f"{agent.env_ref.id} has no `scene` to draw plans on: showing what it renders")

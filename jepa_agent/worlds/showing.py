@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gymnasium as gym
 
 from .reference import EnvRef, rendered
 
 
-def showing(name: str, shape: tuple[int, ...], history: int = 1) -> EnvRef:
+def showing(ref: EnvRef, shape: tuple[int, ...], history: int = 1) -> EnvRef:
     """An environment that shows observations of this shape, by its frames if it must.
 
     Args:
-        name: of a registered environment, `module:Name-v0`.
+        ref: the environment.
         shape: of one observation, (S,) or (H, W, C).
         history: frames per observation; see `stack_frames`.
 
     Raises:
         ValueError: if it shows other observations, and renders no frames of this shape.
     """
-    plain = EnvRef(name, {}, history)
+    plain = replace(ref, history=history)
     seen = shown_by(plain)
     if seen == shape:
         return plain
     if len(shape) == 3 and shape[0] == shape[1] and shape[2] == 3 * history:
-        return EnvRef(name, {}, history, (rendered(shape[0]),))
+        framed = replace(plain, wrappers=(rendered(shape[0]), *plain.wrappers))
+        seen = shown_by(framed)
+        if seen == shape:
+            return framed
     raise ValueError(
-        f"{name} must show observations of shape {shape}, as in the data, it shows {seen}; name "
-        "the environment that the data come from, or register it with wrappers that do"
+        f"{ref.id} must show observations of shape {shape}, as in the data, it shows {seen}; name "
+        "the environment that the data come from, with its --env-kwargs and --wrapper"
     )
 
 

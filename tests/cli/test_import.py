@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jepa_agent import JEPAAgent, Trajectories
+from jepa_agent import EnvRef, JEPAAgent, Trajectories
+from jepa_agent.data.source import env_of
+from jepa_agent.worlds.reference import WrapperRef
 
 RNG = np.random.default_rng(0)
 STATES, ACTIONS = RNG.normal(size=(84, 3)), RNG.uniform(-2, 2, (84, 1))
@@ -50,6 +52,39 @@ def test_data_of_others_train_without_an_import(
     assert "make one of it with `jepa-agent import`" in said
 
 
+WORLD = (
+    "--env", "Pendulum-v1", "--env-kwargs", "g=9.0", "max_episode_steps=5",
+    "--wrapper", "gymnasium.wrappers:ClipAction",
+)  # fmt: skip
+
+
+def test_an_import_names_the_environment_with_its_arguments_and_wrappers(
+    exit_of: Callable, archive: str, tmp_path: Path
+) -> None:
+    code, said = exit_of("import", archive, "--out", "mine.h5", *WORLD)
+    assert code == 0, said
+    ref = env_of(Trajectories.load(tmp_path / "mine.h5"))
+    assert ref == EnvRef(
+        "Pendulum-v1", {"g": 9.0}, 1, (WrapperRef("gymnasium.wrappers:ClipAction"),), 5
+    )
+
+
+def test_an_agent_without_an_environment_plays_in_one_with_arguments_and_wrappers(
+    exit_of: Callable, archive: str
+) -> None:
+    code, said = exit_of("train", "vector", "--data", archive, *TINY)
+    assert code == 0, said
+    play = ("--checkpoint", "run", "--episodes", "1", "--goal", "1", "0", "0")
+    code, said = exit_of("plan", *play, *WORLD, "--video", "p.gif")
+    assert code == 0, said
+    assert "seed 0: 5 steps" in said
+    code, said = exit_of("evaluate", *play, *WORLD, "--success", "operator:is_not")
+    assert code == 0, said
+    for command in ("plan", "evaluate"):
+        code, said = exit_of(command, *play, *WORLD[2:])
+        assert "without it; name it too" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -57,6 +92,7 @@ def test_data_of_others_train_without_an_import(
         (("mine.npz", "--observation", "speed"), "between them, got speed"),
         (("mine.npz", "--resize", "-1"), "resize must be at least 0"),
         (("mine.npz", "--env", "Nowhere-v0"), "Nowhere"),
+        (("mine.npz", "--env-kwargs", "size=5"), "['size=5'] without it; name it too"),
         (("mine.npz", "--env", "MountainCarContinuous-v0"), "it shows (2,)"),
         ((), "STR"),
     ],

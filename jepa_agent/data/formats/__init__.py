@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...registry import import_modules
+from ...worlds.reference import EnvRef
 from ...worlds.showing import showing
 from ..source import observed_shape
 from ..trajectories import Trajectories
@@ -81,7 +82,7 @@ def import_data(
     source: str | Path,
     out: str | Path,
     selection: Selection | None = None,
-    env: str = "",
+    env: str | EnvRef | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Write data of any known format as a trajectory file, episode by episode.
@@ -90,8 +91,9 @@ def import_data(
         source: a file, a folder or the name of a dataset.
         out: the file to write; it takes its name once it is complete.
         selection: what to take of the data.
-        env: the environment that they come from, `module:Name-v0`, if it is to be remembered. Where
-            the data are images and it shows something else, it is seen by its frames.
+        env: the environment that they come from, or its name `module:Name-v0`, if it is to be
+            remembered. Where the data are images and it shows something else, it is seen by its
+            frames.
         progress: called with the number of written episodes, and that of all.
 
     Returns:
@@ -106,7 +108,8 @@ def import_data(
         metadata = first.metadata
         history = metadata.get("history", 1)
         if env:
-            metadata = metadata | showing(env, observed_shape(first), history).metadata()
+            ref = EnvRef(env, {}) if isinstance(env, str) else env
+            metadata = metadata | showing(ref, observed_shape(first), history).metadata()
         total, writer = int((recording.lengths >= 2).sum()), TrajectoryWriter(out, metadata)
         try:
             with writer:
