@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from .reacher import angles_of
 from .sweeping import LEFT, RADIUS, RIGHT, WALL_X
 
 DOOR_AIM = 4.0
 """Pixels from the door's centre line at which a disc fits through."""
 CLEAR = 2.0
 """Pixels beside the wall at which rovers line up with the door."""
-LOST = 0.05
-"""Chance a step that a rover goes anywhere else."""
+TORQUE = 200.0
+"""Radians a second squared that an action of 1 adds to a joint of ReacherPose-v0."""
+LOST = 0.015
+"""Chance a step that one changes its mind and goes somewhere else."""
 
 
 class Rover:
@@ -31,7 +34,7 @@ class Rover:
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng((seed, 0))
-        self._speed = rng.uniform(0.3, 1.0)
+        self._speed = rng.uniform(0.4, 1.0)
         self._noise = rng.uniform(0.05, 0.6)
         self._target: np.ndarray | None = None
 
@@ -45,6 +48,79 @@ class Rover:
         heading = np.arctan2(y, x) + self._noise * rng.standard_normal()
         speed = min(self._speed, np.hypot(x, y) / world.step_length)
         return np.array([speed * np.cos(heading), speed * np.sin(heading)], dtype=np.float32)
+
+
+class MazeWalker:
+    """Rolls from cell to cell of PointMaze-v0, to random places, at different speeds.
+
+    Args:
+        seed: of the episode.
+    """
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng((seed, 2))
+        self._speed = rng.uniform(2.0, 7.0)
+        self._noise = rng.uniform(0.0, 0.5)
+        self._target: np.ndarray | None = None
+
+    def __call__(self, env: Any, rng: np.random.Generator) -> np.ndarray:
+        world = env.unwrapped
+        state = world.state.astype(np.float64)
+        place, velocity = state[:2], state[2:]
+        arrived = self._target is not None and np.abs(self._target - place).max() < 0.3
+        if self._target is None or arrived or rng.random() < LOST:
+            cells = np.argwhere(world.maze == 0)
+            cell = cells[rng.integers(len(cells))]
+            self._target = world.centre_of(cell) + rng.uniform(-0.35, 0.35, 2)
+        way = _next_cell(world, place, self._target) - place
+        length = float(np.linalg.norm(way))
+        wanted = way / max(length, 1e-6) * min(self._speed, 8 * length)
+        force = (wanted - velocity) / 0.7 + self._noise * rng.standard_normal(2)
+        return np.clip(force, -1, 1).astype(np.float32)
+
+
+class ArmMover:
+    """Moves ReacherPose-v0's arm from pose to pose, fast or slowly, or turns it by random torques.
+
+    Args:
+        seed: of the episode.
+    """
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng((seed, 3))
+        self._rate = rng.uniform(4.0, 14.0)
+        self._torque = rng.uniform(0.0, 0.02)
+        self._left, self._target = 0, np.zeros(2)
+
+    def __call__(self, env: Any, rng: np.random.Generator) -> np.ndarray:
+        state = env.unwrapped.state.astype(np.float64)
+        angles, speeds = np.stack(angles_of(state)), state[4:]
+        if self._left <= 0:
+            self._left = int(rng.integers(10, 40))
+            self._target = rng.uniform([-np.pi, -2.8], [np.pi, 2.8])
+        self._left -= 1
+        way = self._target - angles
+        way[0] = (way[0] + np.pi) % (2 * np.pi) - np.pi
+        pull = self._rate**2 * way - (2 * self._rate - 1) * speeds  # without overshooting
+        torque = pull / TORQUE + self._torque * rng.standard_normal(2)
+        return np.clip(torque, -1, 1).astype(np.float32)
+
+
+def _next_cell(world: Any, place: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Where to go straight, to get from a place to a target in a maze: a place, or a cell's."""
+    here, there = (tuple(world.cell_of(each).tolist()) for each in (place, target))
+    steps = {there: there}
+    queue = [there]
+    for cell in queue:  # breadth first, from the target
+        if cell == here:
+            break
+        for row, column in ((0, 1), (1, 0), (0, -1), (-1, 0)):
+            near = (cell[0] + row, cell[1] + column)
+            if world.maze[near] == 0 and near not in steps:
+                steps[near] = cell
+                queue.append(near)
+    following = steps.get(here, here)
+    return target if following == there else world.centre_of(following)
 
 
 def _waypoint(place: np.ndarray, target: np.ndarray, door_y: float) -> np.ndarray:

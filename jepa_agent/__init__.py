@@ -35,6 +35,14 @@ register(
     entry_point="jepa_agent.envs.two_room_224:TwoRoom224Env",
     max_episode_steps=100,
 )
+register(
+    id="PointMaze-v0",
+    entry_point="jepa_agent.envs.point_maze:PointMazeEnv",
+    max_episode_steps=600,
+)
+register(
+    id="ReacherPose-v0", entry_point="jepa_agent.envs.reacher:ReacherEnv", max_episode_steps=100
+)
 register(id="PushT-v0", entry_point="jepa_agent.envs.push_t:PushTEnv", max_episode_steps=300)
 
 _LAZY = {
