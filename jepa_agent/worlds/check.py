@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -92,9 +93,10 @@ def check(ref: EnvRef, seed: int = 0) -> WorldReport:
         if not all(finding.is_there for finding in required):
             return WorldReport(tuple(required))
         offers = {finding.what: finding for finding in _offers(env, ref, seed, infos)}
+        works = _works(offers, env, ref)
     finally:
         env.close()
-    return WorldReport(tuple(required), tuple(offers.values()), _works(offers))
+    return WorldReport(tuple(required), tuple(offers.values()), works)
 
 
 def _offers(env: gym.Env, ref: EnvRef, seed: int, infos: list[dict[str, Any]]) -> list[Finding]:
@@ -141,19 +143,26 @@ def _offers(env: gym.Env, ref: EnvRef, seed: int, infos: list[dict[str, Any]]) -
     ]  # fmt: skip
 
 
-def _works(offers: dict[str, Finding]) -> tuple[Finding, ...]:
+def _works(offers: dict[str, Finding], env: gym.Env, ref: EnvRef) -> tuple[Finding, ...]:
     has = {what: finding.is_there for what, finding in offers.items()}
-    goal = "" if has["goal"] else " --goal NUMBERS, or --goal-state"
+    more = " and the options given here" if ref != EnvRef(ref.id, {}) else ""
+    is_vector = _observation(env).startswith("vector")
+    preset = "pixels" if "image" in _observation(env) else "vector"
+    planner = " --planner categorical-cem" if action_bounds(env).categories else ""
+    agent = f"--checkpoint runs/{preset}"
+    if not has["goal"]:
+        agent += " --goal NUMBERS" if is_vector else " --goal-state NUMBERS"
+    success = "" if has["success"] else " --success MODULE:FUNCTION"
     needs = {
-        "collect": ((), "jepa-agent collect"),
-        "train": ((FRESH,), "jepa-agent train"),
-        "plan": ((FRESH, "time limit"), "jepa-agent plan" + goal),
-        "evaluate with success": (
-            (FRESH, "time limit", "success"), "jepa-agent evaluate" + goal,
+        "collect": ((), f"jepa-agent collect --policy wander --out data.h5 --env {ref.id}{more}"),
+        "train": ((FRESH,), f"jepa-agent train {preset} --data data.h5{planner}"),
+        "plan": ((FRESH, "time limit"), f"jepa-agent plan {agent}"),
+        "evaluate": ((FRESH, "time limit"), f"jepa-agent evaluate {agent}{success}"),
+        "videos of what it renders": (
+            (FRESH, "pictures"), f"jepa-agent plan {agent} --video plan.gif",
         ),
-        "videos of what it renders": ((FRESH, "pictures"), "jepa-agent plan --video plan.gif"),
-        "plans drawn over it": ((FRESH, "Drawable"), "jepa-agent plan --render"),
-        "shortest-path figures": (("HasMap", "HasLayout"), "jepa-agent train"),
+        "plans drawn over it": ((FRESH, "Drawable"), f"jepa-agent plan {agent} --render"),
+        "shortest-path figures": (("HasMap", "HasLayout"), "in the log of jepa-agent train"),
     }  # fmt: skip
     rows = []
     for what, (needed, command) in needs.items():
@@ -173,7 +182,11 @@ def _tried(what: str, find: Callable[[], str], advice: str) -> Finding:
 
 def _failed(what: str, error: Exception, advice: str) -> Finding:
     kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-    return Finding(what, f"{kind}{error}".strip().splitlines()[0], False, advice)
+    said = str(error).strip()
+    if not said:  # such as a bare assertion
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{at.line} (line {at.lineno} of {at.filename})"
+    return Finding(what, f"{kind}{said}".splitlines()[0], False, advice)
 
 
 def _observation(env: gym.Env) -> str:
@@ -235,19 +248,27 @@ def _frame(ref: EnvRef, seed: int) -> str:
 
 
 def _limit(env: gym.Env, seed: int) -> str:
-    """The registered limit, or the steps after which an episode ended by itself."""
+    """The registered limit, or the steps after which an episode was cut, or else ended, by itself.
+
+    Episodes that end early, such as at a goal, are played again, with other actions.
+    """
     if env.spec is not None and env.spec.max_episode_steps:
         return str(env.spec.max_episode_steps)
     space, began = sampling_space(env.action_space), time.monotonic()
     space.seed(seed)
     env.reset(seed=seed)
-    for step in range(1, LONGEST + 1):
+    steps, found = 0, "none"
+    for _ in range(LONGEST):
         _, _, terminated, truncated, _ = env.step(space.sample())
-        if terminated or truncated:
-            return f"its own, here after {step} steps"
+        steps += 1
+        if truncated:
+            return f"its own, here after {steps} steps"
+        if terminated:
+            found, steps = f"episodes that end, here after {steps} steps", 0
+            env.reset()
         if time.monotonic() - began > PATIENCE:
             break
-    return "none"
+    return found
 
 
 def _fresh(ref: EnvRef) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from .protocols import DefinesSuccess, ShowsGoals
+from .sampling import sampling_space
+
+LOOKS = 10
+"""Steps in which it is seen which numbers of an observation are the goal's."""
 
 
 def with_hooks(env: gym.Env) -> gym.Env:
@@ -39,12 +44,22 @@ class GoalsAsObservations(gym.ObservationWrapper):
 class AchievedGoals(GoalsAsObservations):
     """Shows goals that are some numbers in a row of an observation, and 0 for its other numbers.
 
-    Which numbers they are is seen by `achieved_goal`, the same for the current state.
+    Which numbers they are is seen by `achieved_goal`, the same for the current state, in a few
+    random steps. Where the observation lacks these numbers, they are put at its end.
     """
 
     def __init__(self, env: gym.Env) -> None:
         super().__init__(env)
-        self._places: list[int] | None = None
+        spaces: dict[str, Any] = dict(env.observation_space.spaces)  # type: ignore[attr-defined]
+        seen, achieved = spaces["observation"], spaces["achieved_goal"]
+        self._places = _places(env, range(seen.shape[0] - achieved.shape[0] + 1))
+        self._lacks = not self._places
+        if self._lacks:
+            self._places = [*seen.shape]
+            low, high = np.append(seen.low, achieved.low), np.append(seen.high, achieved.high)
+            row = gym.spaces.Box(low, high, dtype=seen.dtype)
+            spaces |= {"observation": row, "desired_goal": row}
+            self.observation_space = gym.spaces.Dict(spaces)
 
     @staticmethod
     def fits(space: gym.Space) -> bool:
@@ -58,18 +73,36 @@ class AchievedGoals(GoalsAsObservations):
     def observation(self, observation: dict[str, Any]) -> dict[str, Any]:
         """The observation with its goal as one."""
         seen, achieved = (observation[key] for key in ("observation", "achieved_goal"))
-        size, places = len(achieved), self._places
-        if places is None:
-            places = list(range(len(seen) - size + 1))
-        self._places = [at for at in places if np.allclose(seen[at : at + size], achieved)]
+        if self._lacks:
+            seen = np.append(seen, achieved).astype(seen.dtype)
+        self._places = _matching(seen, achieved, self._places)
         if not self._places:
             raise ValueError(
                 f"achieved_goal must be numbers in a row of the observation, got {achieved} and "
                 f"{seen}; give {type(self.unwrapped).__name__} `observation_of_goal(goal)`"
             )
         goal, at = np.zeros_like(seen), self._places[0]
-        goal[at : at + size] = observation["desired_goal"]
-        return {**observation, "desired_goal": goal}
+        goal[at : at + len(achieved)] = observation["desired_goal"]
+        return {**observation, "observation": seen, "desired_goal": goal}
+
+
+def _places(env: gym.Env, places: Iterable[int]) -> list[int]:
+    """Where the numbers of the achieved goal begin in the observation, in a few random steps."""
+    space, places = sampling_space(env.action_space), [*places]
+    space.seed(0)
+    observation, _ = env.reset(seed=0)
+    for _ in range(LOOKS):
+        places = _matching(observation["observation"], observation["achieved_goal"], places)
+        observation, _, terminated, truncated, _ = env.step(space.sample())
+        if terminated or truncated:
+            break
+    return places
+
+
+def _matching(seen: np.ndarray, achieved: np.ndarray, places: Iterable[int]) -> list[int]:
+    """The places at which an observation has the numbers of the achieved goal."""
+    size = len(achieved)
+    return [at for at in places if np.allclose(seen[at : at + size], achieved)]
 
 
 class SuccessInInfo(gym.Wrapper):

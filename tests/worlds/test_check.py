@@ -15,6 +15,7 @@ from jepa_agent.worlds import check as checking
 from jepa_agent.worlds import protocols
 from jepa_agent.worlds.check import FRESH, WorldReport, check
 from jepa_agent.worlds.contract import PROTOCOLS
+from jepa_agent.worlds.reference import rendered
 
 
 def by_name(report: WorldReport) -> dict[str, Any]:
@@ -37,8 +38,11 @@ def test_pendulum_lacks_goals_and_success_and_is_told_how_to_add_them() -> None:
     assert (found["goal"].is_there, found["success"].is_there) == (False, False)
     assert "--goal" in found["goal"].advice
     assert "--success package.module:function" in found["success"].advice
-    assert found["plan"].advice == "jepa-agent plan --goal NUMBERS, or --goal-state"
-    assert found["evaluate with success"].advice == "needs: success"
+    agent = "--checkpoint runs/vector --goal NUMBERS"
+    assert found["collect"].advice.endswith("--env Pendulum-v1")
+    assert found["train"].advice == "jepa-agent train vector --data data.h5"
+    assert found["plan"].advice == f"jepa-agent plan {agent}"
+    assert found["evaluate"].advice == f"jepa-agent evaluate {agent} --success MODULE:FUNCTION"
     assert found["shortest-path figures"].advice == "needs: HasMap, HasLayout"
     assert found["pictures"].found == "frames (500, 500, 3)"
 
@@ -53,6 +57,8 @@ class Bad(gym.Env):
         self.wrong = wrong
         if wrong == "build":
             raise RuntimeError("no engine")
+        if wrong == "assert":
+            raise AssertionError
         shape = (2, 2) if wrong == "space" else (2,)
         self.observation_space = gym.spaces.Box(-1, 1, shape, np.float32)
         if wrong == "action":
@@ -87,6 +93,7 @@ def bad(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], WorldReport]:
     ("wrong", "what", "message"),
     [
         ("build", "builds", "RuntimeError: no engine"),
+        ("assert", "builds", "AssertionError: raise AssertionError (line"),
         ("space", "observation", r"observations must be vectors"),
         ("action", "actions", "the action space must be"),
         ("step", "steps", "KeyError: 'door'"),
@@ -99,7 +106,8 @@ def test_what_is_required_and_missing_is_named_with_its_reason(
     report = bad(wrong)
     assert not report.is_usable
     assert not report.works
-    last = report.required[-1] if wrong in ("build", "step", "shape") else by_name(report)[what]
+    is_first = wrong in ("space", "action")
+    last = by_name(report)[what] if is_first else report.required[-1]
     assert last.what == what
     assert last.found.startswith(message)
     assert last.advice
@@ -116,8 +124,18 @@ def test_what_is_optional_and_missing_keeps_nothing_from_training(bad: Callable)
     assert found["train"].is_there
 
 
+def test_commands_fit_images_and_discrete_actions() -> None:
+    found = by_name(check(EnvRef("CartPole-v1", {"sutton_barto_reward": True}, 1, (rendered(32),))))
+    assert found["collect"].advice.endswith("--env CartPole-v1 and the options given here")
+    wanted = "jepa-agent train pixels --data data.h5 --planner categorical-cem"
+    assert found["train"].advice == wanted
+    assert found["plan"].advice == "jepa-agent plan --checkpoint runs/pixels --goal-state NUMBERS"
+
+
 class Timed(Bad):
-    """Ends by itself."""
+    """Is cut after 40 steps, and may end before."""
+
+    ends = 0
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict]:
         self.steps = 0
@@ -125,7 +143,8 @@ class Timed(Bad):
 
     def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
         self.steps += 1
-        return *super().step(action)[:3], self.steps == 40, {}
+        ended = self.steps == self.ends
+        return *super().step(action)[:2], ended, self.steps == 40, {}
 
 
 def test_a_world_may_have_a_time_limit_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +152,15 @@ def test_a_world_may_have_a_time_limit_of_its_own(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(checking, "_fresh", lambda ref: "yes")
     found = by_name(check(EnvRef("Timed-v0", {})))
     assert found["time limit"].found == "its own, here after 40 steps"
+    assert found["plan"].is_there
+
+
+def test_an_episode_that_ends_tells_no_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "_fresh", lambda ref: "yes")
+    monkeypatch.setattr(Timed, "ends", 7)
+    monkeypatch.setattr(checking, "LONGEST", 50)
+    found = by_name(check(EnvRef("Timed-v0", {})))
+    assert found["time limit"].found == "episodes that end, here after 7 steps"
     assert found["plan"].is_there
 
 

@@ -81,8 +81,19 @@ def test_a_goal_that_is_a_part_of_the_observation_is_shown_in_its_place() -> Non
     np.testing.assert_array_equal(observation["desired_goal"], np.float32([0, 0.25, 0.5, 0]))
 
 
-def test_a_goal_that_is_no_part_of_the_observation_asks_for_a_method() -> None:
+def test_numbers_of_a_goal_that_the_observation_lacks_are_put_at_its_end() -> None:
     world = PartOfObservation()
     world.shift = 0.5
+    env = with_hooks(world)
+    observation, _ = env.reset()
+    assert env.observation_space.contains(observation)
+    np.testing.assert_array_equal(observation["observation"], np.float32([0.1] * 4 + [0.6] * 2))
+    np.testing.assert_array_equal(observation["desired_goal"], np.float32([0] * 4 + [0.25, 0.5]))
+
+
+def test_a_goal_that_leaves_its_place_in_the_observation_asks_for_a_method() -> None:
+    world = PartOfObservation()
+    env = with_hooks(world)
+    world.shift = 0.5
     with pytest.raises(ValueError, match=r"give PartOfObservation `observation_of_goal\(goal\)`"):
-        with_hooks(world).reset()
+        env.reset()
