@@ -37,7 +37,8 @@ class ObservationSource:
 
     Args:
         trajectories: the data.
-        render: the environment's batched renderer, if it has one.
+        render: the environment's batched renderer, if it has one; data of several frames an
+            observation are rendered so, oldest first.
         device: where stored observations go and views are made.
         shape: (h, w, C) that stored images in memory are scaled to once, instead of at every step;
             None for as they are.
@@ -51,7 +52,11 @@ class ObservationSource:
         shape: tuple[int, ...] | None = None,
     ) -> None:
         self._trajectories, self._render, self._device = trajectories, render, device
+        self._history = trajectories.metadata.get("history", 1)
         self._stored: Tensor | Rows | None = None
+        if render is not None and self._history > 1:
+            self._states = torch.as_tensor(trajectories.states).to(device)
+            self._offsets = torch.as_tensor(trajectories.offsets).to(device)
         if render is None:
             stored = trajectories.observations
             self._stored = stored
@@ -71,10 +76,21 @@ class ObservationSource:
 
     def _show(self, rows: Tensor, states: Tensor, layout: Tensor) -> Tensor:
         if self._render is not None:
-            return self._render(states, layout)
+            return self._rendered(self._render, rows.to(self._device), states, layout)
         if self._stored is None or isinstance(self._stored, Tensor):
             return states if self._stored is None else self._stored[rows]
         return torch.as_tensor(self._stored[rows.cpu().numpy()]).to(self._device)
+
+    def _rendered(self, render: Renderer, rows: Tensor, states: Tensor, layout: Tensor) -> Tensor:
+        """Images (..., H, W, history * C); before an episode's first frame, that is repeated."""
+        frames = [render(states, layout)]
+        if self._history > 1:
+            episode = torch.searchsorted(self._offsets, rows.contiguous(), right=True) - 1
+            first = self._offsets[episode]
+        for back in range(1, self._history):
+            earlier = torch.maximum(rows - back, first)
+            frames.insert(0, render(self._states[earlier], layout))
+        return frames[0] if len(frames) == 1 else torch.cat(frames, dim=-1)
 
 
 def constant_states(trajectories: Trajectories) -> np.ndarray:

@@ -83,6 +83,10 @@ class DataTask:
     """(T, A), what was done in that episode before the start."""
     between: np.ndarray
     """(offset, A), what was done then, up to the goal."""
+    earlier: np.ndarray
+    """(S,), the state at the oldest of the frames that are observed at the start."""
+    lead: int
+    """Steps from there to the start."""
 
 
 class DataTaskEnv(gym.Wrapper):
@@ -119,7 +123,7 @@ class DataTaskEnv(gym.Wrapper):
         if self.render_mode == "rgb_array":
             self._go_to(seed, task, task.goal_state, np.concatenate([task.before, task.between]))
             self._goal_frame = np.asarray(self.env.render())
-        observation, info = self._go_to(seed, task, task.state, task.before)
+        observation, info = self._go_to(seed, task, task.earlier, task.before, task.lead)
         self._check_start(task, observation)
         return self._shown(task, observation, info)
 
@@ -137,12 +141,23 @@ class DataTaskEnv(gym.Wrapper):
         return observation, reward, terminated, truncated or self._played >= self.steps, info
 
     def _go_to(
-        self, seed: int | None, task: DataTask, state: np.ndarray, actions: np.ndarray
+        self,
+        seed: int | None,
+        task: DataTask,
+        state: np.ndarray,
+        actions: np.ndarray,
+        lead: int = 0,
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin at a recorded state, or at the start of its episode and do what led there."""
+        """Begin at a recorded state, or at the start of its episode, and do what was done then.
+
+        From a recorded state, that is the last `lead` actions; from the start, all of them.
+        """
         options = self._options(task, state)
         if options is not None:
-            return self.env.reset(seed=seed, options=options)
+            observation, info = self.env.reset(seed=seed, options=options)
+            for row in actions[len(actions) - lead :]:
+                observation, *_, info = self.env.step(from_rows(self._bounds, row))
+            return observation, info
         if task.episode_seed is None:
             raise ValueError(
                 f"to begin at a recorded state, {self._name} must have `reset_options(state, "
@@ -227,6 +242,7 @@ def draw_tasks(
     ends, first_seed = np.cumsum(starts), _first_seed(data)
     with_reward = data.metadata.get("record", {}).get("rewards", False)
     numbers = data.states.shape[1] - with_reward  # the world's own
+    frames = data.metadata.get("history", 1)
     for number in np.random.default_rng((seed, offset)).permutation(ends[-1]):
         episode = int(np.searchsorted(ends, number, side="right"))
         row = int(data.offsets[episode] + number - (ends[episode] - starts[episode]))
@@ -236,9 +252,12 @@ def draw_tasks(
         before = data.actions[first - episode : row - episode]
         between = data.actions[row - episode : row - episode + offset]
         seeds = None if first_seed is None else first_seed + episode
+        lead = min(frames - 1, int(row - first))
+        earlier = data.states[row - lead, :numbers]
         yield DataTask(
-            state, goal_state, data.layout[episode], goal, observed, seeds, before, between
-        )
+            state, goal_state, data.layout[episode], goal, observed, seeds, before, between,
+            earlier, lead,
+        )  # fmt: skip
 
 
 def _first_seed(data: Trajectories) -> int | None:

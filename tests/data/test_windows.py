@@ -311,3 +311,23 @@ def test_a_file_that_does_not_say_its_size_is_read_whole(path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(TrajectoryFileError, match="must have the checksum"):
         Trajectories.load(path, in_memory=False)
+
+
+@pytest.mark.parametrize("history", [2, 3])
+def test_several_frames_are_rendered_and_the_first_of_an_episode_is_repeated(history: int) -> None:
+    data = dataclasses.replace(uneven(), metadata={"history": history})
+
+    def render(states: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
+        return (states + layout)[..., None, None, :]
+
+    source = ObservationSource(data, render, torch.device("cpu"))
+    windows = draw(sampler(data=data), 4, 5)
+    seen = source(windows)
+    assert seen.shape == (*windows.frame_index.shape, 1, 1, 2 * history)
+    np.testing.assert_array_equal(seen, source.at(windows.frame_index))
+    for at in np.ndindex(*windows.frame_index.shape):
+        row = int(windows.frame_index[at])
+        episode = int(np.searchsorted(data.offsets, row, side="right")) - 1
+        rows = [max(row - back, data.offsets[episode]) for back in range(history)][::-1]
+        expected = (data.states[rows] + data.layout[episode]).reshape(-1)
+        np.testing.assert_array_equal(seen[at].reshape(-1), expected)

@@ -15,7 +15,10 @@ import torch
 
 from jepa_agent import EnvRef, JEPAAgent, Trajectories, WorldModel, WorldModelConfig
 from jepa_agent.data.recording import record
+from jepa_agent.data.source import world_shape
 from jepa_agent.data.windows import ObservationSource
+from jepa_agent.envs.goal_world import GoalWorld, Measure
+from jepa_agent.envs.pictures import Canvas
 from jepa_agent.evaluation.data_goals import choose_tasks, evaluate_on_data
 from jepa_agent.evaluation.data_tasks import DataGoals, DataTaskEnv, draw_tasks, make_env
 from jepa_agent.models.encoders import VectorMLPConfig
@@ -269,3 +272,63 @@ def test_a_goal_stands_beside_the_world_in_frames(tmp_path: Path) -> None:
     goal, world = np.hsplit(frame, 2)
     assert (goal != world).any()
     np.testing.assert_array_equal(*np.hsplit(env.render(), 2))
+
+
+class Slider(GoalWorld):
+    """A dot that slides along a line, whose picture shows no velocity."""
+
+    state_names = ("x", "speed")
+    state_low, state_high = np.array([0.0, -1]), np.array([1.0, 1])
+
+    def __init__(self, render_mode: str | None = None, **config: Any) -> None:
+        super().__init__(render_mode, image_size=16, **config)
+        self.at = np.zeros(2, dtype=np.float32)
+
+    @property
+    def state(self) -> np.ndarray:
+        return self.at.copy()
+
+    def render_states(self, states: Any, layout: Any) -> Any:
+        canvas = Canvas(states, 16, (0.0, 0.0), 1.0)
+        canvas.paint(canvas.disc(states[..., 0], states[..., 0] * 0 + 0.5, 0.2), (0.0, 0.0, 0.0))
+        return canvas.image()
+
+    def measure(self, states: np.ndarray, goals: np.ndarray) -> Measure:
+        distance = np.abs(states - goals)[..., 0]
+        return Measure(distance, distance < 0.05, distance < 0.01)
+
+    def _draw_task(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([self.np_random.random(), 0.0]), np.array([self.np_random.random(), 0.0])
+
+    def _put(self, state: np.ndarray) -> None:
+        self.at = state.copy()
+
+    def _act(self, action: np.ndarray) -> None:
+        speed = np.clip(self.at[1] + 0.02 * action[0], -0.1, 0.1)
+        self.at = np.clip(np.float32([self.at[0] + speed, speed]), self.state_low, self.state_high)
+        self.at = self.at.astype(np.float32)
+
+
+gym.register("Slider-v0", Slider, max_episode_steps=99)
+
+
+@pytest.mark.parametrize("history", [1, 2, 3])
+def test_tasks_begin_with_the_frames_that_were_seen_before(tmp_path: Path, history: int) -> None:
+    ref = EnvRef("Slider-v0", {}, history)
+    record(ref, tmp_path / "s.h5", episodes=3, steps=20, policy="wander", seed=1)
+    data = Trajectories.load(tmp_path / "s.h5")
+    assert data.observations is None  # frames are rendered from states
+    (shape, *_), render, _ = world_shape(ref, data)
+    assert shape == (16, 16, 3 * history)
+    source = ObservationSource(data, render, torch.device("cpu"))
+    tasks = dict(enumerate(draw_tasks(data, source, 5, 0)))
+    env = make_env(ref, 10, DataGoals((5,)), tasks)
+    for seed, task in tasks.items():
+        observation, info = env.reset(seed=seed)
+        np.testing.assert_allclose(info["state"], task.state, atol=1e-6)
+        assert np.abs(observation["observation"].astype(int) - task.observed).max() <= 2
+        np.testing.assert_array_equal(observation["desired_goal"], task.goal)
+        for action in task.between:
+            *_, info = env.step(action)
+        assert info["is_success_strict"]
+    assert {task.lead for task in tasks.values()} == set(range(history))
