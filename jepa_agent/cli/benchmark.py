@@ -6,6 +6,7 @@ $ jepa-agent benchmark training     # `base` beside EB-JEPA's model and losses
 $ jepa-agent benchmark operations   # counted, not timed
 $ jepa-agent benchmark shares       # of a training step, by kind of operator
 $ jepa-agent benchmark window       # SDL_VIDEODRIVER=dummy without a display
+$ jepa-agent benchmark gpu --out gpu.json   # trainings, decisions, memory
 
 Each figure is the median of several runs; the first, which warms up, is left out.
 """
@@ -18,17 +19,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 import tyro
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from .. import __version__
 from ..agent.agent import JEPAAgent
+from ..device import resolve_device
 from ..envs.drawing import Window
 from ..experiments import speed
+from ..experiments.gpu import GPUBenchmark
 from ..experiments.speed import Figures
+from ..io.serialisation import to_json
 from ..viz import session
 from ..viz.plan_view import SIZE
 from ..viz.window import FRAMES_A_SECOND, Player
@@ -39,7 +47,7 @@ class Args:
     """What to measure."""
 
     what: tyro.conf.Positional[
-        Literal["env", "planning", "training", "window", "operations", "shares"]
+        Literal["env", "planning", "training", "window", "operations", "shares", "gpu"]
     ]
     runs: int = 5
     """Measurements of each figure."""
@@ -49,6 +57,10 @@ class Args:
     """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
     compiled: bool = False
     """For `planning`: compile the search first."""
+    device: str = "auto"
+    """For `gpu`: auto, cuda, cuda:N, or cpu, which takes an hour."""
+    out: Path | None = None
+    """Write the figures here too, as JSON."""
 
 
 def main(args: Args) -> None:
@@ -65,14 +77,41 @@ def main(args: Args) -> None:
         ),
         "shares": lambda: speed.shares(args.runs),
     }
-    table = Table(title=f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    if args.what == "gpu":
+        measure["gpu"], machine = gpu(args.runs, args.device)
+    table = Table(title=machine, box=box.MARKDOWN if args.what == "gpu" else box.HEAVY_HEAD)
     for heading in ("what", "median", "lowest", "highest", "unit"):
         table.add_column(heading)
-    for name, values, unit in measure[args.what]():
-        low, middle, high = np.percentile(values, [0, 50, 100])
-        numbers = (f"{v:,.4g}" if v < 100 else f"{v:,.0f}" for v in (middle, low, high))
-        table.add_row(name, *numbers, unit)
-    Console().print(table)
+    found = []
+    try:
+        for name, values, unit in measure[args.what]():
+            low, middle, high = np.percentile(values, [0, 50, 100])
+            numbers = (f"{v:,.4g}" if v < 100 else f"{v:,.0f}" for v in (middle, low, high))
+            table.add_row(name, *numbers, unit)
+            found.append({"what": name, "values": values.tolist(), "unit": unit})
+            if args.out is not None:
+                about = {"machine": machine, "torch": torch.__version__, "jepa_agent": __version__}
+                args.out.write_text(to_json({**about, "figures": found}, indent=1) + "\n")
+    finally:  # what is measured is shown, whatever comes
+        Console(width=110 if args.what == "gpu" else None).print(table)
+
+
+def gpu(runs: int, name: str) -> tuple[Callable[[], Iterable[Figures]], str]:
+    """The measurements of a device, and its name.
+
+    Raises:
+        ValueError: if there is no GPU, and the CPU was not asked for.
+    """
+    device = resolve_device(name)
+    if device.type == "cpu" and name != "cpu":
+        raise ValueError(
+            "benchmark gpu measures a GPU, got a machine without; use --device cpu to measure "
+            "the CPU, which takes an hour"
+        )
+    cuda = device.type == "cuda"
+    machine = torch.cuda.get_device_name(device) if cuda else platform.processor() or device.type
+    return GPUBenchmark(device, runs).figures, machine
 
 
 class Stopwatch(Window):

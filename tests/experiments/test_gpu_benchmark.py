@@ -1,0 +1,93 @@
+"""What a GPU is worth, measured on the CPU with models of milliseconds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from jepa_agent import JEPAAgent, Preset, cli
+from jepa_agent.cli import benchmark
+from jepa_agent.envs import CollectConfig
+from jepa_agent.experiments.gpu import Course, GPUBenchmark
+from jepa_agent.training.config import RefinementConfig
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def tiny(tiny_preset: Preset, monkeypatch: pytest.MonkeyPatch) -> GPUBenchmark:
+    """A benchmark of a tiny preset, without a compiler."""
+    monkeypatch.setenv("CXX", "nowhere")
+    refinement = RefinementConfig(steps=2, layouts_per_batch=2, windows_per_layout=2, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, refinement=refinement)
+    preset = dataclasses.replace(tiny_preset, training=training)
+    data = CollectConfig("mixed", "fixed", episodes=8, steps=12)
+    return GPUBenchmark(CPU, 2, 2, 64, {"tiny": Course(preset, data, "fixed")})
+
+
+def test_training_success_and_resuming_are_measured(tiny: GPUBenchmark) -> None:
+    course = tiny.courses["tiny"]
+    found = [*tiny.steps("tiny", course, 1.0), *tiny.resumed(course, 4), *tiny.trained("t", course)]
+    assert [each.what for each in found] == [
+        "tiny: joint training", "tiny: joint training, of the limit",
+        "tiny: refinement training", "tiny: refinement training, of the limit",
+        "a resumed training has the same bits",
+        "t: training", "t: success, with its 95 % interval", "t: 2 episodes of 200 steps",
+    ]  # fmt: skip
+    rates = found[6].values
+    assert 0 <= rates[0] <= rates[1] <= rates[2] <= 100
+    assert found[4].values.tolist() == [True]
+    assert all((each.values > 0).all() for each in (*found[:4], found[5], found[7]))
+
+
+def test_a_share_of_the_limit_is_operations_over_it(tiny: GPUBenchmark) -> None:
+    course = tiny.courses["tiny"]
+    one, *_ = [f for f in tiny.steps("tiny", course, 1e-6) if "limit" in f.what]
+    other, *_ = [f for f in tiny.steps("tiny", course, 1e-3) if "limit" in f.what]
+    assert np.median(one.values) / np.median(other.values) == pytest.approx(1000, rel=0.9)
+    assert (tiny.products() > 0).all()
+
+
+@pytest.mark.parametrize("compiler", [True, False])
+def test_everything_is_measured_and_compiled_decisions_come_last(
+    tiny: GPUBenchmark, default_agent: JEPAAgent, monkeypatch: pytest.MonkeyPatch, compiler: bool
+) -> None:
+    missing = None if compiler else "a compiler"
+    monkeypatch.setattr("jepa_agent.experiments.gpu.missing_compiler", lambda device: missing)
+    compiled: list[JEPAAgent] = []
+    monkeypatch.setattr(JEPAAgent, "compile", lambda agent: compiled.append(agent))
+    monkeypatch.setattr(GPUBenchmark.decisions, "__defaults__", (1,))
+    monkeypatch.setattr(GPUBenchmark, "trained", lambda *_: iter(()))
+    what = [each.what for each in tiny.figures()]
+    assert what[:2] == ["limit: products in bfloat16", "decision, plain, p50"]
+    assert (what[-2:] == ["decision, compiled, p50", "decision, compiled, p99"]) == compiler
+    assert len(compiled) == compiler
+
+
+def test_the_command_prints_markdown_and_keeps_what_it_measured(
+    tmp_path: Path, tiny: GPUBenchmark, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(GPUBenchmark, "figures", lambda self: tiny.resumed(tiny.courses["tiny"], 2))
+    out = tmp_path / "gpu.json"
+    with pytest.raises(SystemExit) as ended:
+        cli.main(argv=["benchmark", "gpu", "--device", "cpu", "--out", str(out)])
+    assert not ended.value.code
+    printed = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("| what ") for line in printed)
+    assert any(line.startswith("|---") for line in printed)
+    document = json.loads(out.read_text())
+    (figure,) = document["figures"]
+    assert (figure["values"], figure["unit"]) == ([True], "1 is yes")
+    assert document["torch"] == torch.__version__
+
+
+def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark, "resolve_device", lambda name: CPU)
+    with pytest.raises(ValueError, match="measures a GPU, got a machine without; use --device cpu"):
+        benchmark.gpu(1, "auto")
