@@ -27,7 +27,7 @@ def tiny(tiny_preset: Preset, monkeypatch: pytest.MonkeyPatch) -> GPUBenchmark:
     training = dataclasses.replace(tiny_preset.training, refinement=refinement)
     preset = dataclasses.replace(tiny_preset, training=training)
     data = CollectConfig("mixed", "fixed", episodes=8, steps=12)
-    return GPUBenchmark(CPU, 2, 2, 64, {"tiny": Course(preset, data, "fixed")})
+    return GPUBenchmark(CPU, 2, 1, 64, {"tiny": Course(preset, data, "fixed")})
 
 
 def test_training_success_and_resuming_are_measured(tiny: GPUBenchmark) -> None:
@@ -37,7 +37,7 @@ def test_training_success_and_resuming_are_measured(tiny: GPUBenchmark) -> None:
         "tiny: joint training", "tiny: joint training, of the limit",
         "tiny: refinement training", "tiny: refinement training, of the limit",
         "a resumed training has the same bits",
-        "t: training", "t: success, with its 95 % interval", "t: 2 episodes of 200 steps",
+        "t: training", "t: success, with its 95 % interval", "t: 1 episodes of 200 steps",
     ]  # fmt: skip
     rates = found[6].values
     assert 0 <= rates[0] <= rates[1] <= rates[2] <= 100
