@@ -3,7 +3,18 @@
 from typing import Any
 
 from ..registry import import_modules, import_object
-from .base import CandidateTracker, Cost, Noise, Plan, Planner, PlannerConfig, Trace, check_actions
+from .base import (
+    CandidateTracker,
+    Cost,
+    DrawnNoise,
+    Noise,
+    Plan,
+    Planner,
+    PlannerConfig,
+    Trace,
+    check_actions,
+    check_costs,
+)
 from .bounds import ActionBounds, ActionUnits, constant
 from .categorical_cem import CategoricalCEM, CategoricalCEMConfig
 from .cem import CEM, CEMConfig
@@ -62,6 +73,7 @@ __all__ = [
     "CategoricalCEM",
     "CategoricalCEMConfig",
     "Cost",
+    "DrawnNoise",
     "Exhaustive",
     "ExhaustiveConfig",
     "Gradient",
@@ -76,6 +88,7 @@ __all__ = [
     "RandomShootingConfig",
     "Trace",
     "check_actions",
+    "check_costs",
     "constant",
     "make_planner",
 ]

@@ -68,6 +68,26 @@ class Noise:
         return numbers.to(like.device, non_blocking=True)
 
 
+class DrawnNoise(Noise):
+    """Numbers that were drawn before, in their order.
+
+    Args:
+        numbers: each (B, ...).
+        count: B.
+    """
+
+    def __init__(self, numbers: Sequence[Tensor], count: int) -> None:
+        self._numbers, self._count, self._next = numbers, count, 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def normal(self, *shape: int, like: Tensor) -> Tensor:
+        """The next numbers (B, *shape)."""
+        self._next += 1
+        return self._numbers[self._next - 1]
+
+
 class Planner(Protocol):
     """Searches action sequences of low cost, for B problems at once."""
 
@@ -153,19 +173,23 @@ class CandidateTracker:
         """The best of all candidates.
 
         Raises:
-            ValueError: if a cost was NaN. This is the only wait for the device in a search.
+            ValueError: if a cost was NaN. This is the only wait for the device in a search;
+                compiled code leaves it to whoever called it.
         """
-        wrong = sum(
-            int(count)
-            for count in torch.stack([costs.isnan().sum() for costs in self._costs]).tolist()
-        )
-        if wrong:
-            raise ValueError(
-                f"costs must be numbers, got NaN for {wrong} candidates; "
-                "check the model and the observation"
-            )
+        if not torch.compiler.is_compiling():
+            check_costs(self._costs)
         trace = Trace(tuple(self._candidates), tuple(self._costs))
         return Plan(self.best, self.best_cost, trace)
+
+
+def check_costs(costs: Sequence[Tensor]) -> None:
+    """Raise ValueError if some of the costs, each (B, N), are NaN."""
+    wrong = sum(int(count) for count in torch.stack([c.isnan().sum() for c in costs]).tolist())
+    if wrong:
+        raise ValueError(
+            f"costs must be numbers, got NaN for {wrong} candidates; "
+            "check the model and the observation"
+        )
 
 
 def gather(candidates: Tensor, index: Tensor) -> Tensor:

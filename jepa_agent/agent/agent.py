@@ -18,7 +18,7 @@ from ..worlds.protocols import state_names
 from ..worlds.reference import EnvRef
 from . import checkpointing
 from .chunks import Chunks
-from .compiled import Search, compiled
+from .compiled import CompiledSearch
 from .costs import CostConfig, PlanningCost
 from .error_memory import ErrorMemory
 from .goals import (
@@ -76,7 +76,7 @@ class JEPAAgent(HubMixin):
         self.seed, self.notes = seed, notes or {}
         self._goals: GivenGoals | None = None
         self._remembered: AgentState | None = None
-        self._compiled: Search | None = None
+        self._compiled: CompiledSearch | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy forgets the episodes and searches uncompiled: compiled code cannot be pickled."""
@@ -176,7 +176,7 @@ class JEPAAgent(HubMixin):
         Raises:
             ValueError: if this machine has no compiler.
         """
-        self._compiled = compiled(self._plan_from_latents, self.device)
+        self._compiled = CompiledSearch(self)
 
     def predict(
         self,

@@ -2,38 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from ..device import check_compiler
-from ..planners import Plan, Trace
+from ..planners import DrawnNoise, Noise, Plan, Trace, check_costs
+from .error_memory import ErrorMemory
 
-Search = Callable[..., Plan]
-"""See `JEPAAgent._plan_from_latents`."""
+if TYPE_CHECKING:
+    from .agent import JEPAAgent
 
 
-def compiled(search: Search, device: torch.device) -> Search:
-    """The same search, faster from its third call with tensors of the same shapes on.
+class NotedNoise(Noise):
+    """Numbers of another source, and a note of what was asked of it."""
 
-    On a GPU it is replayed as CUDA graphs, whose results the next replay overwrites: a plan that
-    was found is copied, so that a caller may keep it.
+    def __init__(self, source: Noise) -> None:
+        self._source = source
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def normal(self, *shape: int, like: Tensor) -> Tensor:
+        """See `Noise`."""
+        self.shapes.append(shape)
+        return self._source.normal(*shape, like=like)
+
+
+class CompiledSearch:
+    """An agent's search, faster from its third call with tensors of the same shapes on.
+
+    Random numbers are drawn before it and costs checked after it, so that the search itself is one
+    graph; its first call with other shapes notes which numbers it needs. On a GPU it is replayed as
+    a CUDA graph, whose results the next replay overwrites: plans are copied, so that they can be
+    kept.
 
     Args:
-        search: the search.
-        device: where it computes.
+        agent: the agent, with any planner.
 
     Raises:
         ValueError: if this machine has no compiler.
     """
-    check_compiler(device)
-    mode = "reduce-overhead" if device.type == "cuda" else None
-    fast = torch.compile(search, mode=mode, dynamic=False)
 
-    def kept(*problem: Any) -> Plan:
-        actions, cost, trace = fast(*problem)
+    def __init__(self, agent: JEPAAgent) -> None:
+        check_compiler(agent.device)
+        mode = "reduce-overhead" if agent.device.type == "cuda" else None
+        self._agent, self._planner = agent, agent.planner
+        self._fast = torch.compile(self._whole, mode=mode, dynamic=False)
+        self._shapes: dict[torch.Size, list[tuple[int, ...]]] = {}
+
+    def __call__(
+        self,
+        latents: Tensor,
+        goals: Tensor,
+        warm_start: Tensor,
+        noise: Noise,
+        memory: ErrorMemory | None = None,
+    ) -> Plan:
+        """Search; see `JEPAAgent._plan_from_latents`."""
+        if self._planner is not self._agent.planner:
+            self._planner = self._agent.planner
+            self._shapes.clear()
+        if warm_start.shape not in self._shapes:
+            noted = NotedNoise(noise)
+            plan = self._agent._plan_from_latents(latents, goals, warm_start, noted, memory)
+            self._shapes[warm_start.shape] = noted.shapes
+            return plan
+        shapes = self._shapes[warm_start.shape]
+        numbers = [noise.normal(*shape, like=warm_start) for shape in shapes]
+        actions, cost, trace = self._fast(latents, goals, warm_start, numbers, memory)
+        check_costs(trace.costs)
         copies = (tuple(each.clone() for each in found) for found in trace)
         return Plan(actions.clone(), cost.clone(), Trace(*copies))
 
-    return kept
+    def _whole(
+        self,
+        latents: Tensor,
+        goals: Tensor,
+        warm_start: Tensor,
+        numbers: list[Tensor],
+        memory: ErrorMemory | None,
+    ) -> Plan:
+        noise = DrawnNoise(numbers, len(warm_start))
+        return self._agent._plan_from_latents(latents, goals, warm_start, noise, memory)

@@ -92,9 +92,9 @@ class GPUBenchmark:
         return 2e-12 * self.matrix**3 / timed(self.runs, lambda: self._done(factor @ factor))
 
     def decisions(self, agent: JEPAAgent, kind: str, decisions: int = 100) -> Iterator[Figures]:
-        """Milliseconds of one agent's decisions, after three that warm up."""
+        """Milliseconds of one agent's decisions, after five that warm up."""
         observation, _ = agent.env_ref.make().reset(seed=0)
-        timed(2, lambda: agent.act(observation))
+        timed(4, lambda: agent.act(observation))
         seconds = [timed(decisions, lambda: agent.act(observation)) for _ in range(self.runs)]
         for percentile in (50, 99):
             values = 1000 * np.percentile(seconds, percentile, axis=1)

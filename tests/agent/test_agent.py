@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 
 from jepa_agent import EnvRef, JEPAAgent
-from jepa_agent.agent.costs import PlanningCost
+from jepa_agent.agent.costs import CostConfig, PlanningCost
 from jepa_agent.planners import (
     CEM,
     ActionBounds,
@@ -22,6 +24,7 @@ from jepa_agent.planners import (
     Noise,
     Plan,
     RandomShooting,
+    make_planner,
 )
 from jepa_agent.worlds.actions import action_bounds
 
@@ -268,6 +271,7 @@ def test_a_compiled_agents_plans_stay_what_they_are(
     plain.append(tiny_agent.act(batch)[1])
     tiny_agent.seed = 0
     tiny_agent.compile()
+    tiny_agent.act(batch)  # notes which random numbers the search needs
     replayed = [tiny_agent.act(batch)[1]]
     tiny_agent.seed = 1
     replayed.append(tiny_agent.act(batch)[1])
@@ -427,11 +431,54 @@ def test_a_checkpoint_in_half_precision_takes_half_the_space(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's compiler uses what torch has deprecated
+@pytest.mark.parametrize("name", ["cem", "icem", "mppi", "random"])
+def test_a_search_is_one_graph(
+    tiny_agent: JEPAAgent, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Whatever is not compiled, such as the random numbers, is outside of it."""
+    plain = partial(torch.compile, backend="eager", fullgraph=True, dynamic=False)
+    monkeypatch.setattr(torch, "compile", lambda search, **_: plain(search))
+    batch = observations(tiny_agent, 2)
+    tiny_agent.planner, tiny_agent.cost = make_planner(name), CostConfig(error_memory=2)
+    plans = [tiny_agent.act(batch)[0]]
+    tiny_agent.compile()
+    plans += [tiny_agent.act(batch)[0] for _ in range(2)]
+    np.testing.assert_array_equal(plans[1], plans[0])
+    np.testing.assert_array_equal(plans[2], plans[0])
+
+
+def test_a_compiled_agent_may_change_its_planner(
+    tiny_agent: JEPAAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda search, **_: search)
+    batch = observations(tiny_agent, 2)
+    tiny_agent.compile()
+    for name in ("cem", "random", "icem"):  # with other numbers for starts of the same shape
+        tiny_agent.planner = make_planner(name)
+        expected, _ = copy.copy(tiny_agent).act(batch)
+        for _ in range(2):
+            np.testing.assert_array_equal(tiny_agent.act(batch)[0], expected)
+
+
+def test_a_compiled_agent_says_that_costs_are_not_numbers(
+    tiny_agent: JEPAAgent, overwriting: None
+) -> None:
+    batch = observations(tiny_agent, 2)
+    tiny_agent.compile()
+    tiny_agent.act(batch)
+    tiny_agent.model.observation_mean.fill_(math.nan)
+    with pytest.raises(ValueError, match="costs must be numbers, got NaN"):
+        tiny_agent.act(batch)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler uses what torch has deprecated
 def test_a_compiled_search_finds_the_same_plans(default_agent: JEPAAgent) -> None:
     compiled = JEPAAgent.load("default")
     compiled.compile()
     observation, _ = default_agent.env_ref.make().reset(seed=3)
     plain, state = default_agent.act(observation)
+    compiled.act(observation)  # notes which random numbers the search needs
     same, compiled_state = compiled.act(observation)
     np.testing.assert_allclose(same, plain, atol=1e-3)
     torch.testing.assert_close(
