@@ -44,6 +44,7 @@ from ..training.loggers import TensorBoard, Trackio, WandB
 from ..training.loop import Callback
 from ..training.world_model import train
 from ..viz.tensorboard import DistanceMaps
+from ..worlds.reference import EnvRef
 from .console import TrainingDisplay, resumable
 from .kinds import Kinds, kinds_of, with_kinds
 
@@ -180,9 +181,15 @@ def main(args: Args) -> None:
         seeds = range(1_000_000, 1_000_000 + args.report)
         report = evaluate(agent, default_suites(agent), seeds, 64, str(args.out))
         print("wrote", write_report(args.out, agent, report, args.out, SETTINGS))
-    more = "" if layout else " --goal NUMBERS --success MODULE:FUNCTION"
-    more += "" if agent.has_environment else " --env MODULE:NAME"
+    more = "" if agent.has_environment else " --env MODULE:NAME"
+    if not (agent.has_environment and shows_goals(agent.env_ref)):
+        more += " --goals data --data HELD_OUT.h5 --success-within NUMBERS"
     print(f"next: jepa-agent evaluate --checkpoint {args.out}{more}")
+
+
+def shows_goals(world: EnvRef) -> bool:
+    """Whether episodes have goals of their own."""
+    return "desired_goal" in getattr(world.make().observation_space, "spaces", {})
 
 
 def logger(name: str, out: Path, world: dict[str, Any] | None) -> Callback:

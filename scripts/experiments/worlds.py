@@ -97,7 +97,8 @@ def add(rows: list[dict[str, Any]]) -> None:
         [*kept, *rows],
         key=lambda row: (WORLDS.index(row["world"]), row["suite"], row["policy"], row["seed"]),
     )
-    figures["tables"] = {"worlds": {"columns": COLUMNS, "rows": by_world(figures["runs"])}}
+    table = figures.setdefault("tables", {}).setdefault("worlds", {"columns": COLUMNS})
+    table["rows"] = by_world(figures["runs"])
     write_json(FIGURES, figures)
 
 

@@ -34,8 +34,8 @@ def test_several_files_train_one_agent(exit_of: Callable, tmp_path: Path, on_dis
     options = ["--data-on-disk"] if on_disk else []
     code, said = exit_of(*ON_IMAGES, "--data", "a.h5", "b.h5", *options)
     assert code == 0, said
-    assert "next: jepa-agent evaluate --checkpoint run --goal NUMBERS" in said
-    assert said.strip().endswith("--env MODULE:NAME")
+    assert "next: jepa-agent evaluate --checkpoint run --env MODULE:NAME --goals data" in said
+    assert said.strip().endswith("--success-within NUMBERS")
     agent = JEPAAgent.load(tmp_path / "run")
     assert agent.notes["data"]["recordings"] == [{"n": 0}, {"n": 1}]
     assert not agent.has_environment
