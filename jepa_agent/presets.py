@@ -72,7 +72,7 @@ VECTOR = Preset(
         held_out_share=0.05,
         refinement=RefinementConfig(steps=2000, layouts_per_batch=32, windows_per_layout=16),
     ),
-    cost=CostConfig(latent_weight=5.0),
+    cost=CostConfig(near_weight=2.0),
 )
 """Any environment whose observations are vectors."""
 

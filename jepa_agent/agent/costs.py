@@ -15,6 +15,8 @@ from .goals import state_cost
 
 DISTANCES = ("learned", "latent")
 REDUCTIONS = ("sum", "last", "discounted")
+NEAR = 0.1
+"""The mean squared difference of latents at which half of `near_weight` is added."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class CostConfig:
     Args:
         distance: "learned", the learned path length, or "latent", the mean squared difference
             of latents (EB-JEPA's energy).
-        latent_weight: weight of the mean squared difference of latents beside the learned length,
-            which hardly tells near states apart.
+        near_weight: how many chunks a second term adds at most to the learned length, which
+            hardly distinguishes near states: `near_weight * m / (m + NEAR)`, for the mean squared
+            difference m of latents.
         reduction: "sum" over the horizon, "last" chunk only, or "discounted" sum.
         discount: per chunk, where `reduction` is "discounted".
         action_cost: weight of the mean squared difference of actions from the idle one, in half
@@ -35,7 +38,7 @@ class CostConfig:
     """
 
     distance: str = "learned"
-    latent_weight: float = 0.0
+    near_weight: float = 0.0
     reduction: str = "sum"
     discount: float = 0.9
     action_cost: float = 0.0
@@ -47,13 +50,13 @@ class CostConfig:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
         if not 0 < self.discount <= 1:
             raise ValueError(f"discount must be in (0, 1], got {self.discount}")
-        for name in ("latent_weight", "action_cost", "error_memory"):
+        for name in ("near_weight", "action_cost", "error_memory"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
-        if self.latent_weight and self.distance == "latent":
+        if self.near_weight and self.distance == "latent":
             raise ValueError(
-                "latent_weight weighs latents beside the learned distance, got "
-                f"{self.latent_weight} with distance 'latent'; leave it out"
+                "near_weight adds to the learned distance, got "
+                f"{self.near_weight} with distance 'latent'; leave it out"
             )
 
 
@@ -102,8 +105,9 @@ class PlanningCost:
                 self._model.distance_embedding(imagined) if embedding is None else embedding,
                 self._embedded_goals,
             )
-            if config.latent_weight:
-                distance = distance + config.latent_weight * self._apart(imagined)
+            if config.near_weight:
+                apart = self._apart(imagined)
+                distance = distance + config.near_weight * apart / (apart + NEAR)
         else:
             distance = self._apart(imagined)
         if config.reduction == "last":

@@ -73,7 +73,7 @@ ADDED: dict[str, dict[str, Any]] = {
     "training.weights": {"window_contrast": 0.0},
     "env_ref": {"wrappers": [], "max_episode_steps": None},
     "bounds": {"idle": None, "categories": [], "start": [], "shape": None, "dtype": None},
-    "cost": {"latent_weight": 0.0},
+    "cost": {"near_weight": 0.0},
     "planner": {"knots": 1},
     "cem": {"knots": 1},
     "gradient": {"knots": 1},

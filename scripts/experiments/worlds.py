@@ -28,10 +28,11 @@ FIGURES = DOCS / "experiments" / "worlds.json"
 WORLDS = ("puck", "point_maze", "reacher", "push_t", "mini_grid", "pendulum_pixels")
 COLUMNS = {
     "world": "{world}",
-    "goal ahead": "{suite}",
-    "policy": "{policy}",
-    "success, % of 200 tasks, by seed": "{successes}",
-    "mean": "{mean}",
+    "steps to the goal": "{ahead}",
+    "agent, % by seed": "{seeds}",
+    "agent, %": "{agent}",
+    "random, %": "{random}",
+    "stand still, %": "{still}",
     "minutes": "{minutes}",
 }
 
@@ -97,27 +98,33 @@ def add(rows: list[dict[str, Any]]) -> None:
         [*kept, *rows],
         key=lambda row: (WORLDS.index(row["world"]), row["suite"], row["policy"], row["seed"]),
     )
-    table = figures.setdefault("tables", {}).setdefault("worlds", {"columns": COLUMNS})
-    table["rows"] = by_world(figures["runs"])
+    table = figures.setdefault("tables", {}).setdefault("worlds", {})
+    table |= {"columns": COLUMNS, "rows": by_world(figures["runs"])}
     write_json(FIGURES, figures)
 
 
 def by_world(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row per world, suite and policy, over the seeds."""
-    grouped: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for run in runs:
-        grouped.setdefault((run["world"], run["suite"], run["policy"]), []).append(run)
+    """A row per world and suite, over the seeds."""
+    suites = dict.fromkeys((run["world"], run["suite"]) for run in runs)
     rows = []
-    for (world, suite, policy), same in grouped.items():
-        successes = [run["success"] for run in same]
+    for world, suite in suites:
+        same = [run for run in runs if (run["world"], run["suite"]) == (world, suite)]
+        scores = {
+            policy: [run["success"] for run in same if run["policy"] == policy]
+            for policy in ("agent", "random", "stand still")
+        }
         rows.append(
             {
                 "world": world.replace("_", " "),
-                "suite": suite.removeprefix("offset ").replace("puck:Puck-v0", "the world's"),
-                "policy": policy,
-                "successes": ", ".join(f"{each:g}" for each in successes),
-                "mean": f"{sum(successes) / len(successes):.1f}",
-                "minutes": f"{max(run['minutes'] for run in same):.0f}",
+                "ahead": suite.removeprefix("offset ") if suite.startswith("offset") else "any",
+                "seeds": ", ".join(f"{each:g}" for each in scores["agent"]),
+                "minutes": f"{min(run['minutes'] for run in same):.0f} to "
+                f"{max(run['minutes'] for run in same):.0f}",
+            }
+            | {
+                policy.partition(" ")[2] or policy: f"{sum(all_) / len(all_):.1f}"
+                for policy, all_ in scores.items()
+                if all_
             }
         )
     return rows

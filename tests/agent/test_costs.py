@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from jepa_agent import JEPAAgent
-from jepa_agent.agent.costs import CostConfig, PlanningCost, imagine
+from jepa_agent.agent.costs import NEAR, CostConfig, PlanningCost, imagine
 from jepa_agent.models.distances import BlockNormConfig, DistanceHeadConfig, QuasimetricConfig
 
 
 @pytest.mark.parametrize(
-    ("distance", "latent_weight"), [("learned", 0.0), ("learned", 2.0), ("latent", 0.0)]
+    ("distance", "near_weight"), [("learned", 0.0), ("learned", 2.0), ("latent", 0.0)]
 )
 @pytest.mark.parametrize("reduction", ["sum", "last", "discounted"])
 @pytest.mark.parametrize("action_cost", [0.0, 0.3])
@@ -19,7 +19,7 @@ from jepa_agent.models.distances import BlockNormConfig, DistanceHeadConfig, Qua
 def test_cost_is_what_its_config_says(
     tiny_agent: JEPAAgent,
     distance: str,
-    latent_weight: float,
+    near_weight: float,
     reduction: str,
     action_cost: float,
     head: DistanceHeadConfig,
@@ -31,7 +31,7 @@ def test_cost_is_what_its_config_says(
     latents = torch.randn(2, 8, generator=generator, dtype=torch.float64)
     goals = torch.randn(2, 8, generator=generator, dtype=torch.float64)
     actions = torch.randn(2, 3, 4, 2, generator=generator, dtype=torch.float64)
-    config = CostConfig(distance, latent_weight, reduction, 0.7, action_cost)
+    config = CostConfig(distance, near_weight, reduction, 0.7, action_cost)
     costs = PlanningCost(model, latents, goals, config)(actions)
     for problem in range(2):
         for candidate in range(3):
@@ -40,7 +40,11 @@ def test_cost_is_what_its_config_says(
                 latent = model.predict(latent, action.repeat(model.config.chunk))
                 apart = ((latent - goals[problem]) ** 2).mean()
                 learned = model.distance(latent, goals[problem])
-                ways.append(apart if distance == "latent" else learned + latent_weight * apart)
+                ways.append(
+                    apart
+                    if distance == "latent"
+                    else learned + near_weight * apart / (apart + NEAR)
+                )
             expected = {
                 "sum": sum(ways),
                 "last": ways[-1],
@@ -67,7 +71,7 @@ def test_imagination_holds_an_action_for_a_chunk(tiny_agent: JEPAAgent) -> None:
         ({"reduction": "mean"}, "reduction must be one of .*'mean'"),
         ({"discount": 0.0}, "discount must be in"),
         ({"action_cost": -1.0}, "action_cost must be >= 0, got -1.0"),
-        ({"latent_weight": 1.0, "distance": "latent"}, "latent_weight weighs latents beside"),
+        ({"near_weight": 1.0, "distance": "latent"}, "near_weight adds to the learned"),
     ],
 )
 def test_bad_configs(fields: dict, message: str) -> None:
