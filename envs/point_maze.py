@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from array_api_compat import device
@@ -35,7 +35,7 @@ class PointMazeConfig(WorldConfig):
         maze: "u", "medium" or "large".
     """
 
-    maze: str = "u"
+    maze: Literal["u", "medium", "large"] = "u"
 
     def __post_init__(self) -> None:
         super().__post_init__()

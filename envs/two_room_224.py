@@ -27,18 +27,18 @@ class TwoRoom224Config(WorldConfig):
 
     Args:
         image_size: rows and columns; the world has 224 pixels whatever it is.
-        door_y: where the door's centre is, in [28, 196]; "random" draws a whole number of these for
+        door_y: where the door's centre is, in [28, 196]; None draws a whole number of these for
             every episode.
         step_length: pixels that an action of 1 moves the agent along an axis.
     """
 
     image_size: int = 224
-    door_y: float | str = 49.0
+    door_y: float | None = 49.0
     step_length: float = 5.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.door_y != "random":
+        if self.door_y is not None:
             check_door(self.door_y)
         if not 0 < self.step_length <= SIZE:
             raise ValueError(f"step_length must be in (0, {SIZE:g}], got {self.step_length}")
@@ -124,7 +124,7 @@ class TwoRoom224Env(GoalWorld):
         door_y = options.pop("door_y", None)
         if door_y is None:
             drawn = int(self.np_random.integers(int(DOOR_LOW), int(DOOR_HIGH) + 1))
-            door_y = drawn if self.config.door_y == "random" else self.config.door_y
+            door_y = drawn if self.config.door_y is None else self.config.door_y
         self._door_y = np.array([check_door(door_y)])
 
     def _draw_task(self) -> tuple[np.ndarray, np.ndarray]:
@@ -182,7 +182,7 @@ def check_door(door_y: Any) -> float:
         place = float("nan")
     if not DOOR_LOW <= place <= DOOR_HIGH:
         raise ValueError(
-            f"door_y must be in [{DOOR_LOW:g}, {DOOR_HIGH:g}] (or 'random' when the world is made),"
-            f" got {door_y!r}; move it"
+            f"door_y must be in [{DOOR_LOW:g}, {DOOR_HIGH:g}], or None for any when the world is "
+            f"made, got {door_y!r}; move it"
         )
     return place

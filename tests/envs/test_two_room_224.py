@@ -113,7 +113,7 @@ def test_torch_draws_what_numpy_draws_and_batches_broadcast() -> None:
 
 
 def test_the_env_shows_its_state_and_its_goal() -> None:
-    env = made(door_y="random")
+    env = made(door_y=None)
     observation, info = env.reset(seed=3)
     for name in ("state", "goal"):
         shown = "observation" if name == "state" else "desired_goal"
@@ -212,7 +212,7 @@ def test_recomputed_rewards_are_those_of_the_steps(obs_type: str) -> None:
 
 def test_same_seed_same_episode() -> None:
     def played() -> list[np.ndarray]:
-        env = made(obs_type="state", door_y="random")
+        env = made(obs_type="state", door_y=None)
         seen = [env.reset(seed=5)[0]["observation"]]
         env.action_space.seed(5)
         return [*seen, *(env.step(env.action_space.sample())[0]["observation"] for _ in range(9))]
