@@ -20,11 +20,12 @@ SHARE, FEWEST, MOST = 0.01, 16, 2000
 """Actions that count as near to one: a share of all, at least and at most these."""
 
 
-def fitted(bounds: ActionBounds, data: Trajectories) -> ActionBounds:
+def fitted(bounds: ActionBounds, data: Trajectories, stated: bool = False) -> ActionBounds:
     """The bounds of plans, given those of the environment and the actions in data.
 
-    A component keeps to its range in the data where that is narrower by more than a tenth, or the
-    environment's is open: the model knows no other actions. Where nothing says which action
+    A component that varies keeps to its range in the data where that is narrower by more than a
+    tenth, since the model knows no other actions, unless the bounds are those that the data state.
+    An open component gets its range in the data. Where nothing says which action
     is idle, and zero is not near the centre of the box, it is one of these two: the one near which
     the recorded observations change least; of discrete actions the one that changes them least.
 
@@ -40,17 +41,20 @@ def fitted(bounds: ActionBounds, data: Trajectories) -> ActionBounds:
         )
     if bounds.categories:
         return bounds if bounds.idle else replace(bounds, idle=_idle_categories(bounds, data))
-    found = range_of_actions(data)
-    ranges = zip(bounds.low, bounds.high, found.low, found.high, strict=True)
-    low, high = zip(*(_narrower(*each) for each in ranges), strict=True)
-    bounds = replace(bounds, low=low, high=high)
+    bounds = _narrowed(bounds, data, 0.0 if stated else ROOMY)
     return bounds if bounds.idle else replace(bounds, idle=_idle(bounds, data))
 
 
-def _narrower(low: float, high: float, lowest: float, highest: float) -> tuple[float, float]:
-    """A component's bounds, given the extremes of the data."""
-    low, high = max(low, -UNBOUNDED), min(high, UNBOUNDED)
-    return (lowest, highest) if highest - lowest < ROOMY * (high - low) else (low, high)
+def _narrowed(bounds: ActionBounds, data: Trajectories, share: float) -> ActionBounds:
+    """The bounds with the data's range where they are open, or it is below a share of theirs."""
+    found, varies = range_of_actions(data), np.ptp(data.actions, axis=0) > 0
+    lowest, highest = np.asarray(found.low), np.asarray(found.high)
+    low, high = np.asarray(bounds.low), np.asarray(bounds.high)
+    low = np.where(low > -UNBOUNDED, low, lowest)
+    high = np.where(high < UNBOUNDED, high, highest)
+    narrow = varies & (highest - lowest < share * (high - low))
+    low, high = np.where(narrow, lowest, low), np.where(narrow, highest, high)
+    return replace(bounds, low=tuple(low.tolist()), high=tuple(high.tolist()))
 
 
 def range_of_actions(data: Trajectories) -> ActionBounds:

@@ -36,7 +36,8 @@ def world_shape(
         ValueError: if the data hold nothing that the environment shows, or other actions.
     """
     state_dim, action_dim = trajectories.states.shape[1], trajectories.actions.shape[1]
-    shape, render, bounds = observed_shape(trajectories), None, recorded_bounds(trajectories)
+    shape, render, stated = observed_shape(trajectories), None, recorded_bounds(trajectories)
+    bounds = stated
     env = None if spec is None else _built(spec)
     if env is not None:
         shape, render = _shown(env, trajectories)
@@ -49,7 +50,7 @@ def world_shape(
             "Trajectories.from_arrays the observations"
         )
     bounds = bounds or range_of_actions(trajectories)
-    return (shape, action_dim, state_dim), render, fitted(bounds, trajectories)
+    return (shape, action_dim, state_dim), render, fitted(bounds, trajectories, stated is not None)
 
 
 def recorded_bounds(trajectories: Trajectories) -> ActionBounds | None:

@@ -108,7 +108,8 @@ class DataTaskEnv(gym.Wrapper):
         self.goals, self.tasks, self.steps = goals, tasks, steps
         self._bounds = action_bounds(env)
         self.task: DataTask | None = None
-        self._played, self._goal_frame = 0, None
+        self._played = 0
+        self._goal_frame: np.ndarray | None = None
         spaces = getattr(env.observation_space, "spaces", {"observation": env.observation_space})
         self.observation_space = gym.spaces.Dict({**spaces, "desired_goal": spaces["observation"]})
 
@@ -130,7 +131,7 @@ class DataTaskEnv(gym.Wrapper):
     def render(self) -> Any:
         """The goal's frame, if there are frames, and the world's to its right."""
         frame = self.env.render()
-        return frame if self._goal_frame is None else np.hstack([self._goal_frame, frame])
+        return frame if self._goal_frame is None else np.hstack([self._goal_frame, np.asarray(frame)])
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """A step of the world."""

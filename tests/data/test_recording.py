@@ -94,8 +94,8 @@ def test_same_seed_same_trajectories(tmp_path: Path) -> None:
 def test_errors_name_rule_and_fix(tmp_path: Path) -> None:
     out = tmp_path / "x.h5"
     env = gym.make("Pendulum-v1")
-    env.action_space = gym.spaces.MultiBinary(2)
-    with pytest.raises(ValueError, match="must be a Box, Discrete or MultiDiscrete"):
+    env.action_space = gym.spaces.Text(2)
+    with pytest.raises(ValueError, match="must be a Box, Discrete, MultiDiscrete or MultiBinary"):
         record(env, out, episodes=1)
     with pytest.raises(ValueError, match="at least 1, got 0"):
         record(gym.make("Pendulum-v1"), out, episodes=0)
