@@ -130,8 +130,8 @@ class DataTaskEnv(gym.Wrapper):
 
     def render(self) -> Any:
         """The goal's frame, if there are frames, and the world's to its right."""
-        frame = self.env.render()
-        return frame if self._goal_frame is None else np.hstack([self._goal_frame, np.asarray(frame)])
+        frame: Any = self.env.render()
+        return frame if self._goal_frame is None else np.hstack([self._goal_frame, frame])
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """A step of the world."""

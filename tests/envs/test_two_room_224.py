@@ -239,7 +239,7 @@ def test_goals_from_data_are_scored_by_both_rules(tmp_path: Path) -> None:
     start, goal = np.float32([30, 100]), np.float32([62, 112])
     shown = env.unwrapped.render_states(start, DOOR)
     tasks.tasks[0] = dataclasses.replace(
-        chosen.tasks[0], state=start, goal_state=goal, observed=shown
+        chosen.tasks[0], state=start, goal_state=goal, observed=shown, earlier=start, lead=0
     )
     (episode,) = play(Right(), lambda: tasks, [0], parallel=1)
     assert episode.steps == 5  # 55 - 62 and 100 - 112 are within 16
