@@ -44,7 +44,9 @@ def test_without_its_package_it_says_what_to_install(
 @pytest.fixture(scope="module")
 def installed() -> None:
     for package in ("mujoco", "gymnasium_robotics"):
-        pytest.importorskip(package, reason="MuJoCo's worlds need the extra `worlds`")
+        pytest.importorskip(
+            package, exc_type=ImportError, reason="MuJoCo's worlds need the extra `worlds`"
+        )
 
 
 @pytest.fixture(params=NAMES)

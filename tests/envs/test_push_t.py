@@ -50,7 +50,9 @@ def test_clearance_is_that_of_a_disc_and_two_rectangles() -> None:
 
 @pytest.fixture(scope="module")
 def env() -> PushTEnv:
-    pytest.importorskip("gym_pusht", reason="PushT-v0 needs the extra `worlds`")
+    pytest.importorskip(
+        "gym_pusht", exc_type=ImportError, reason="PushT-v0 needs the extra `worlds`"
+    )
     return PushTEnv(obs_type="state")
 
 
