@@ -82,6 +82,8 @@ class GoalWorld(gym.Env[Observation, np.ndarray]):
     state_high: np.ndarray
     """(S,), largest numbers of a state."""
     layout_names: tuple[str, ...] = ()
+    stores_images = False
+    """Recordings hold states; images are rendered from them in training."""
     strict_steps = 1
     """Steps in a row for which the stricter rule must hold."""
 

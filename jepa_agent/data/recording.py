@@ -48,8 +48,8 @@ def record(
     `standard_space`); of a dict observation, its entry "observation" is taken, or all of them as
     one row of bytes, see `Parts`. Beside images and such rows, the compact state is stored where
     one is known: `info["state"]`, the observation's entry "state", or the world's `state`; else the
-    vectors among the parts. A world that renders states also gives its layouts, and what it renders
-    is not stored. Episode i is reset with `seed + i`.
+    vectors among the parts. A world that renders states also gives its layouts; with
+    `stores_images = False`, what it renders is not stored. Episode i is reset with `seed + i`.
 
     Args:
         env: the environment; with `pixels`, built with `render_mode="rgb_array"`.
@@ -155,7 +155,8 @@ class Player:
         world: Any = env.unwrapped
         draws = isinstance(world, RendersStates)
         layout = layout_of(world) if draws else np.zeros(0, dtype=np.float32)
-        is_rendered = not self.rewards and shows_rendering(world, observation)
+        stores_images = self.rewards or getattr(world, "stores_images", True)
+        is_rendered = not stores_images and shows_rendering(world, observation)
         seen: list[Any] = []
         states: list[Any] = []
         actions: list[np.ndarray] = []

@@ -106,7 +106,20 @@ def test_errors_name_rule_and_fix(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_what_two_rooms_renders_is_not_stored_beside_states_and_layouts(tmp_path: Path) -> None:
+def test_pictures_of_two_rooms_are_stored_beside_states_and_layouts(tmp_path: Path) -> None:
+    record(gym.make("TwoRooms-v0"), tmp_path / "t.h5", episodes=2, steps=6)
+    data = Trajectories.load(tmp_path / "t.h5")
+    layout = data.layout.repeat(7, axis=0)
+    assert data.observations is not None
+    np.testing.assert_array_equal(TwoRoomsEnv.render_states(data.states, layout), data.observations)
+    shape, render, _ = world_shape(env_of(data), data)
+    assert (shape, render) == (((65, 65, 3), 2, 2), None)
+
+
+def test_what_a_world_renders_need_not_be_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TwoRoomsEnv, "stores_images", False, raising=False)
     record(gym.make("TwoRooms-v0"), tmp_path / "t.h5", episodes=2, steps=6)
     data = Trajectories.load(tmp_path / "t.h5")
     assert data.states.shape == (14, 2)
