@@ -17,7 +17,7 @@ from .pictures import Canvas, Colour
 MAZES = {"u": "U_MAZE", "medium": "MEDIUM_MAZE", "large": "LARGE_MAZE"}
 """Names of mazes here and in gymnasium-robotics."""
 RADIUS, SHOWN_RADIUS = 0.1, 0.2
-"""Of the ball in metres, as it moves and as it is shown."""
+"""Radius of the ball in metres, as it moves and as it is shown."""
 NOISE = 0.25
 """Metres from a cell's centre, on both axes, at which tasks begin and end."""
 SUCCESS_RADIUS, STRICT_RADIUS = 0.5, 0.25

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 STEPS_A_SECOND = 15
-"""Of a world that is watched."""
+"""Speed at which a world is watched."""
 
 
 class VideoWriter:

@@ -98,12 +98,10 @@ def test_the_commands_take_it(
     assert Path("pole.gif").stat().st_size > 0
 
 
-class Lamps(gym.Env):
-    """Two numbers, each of which an integer of the action raises, keeps or lowers."""
+class Pushed(gym.Env):
+    """Two numbers that actions of some space move; other actions are errors."""
 
     observation_space = gym.spaces.Box(-9.0, 9.0, (2,), np.float32)
-    action_space = gym.spaces.MultiDiscrete([3, 3], start=[-1, -1])
-    idle_action = np.zeros(2, dtype=np.int64)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
@@ -112,8 +110,15 @@ class Lamps(gym.Env):
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
         assert self.action_space.contains(action)
-        self._at = np.clip(self._at + 0.5 * action, -9, 9).astype(np.float32)
+        self._at = np.clip(self._at + np.resize(action, 2) / 9, -9, 9).astype(np.float32)
         return self._at, 0.0, False, False, {}
+
+
+class Lamps(Pushed):
+    """Each integer of the action raises, keeps or lowers a number."""
+
+    action_space = gym.spaces.MultiDiscrete([3, 3], start=[-1, -1])
+    idle_action = np.zeros(2, dtype=np.int64)
 
 
 def test_several_integers_at_once(tmp_path: Path) -> None:
@@ -141,29 +146,17 @@ SPACES: dict[str, gym.Space] = {
 }
 
 
-class Pushed(gym.Env):
-    """Actions of any space; other actions are errors."""
-
-    observation_space = gym.spaces.Box(-9.0, 9.0, (2,), np.float32)
+class OfSpace(Pushed):
+    """Its actions are of a space in `SPACES`."""
 
     def __init__(self, kind: str) -> None:
         self.action_space = SPACES[kind]
 
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
-        super().reset(seed=seed)
-        self._at = self.np_random.uniform(-3, 3, 2).astype(np.float32)
-        return self._at, {}
-
-    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
-        assert self.action_space.contains(action)
-        self._at = np.clip(self._at + np.resize(action, 2) / 9, -9, 9).astype(np.float32)
-        return self._at, 0.0, False, False, {}
-
 
 @pytest.mark.parametrize("kind", SPACES)
 def test_bits_and_whole_numbers_are_collected_learnt_and_played(kind: str, tmp_path: Path) -> None:
-    gym.register("Pushed-v0", entry_point=Pushed, max_episode_steps=8, kwargs={"kind": kind})
-    record(EnvRef("Pushed-v0", {}), tmp_path / "data.h5", 16)
+    gym.register("OfSpace-v0", entry_point=OfSpace, max_episode_steps=8, kwargs={"kind": kind})
+    record(EnvRef("OfSpace-v0", {}), tmp_path / "data.h5", 16)
     is_discrete = kind == "bits"
     preset = Preset(
         WorldModelConfig(chunk=2, latent_dim=8, encoder=VectorMLPConfig(16, 1)),
@@ -177,7 +170,7 @@ def test_bits_and_whole_numbers_are_collected_learnt_and_played(kind: str, tmp_p
     for policy in (agent, RandomActions(space), StandStill(space.sample())):
         episodes = play(policy, agent.env_ref.make, range(3), success=lambda *_: True)
         assert [each.error for each in episodes] == [None] * 3
-    del gym.registry["Pushed-v0"]
+    del gym.registry["OfSpace-v0"]
 
 
 def test_integers_without_an_environment_are_played_in_one_later() -> None:
