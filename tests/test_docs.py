@@ -27,11 +27,12 @@ OLD = {ROOT / "docs" / "history.md", ROOT / "docs" / "glossary.md"}
 
 
 def load(script: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(script.stem, script)
+    name = f"script_{script.stem}"  # no package of another test
+    spec = importlib.util.spec_from_file_location(name, script)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[script.stem] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
