@@ -22,6 +22,7 @@ from .exhaustive import Exhaustive, ExhaustiveConfig
 from .gradient import CEMGradient, CEMGradientConfig, Gradient, GradientConfig
 from .icem import ICEM, ICEMConfig
 from .mppi import MPPI, MPPIConfig
+from .proposal import Proposal, ProposalConfig
 from .random_shooting import RandomShooting, RandomShootingConfig
 
 import_modules(__name__, __path__)
@@ -84,6 +85,8 @@ __all__ = [
     "Plan",
     "Planner",
     "PlannerConfig",
+    "Proposal",
+    "ProposalConfig",
     "RandomShooting",
     "RandomShootingConfig",
     "Trace",

@@ -294,8 +294,10 @@ class JEPAAgent(HubMixin):
         idle = self.bounds.units(like=warm_start).idle
         warm_start = torch.where(fresh[:, None, None], idle, warm_start)
         seeds = [_mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows]
+        horizon = self.planner.horizon
+        left = self._on_device(horizon - state.decision[rows] % horizon)
         find = self._compiled or self._plan_from_latents
-        search = find(latents, wanted, warm_start, Noise(seeds), learned)
+        search = find(latents, wanted, warm_start, Noise(seeds), left, learned)
         chunk = chunks.fill(search.actions[:, :knots].to(state.plan))
         if memory is not None and learned is not None:
             memory = memory.replaced(index, learned.expect(self.model, chunk))
@@ -331,14 +333,21 @@ class JEPAAgent(HubMixin):
         goals: Tensor,
         warm_start: Tensor,
         noise: Noise,
+        left: Tensor,
         error_memory: ErrorMemory | None = None,
     ) -> Plan:
-        units = self.bounds.units(like=warm_start)
+        units, chunks = self.bounds.units(like=warm_start), self.chunks
         of_state = self._goals is not None and self._goals.of_state
         cost = PlanningCost(
-            self.model, latents, goals, self.cost, error_memory, units, self.chunks, of_state
+            self.model, latents, goals, self.cost, error_memory, units, chunks, of_state, left
         )
-        return self.planner.plan(cost, self.bounds, noise, warm_start)
+        planner: Any = self.planner
+        config = getattr(planner, "config", None)
+        if of_state or self.model.proposals is None or not getattr(config, "takes_proposals", 0):
+            return planner.plan(cost, self.bounds, noise, warm_start)
+        proposed = self.model.propose(latents, goals, left, planner.horizon)
+        proposed = chunks.fit(proposed).flatten(2, 3)
+        return planner.plan(cost, self.bounds, noise, warm_start, proposed)
 
     def save(self, directory: str | Path, half: bool = False) -> None:
         """Write a checkpoint directory; see `checkpoint.save`.

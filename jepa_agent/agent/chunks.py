@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..planners import constant
@@ -44,8 +45,18 @@ class Chunks:
         weights = constant(self._shares(), knots.dtype, knots.device)
         return (weights[:, :, None] * knots[..., None, :, :]).sum(dim=-2).flatten(-2)
 
+    def fit(self, actions: Tensor) -> Tensor:
+        """The knots (..., knots, A) whose chunks are nearest to actions (..., K * A)."""
+        steps = actions.unflatten(-1, (self.steps, -1))
+        if self.knots == self.steps:
+            return steps
+        weights = constant(self._shares(), steps.dtype, steps.device)  # (K, knots)
+        return torch.linalg.pinv(weights) @ steps
+
     def _shares(self) -> tuple[tuple[float, ...], ...]:
         """Shares (K, knots) of the knots in every step."""
+        if self.knots == 1:
+            return ((1.0,),) * self.steps
         last = self.knots - 1
         at = [step * last / (self.steps - 1) for step in range(self.steps)]
         if self.discrete:

@@ -59,6 +59,7 @@ class CompiledSearch:
         goals: Tensor,
         warm_start: Tensor,
         noise: Noise,
+        left: Tensor,
         memory: ErrorMemory | None = None,
     ) -> Plan:
         """Search; see `JEPAAgent._plan_from_latents`."""
@@ -67,12 +68,12 @@ class CompiledSearch:
             self._shapes.clear()
         if warm_start.shape not in self._shapes:
             noted = NotedNoise(noise)
-            plan = self._agent._plan_from_latents(latents, goals, warm_start, noted, memory)
+            plan = self._agent._plan_from_latents(latents, goals, warm_start, noted, left, memory)
             self._shapes[warm_start.shape] = noted.shapes
             return plan
         shapes = self._shapes[warm_start.shape]
         numbers = [noise.normal(*shape, like=warm_start) for shape in shapes]
-        actions, cost, trace = self._fast(latents, goals, warm_start, numbers, memory)
+        actions, cost, trace = self._fast(latents, goals, warm_start, numbers, left, memory)
         check_costs(trace.costs)
         copies = (tuple(each.clone() for each in found) for found in trace)
         return Plan(actions.clone(), cost.clone(), Trace(*copies))
@@ -83,7 +84,8 @@ class CompiledSearch:
         goals: Tensor,
         warm_start: Tensor,
         numbers: list[Tensor],
+        left: Tensor,
         memory: ErrorMemory | None,
     ) -> Plan:
         noise = DrawnNoise(numbers, len(warm_start))
-        return self._agent._plan_from_latents(latents, goals, warm_start, noise, memory)
+        return self._agent._plan_from_latents(latents, goals, warm_start, noise, left, memory)

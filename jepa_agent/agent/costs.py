@@ -14,7 +14,7 @@ from .error_memory import ErrorMemory
 from .goals import state_cost
 
 DISTANCES = ("learned", "latent")
-REDUCTIONS = ("sum", "last", "discounted")
+REDUCTIONS = ("sum", "last", "discounted", "deadline")
 NEAR = 0.1
 """The mean squared difference of latents at which half of `near_weight` is added."""
 
@@ -29,7 +29,10 @@ class CostConfig:
         near_weight: how many chunks a second term adds at most to the learned length, which
             hardly distinguishes near states: `near_weight * m / (m + NEAR)`, for the mean squared
             difference m of latents.
-        reduction: "sum" over the horizon, "last" chunk only, or "discounted" sum.
+        reduction: "sum" over the horizon, "last" chunk only, "discounted" sum, or "deadline": the
+            distance at a fixed time, which lies a horizon ahead at first, comes nearer by a chunk
+            with every decision, and is set anew when it is reached. A detour costs nothing then,
+            and arriving is not put off.
         discount: per chunk, where `reduction` is "discounted".
         action_cost: weight of the mean squared difference of actions from the idle one, in half
             widths of their box, summed over components.
@@ -72,6 +75,8 @@ class PlanningCost:
         units: what actions are measured in; None for their own.
         chunks: how actions fill chunks; None holds one for each.
         of_state: the goals are states (B, S) in the place of latents; see `state_cost`.
+        left: (B,), chunks to the deadline, where that is what the cost looks at; by default, the
+            whole horizon.
     """
 
     def __init__(
@@ -84,10 +89,12 @@ class PlanningCost:
         units: ActionUnits | None = None,
         chunks: Chunks | None = None,
         of_state: bool = False,
+        left: Tensor | None = None,
     ) -> None:
         self._model, self._latents, self._config = model, latents, config
         self._distance = "state" if of_state else config.distance
         self._error_memory, self._units, self._chunks = error_memory, units, chunks
+        self._left = left
         self._goals = goals[:, None, None]
         if self._distance == "learned":
             self._embedded_goals = model.distance_embedding(goals)[:, None, None]
@@ -110,7 +117,10 @@ class PlanningCost:
                 distance = distance + config.near_weight * apart / (apart + NEAR)
         else:
             distance = self._apart(imagined)
-        if config.reduction == "last":
+        if config.reduction == "deadline" and self._left is not None:
+            last = (self._left - 1)[:, None, None].expand(-1, distance.shape[1], 1)
+            cost = distance.gather(-1, last)[..., 0]
+        elif config.reduction in ("last", "deadline"):
             cost = distance[..., -1]
         elif config.reduction == "discounted":
             chunks = torch.arange(distance.shape[-1], device=distance.device)

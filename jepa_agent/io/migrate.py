@@ -83,6 +83,8 @@ before there was a choice, by the name of the object that holds them; where othe
 too, after the name of its own holder."""
 MAX_IMAGE_SIZE = 72
 """The size to which images are scaled by default since they are."""
+NO_PROPOSALS = {"heads": 0, "horizon": 5, "reach": 10, "width": 512, "depth": 2}
+"""The config of a model without proposals, which there were not."""
 USERS_OWN = ("data", "notes", "kwargs")
 """Objects that are no configs of the library."""
 
@@ -107,7 +109,7 @@ def _filled(name: str, value: Any, holder: str = "") -> Any:
     if name == "model":  # large images were not scaled
         shape = value.get("observation_shape", ())
         is_large = len(shape) == 3 and max(shape[:2]) > MAX_IMAGE_SIZE
-        added = {"max_image_size": 0 if is_large else MAX_IMAGE_SIZE}
+        added = {"max_image_size": 0 if is_large else MAX_IMAGE_SIZE, "proposals": NO_PROPOSALS}
     return added | {key: _filled(key, item, name) for key, item in value.items()}
 
 

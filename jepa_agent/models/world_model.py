@@ -13,6 +13,7 @@ from .distances import BlockNormConfig, DistanceHeadConfig
 from .encoders import EncoderConfig, PatchCNNConfig
 from .layers import mlp
 from .predictors import PredictorConfig, ResidualMLPConfig
+from .proposals import ProposalsConfig
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class WorldModelConfig:
         encoder: the encoder's config.
         predictor: the predictor's config.
         distance_head: the distance's config.
+        proposals: the config of the network that proposes actions, if there is one.
     """
 
     observation_shape: tuple[int, ...] = (65, 65, 3)
@@ -42,6 +44,7 @@ class WorldModelConfig:
     encoder: EncoderConfig = field(default_factory=PatchCNNConfig)
     predictor: PredictorConfig = field(default_factory=ResidualMLPConfig)
     distance_head: DistanceHeadConfig = field(default_factory=BlockNormConfig)
+    proposals: ProposalsConfig = field(default_factory=ProposalsConfig)
 
     def __post_init__(self) -> None:
         least = {
@@ -94,6 +97,11 @@ class WorldModel(nn.Module):
         self.predictor = config.predictor.build(dim, config.action_dim, config.chunk)
         self.distance_head: Any = config.distance_head.build(dim)
         self.probe = mlp(dim, 256, 1, config.state_dim) if config.state_dim else None
+        self.proposals = (
+            config.proposals.build(dim, config.chunk * config.action_dim)
+            if config.proposals.heads
+            else None
+        )
         channels = config.encoder.statistics_size(config.observation_shape)
         self.register_buffer("observation_mean", torch.zeros(channels))
         self.register_buffer("observation_std", torch.ones(channels))
@@ -131,6 +139,36 @@ class WorldModel(nn.Module):
         """Action chunks (..., K * A) in units of their mean and deviation in the training data."""
         steps = actions.unflatten(-1, (-1, self.config.action_dim))
         return ((steps - self.action_mean) / self.action_std).flatten(-2)
+
+    def propose(self, latents: Tensor, goals: Tensor, ahead: Tensor, horizon: int) -> Tensor:
+        """Action chunks (B, M, H, K * A) that may lead from latents to goals (B, D).
+
+        Args:
+            latents: (B, D).
+            goals: (B, D).
+            ahead: (B,), in how many chunks.
+            horizon: chunks H to propose.
+
+        Returns:
+            The likeliest first; chunks after the goal, and after the network's own horizon, repeat
+            the last one before.
+
+        Raises:
+            ValueError: if the model has no proposals.
+        """
+        if self.proposals is None:
+            raise ValueError(
+                "proposing actions needs a model with proposals, got one of 0 heads; train it with "
+                "model.proposals.heads 8, or choose another planner"
+            )
+        actions, logits = self.proposals(latents, goals, ahead)
+        order = logits.argsort(dim=-1, descending=True)
+        actions = actions[torch.arange(len(actions), device=order.device)[:, None], order]
+        last = ahead[:, None].clamp(1, self.config.proposals.horizon) - 1
+        which = torch.minimum(torch.arange(horizon, device=order.device), last)  # (B, H)
+        which = which[:, None, :, None].expand(-1, actions.shape[1], -1, actions.shape[-1])
+        steps = actions.gather(2, which).unflatten(-1, (-1, self.config.action_dim))
+        return (steps * self.action_std + self.action_mean).flatten(-2)
 
     def _predict(self, latents: Tensor, actions: Tensor) -> Tensor:
         predicted = self.predictor(latents, actions)

@@ -49,18 +49,30 @@ class Objective(nn.Module):
         return terms | self._probe(model, latents, batch.states)
 
     def refine(
-        self, model: WorldModel, latents: Tensor, actions: Tensor, states: Tensor
+        self,
+        model: WorldModel,
+        latents: Tensor,
+        actions: Tensor,
+        states: Tensor,
+        ahead: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The terms of refinement, the predictor's and the probe's, on latents of a frozen encoder.
+        """The terms of refinement, on latents of a frozen encoder: those of all but the distance.
 
         Args:
             model: the world model.
             latents: (G, R, H + 1, D).
             actions: (G, R, H, K * A).
             states: (G, R, H + 1, S).
+            ahead: (G, R), chunks to the goals that proposals are learned for, if they are.
         """
-        imagined = model.rollout(latents[:, :, 0], actions)
-        terms = {"prediction": losses.prediction(imagined.float(), latents[:, :, 1:])}
+        chunks = min(self.config.refinement.horizon, actions.shape[2])
+        imagined = model.rollout(latents[:, :, 0], actions[:, :, :chunks])
+        after = latents[:, :, 1 : chunks + 1]
+        terms = {"prediction": losses.prediction(imagined.float(), after)}
+        if model.proposals is not None and ahead is not None:
+            terms["proposals"] = model.proposals.loss(
+                latents.flatten(0, 1), model.standardise(actions).flatten(0, 1), ahead.flatten()
+            )
         return terms | self._probe(model, latents, states)
 
     def _probe(self, model: WorldModel, latents: Tensor, states: Tensor) -> dict[str, Tensor]:

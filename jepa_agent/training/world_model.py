@@ -111,6 +111,12 @@ class WorldModelTask(Task):
         self.run_config = {"model": to_dict(shape), **notes}
         self.run_config["data_checksum"] = trajectories.checksum()
         self.clipped = (model.encoder, model.predictor, model.distance_head)
+        if model.proposals is not None:
+            self.clipped = (*self.clipped, model.proposals)
+            if not config.refinement.steps:
+                raise ValueError(
+                    "proposals are learned in refinement, got training.refinement.steps 0; raise it"
+                )
         self.max_grad_norm = config.max_grad_norm
         self._joint = self.compile(self.objective)
         self._refine = self.compile(self.objective.refine)
@@ -139,7 +145,7 @@ class WorldModelTask(Task):
         if step < self.config.steps:
             modules = [self.model, self.objective]
         else:
-            modules = [self.model.predictor, self.model.probe]
+            modules = [self.model.predictor, self.model.probe, self.model.proposals]
         parameters = [p for module in modules if module for p in module.parameters()]
         return torch.optim.AdamW(parameters, weight_decay=self.config.weight_decay)
 
@@ -255,7 +261,16 @@ class WorldModelTask(Task):
         batch = Windows(*map(distributed.shard, batch))
         seen = latents.values[batch.frame_index].float()
         with self.autocast():
-            return self._refine(self.model, seen, batch.actions, batch.states)
+            return self._refine(self.model, seen, batch.actions, batch.states, self._ahead(seen))
+
+    def _ahead(self, seen: Tensor) -> Tensor | None:
+        """Chunks (G, R) from the beginnings of windows (G, R, T + 1, D) to goals in them."""
+        if self.model.proposals is None:
+            return None
+        farthest = self.model.config.proposals.reach
+        return torch.randint(
+            1, farthest + 1, seen.shape[:2], generator=self.generator, device=self.device
+        )
 
     def _encode_all(self) -> tuple[Latents, WindowSampler]:
         latents = encode_trajectories(
@@ -266,7 +281,9 @@ class WorldModelTask(Task):
             self.config.seed,
             self._left_out,
         )
-        horizon = self.config.refinement.horizon
+        horizon, proposals = self.config.refinement.horizon, self.model.config.proposals
+        if proposals.heads:
+            horizon = max(horizon, proposals.reach)
         return latents, WindowSampler(latents.trajectories, 1, horizon, self.device)
 
 

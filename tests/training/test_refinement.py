@@ -12,6 +12,7 @@ from torch import Tensor
 from jepa_agent import Preset, Trajectories, train
 from jepa_agent.models.encoders import ImpalaConfig
 from jepa_agent.models.predictors import GRUConfig, PredictorConfig, ResidualMLPConfig
+from jepa_agent.models.proposals import ProposalsConfig
 from jepa_agent.training.config import RefinementConfig
 from jepa_agent.training.loop import Progress, Trainer
 from jepa_agent.training.world_model import WorldModelTask
@@ -52,6 +53,25 @@ def test_joint_training_goes_on_learning_to_its_end_where_refinement_follows(
 
     assert last_rate(RefinementConfig()) < 1e-4
     assert last_rate(RefinementConfig(steps=1)) == pytest.approx(0.05, abs=1e-3)
+
+
+def test_proposals_are_learned_in_refinement(
+    tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    refinement = RefinementConfig(steps=100, layouts_per_batch=4, windows_per_layout=4, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, steps=50, refinement=refinement)
+    proposals = ProposalsConfig(heads=2, horizon=2, reach=3, width=64)
+    preset = dataclasses.replace(
+        tiny_preset,
+        model=dataclasses.replace(tiny_preset.model, proposals=proposals),
+        training=training,
+    )
+    log: list[Progress] = []
+    train(tiny_trajectories, preset, callbacks=[lambda progress, _: log.append(progress)])
+    assert "proposals" not in log[0].losses
+    assert log[2].losses["proposals"] < log[1].losses["proposals"]
+    with pytest.raises(ValueError, match=r"learned in refinement, got.*steps 0; raise it"):
+        train(tiny_trajectories, dataclasses.replace(preset, training=tiny_preset.training))
 
 
 def test_refinement_lowers_its_own_loss(

@@ -15,6 +15,7 @@ import pytest
 from jepa_agent import JEPAAgent, Preset, Trajectories, train
 from jepa_agent.agent.costs import CostConfig
 from jepa_agent.io import checkpoint
+from jepa_agent.models.proposals import ProposalsConfig
 from jepa_agent.planners import MPPIConfig
 from jepa_agent.training import loop
 from jepa_agent.training import run_folder as runs
@@ -34,14 +35,16 @@ def logged(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("stop_at", [50, 60, 110])
+@pytest.mark.parametrize(("stop_at", "heads"), [(50, 0), (60, 0), (110, 2)])
 def test_an_interrupted_training_goes_on_with_the_same_bits(
-    stop_at: int, tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
+    stop_at: int, heads: int, tmp_path: Path, tiny_trajectories: Trajectories, tiny_preset: Preset
 ) -> None:
-    """In joint training, at its end, and in refinement."""
+    """In joint training, at its end, and in refinement, with proposals."""
     refinement = RefinementConfig(steps=70, layouts_per_batch=2, windows_per_layout=2, horizon=2)
     training = dataclasses.replace(tiny_preset.training, steps=60, refinement=refinement)
-    preset = dataclasses.replace(tiny_preset, training=training)
+    proposals = ProposalsConfig(heads, horizon=2, reach=3, width=16)
+    model = dataclasses.replace(tiny_preset.model, proposals=proposals)
+    preset = dataclasses.replace(tiny_preset, model=model, training=training)
 
     def interrupt(progress: Progress, _: JEPAAgent) -> None:
         if progress.step >= stop_at:

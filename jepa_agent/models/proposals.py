@@ -1,0 +1,98 @@
+"""Proposals: action sequences that lead from a latent to a goal, learned by hindsight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import mlp
+
+SHARED = 0.1
+"""The share of the loss that all heads have in common; the rest is the best head's alone."""
+
+
+@dataclass(frozen=True)
+class ProposalsConfig:
+    """A network that proposes actions for a goal some chunks ahead.
+
+    Args:
+        heads: sequences M that it proposes, each a different way; 0 for no such network.
+        horizon: chunks H of a sequence.
+        reach: chunks to the farthest goals that it learns from.
+        width: hidden units per layer.
+        depth: hidden layers.
+    """
+
+    heads: int = 0
+    horizon: int = 5
+    reach: int = 10
+    width: int = 512
+    depth: int = 2
+
+    def __post_init__(self) -> None:
+        for name, least in {"heads": 0, "horizon": 1, "width": 1, "depth": 1}.items():
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"proposals.{name} must be at least {least}, got {getattr(self, name)}"
+                )
+        if self.reach < self.horizon:
+            raise ValueError(
+                f"proposals.reach must be at least the horizon {self.horizon}, got {self.reach}; "
+                "raise it"
+            )
+
+    def build(self, latent_dim: int, chunk_dim: int) -> Proposals:
+        """The network, for latents of size D and chunks of K * A numbers."""
+        return Proposals(self, latent_dim, chunk_dim)
+
+
+class Proposals(nn.Module):
+    """See `ProposalsConfig`. Shapes: H its horizon, M its heads, K * A a chunk, standardised."""
+
+    def __init__(self, config: ProposalsConfig, latent_dim: int, chunk_dim: int) -> None:
+        super().__init__()
+        self.config = config
+        outputs = config.heads * (config.horizon * chunk_dim + 1)
+        self.net = mlp(2 * latent_dim + config.reach, config.width, config.depth, outputs)
+
+    def forward(self, latents: Tensor, goals: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
+        """What each head proposes.
+
+        Args:
+            latents: (..., D).
+            goals: (..., D).
+            ahead: (...), chunks from the latents to the goals, at most `reach`.
+
+        Returns:
+            Actions (..., M, H, K * A), those after the goal without meaning, and logits (..., M) of
+            the head that does best.
+        """
+        when = F.one_hot(ahead.clamp(1, self.config.reach) - 1, self.config.reach)
+        said = self.net(torch.cat([latents, goals, when.to(latents)], dim=-1))
+        said = said.unflatten(-1, (self.config.heads, -1))
+        return said[..., 1:].unflatten(-1, (self.config.horizon, -1)), said[..., 0]
+
+    def loss(self, latents: Tensor, actions: Tensor, ahead: Tensor) -> Tensor:
+        """Hindsight: what was done is what to propose for what came of it.
+
+        The head that is nearest to it is taught most (multiple choice learning, 1606.07839), so
+        that different ways of doing the same do not average; the logits learn which one that is.
+
+        Args:
+            latents: (B, T + 1, D) along windows of T >= `horizon` chunks.
+            actions: (B, T, K * A) between them, standardised.
+            ahead: (B,), the chunks from a window's first latent to its goal, 1 to T.
+        """
+        rows = torch.arange(len(latents), device=latents.device)
+        proposed, logits = self(latents[:, 0], latents[rows, ahead], ahead)
+        horizon = self.config.horizon
+        steps = torch.arange(horizon, device=latents.device)
+        counts = (steps < ahead[:, None]).to(proposed.dtype)  # (B, H)
+        wrong = (proposed.float() - actions[:, None, :horizon].float()).square().mean(dim=-1)
+        wrong = (wrong * counts[:, None]).sum(dim=-1) / counts.sum(dim=-1)[:, None]  # (B, M)
+        best, which = wrong.min(dim=-1)
+        taught = (1 - SHARED) * best + SHARED * wrong.mean(dim=-1)
+        return taught.mean() + SHARED * F.cross_entropy(logits.float(), which)

@@ -1,0 +1,114 @@
+"""Search that begins at proposals: an evolution strategy with several centres.
+
+Sampling about one mean seldom finds the way around an obstacle; a network that proposes several
+ways does, and the search verifies and improves them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .base import (
+    CandidateTracker,
+    Cost,
+    Noise,
+    Plan,
+    PlannerConfig,
+    check_at_least,
+    check_problem,
+    gather,
+)
+from .bounds import ActionBounds
+
+
+@dataclass(frozen=True)
+class ProposalConfig(PlannerConfig, kind="proposal"):
+    """The proposal planner's settings.
+
+    Args:
+        horizon: chunks per plan.
+        num_samples: sequences per iteration.
+        iterations: rounds of varying the best sequences and of keeping the better ones; 0 plays the
+            likeliest proposal as it is, without a search.
+        num_centres: sequences kept after each round, which the next one varies.
+        std: standard deviation of the first variations, as a share of each action component's half
+            width; in every second sequence, all actions of a chunk are varied alike.
+        decay: factor of the standard deviation after each round.
+    """
+
+    horizon: int = 4
+    num_samples: int = 128
+    iterations: int = 6
+    num_centres: int = 8
+    std: float = 0.5
+    decay: float = 0.7
+
+    takes_categories: ClassVar[bool] = False
+    takes_proposals: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_at_least(self, knots=1, horizon=1, num_samples=4, iterations=0, num_centres=1)
+        if self.num_centres >= self.num_samples:
+            raise ValueError(
+                f"num_centres must be < num_samples, got {self.num_centres} >= "
+                f"{self.num_samples}; lower num_centres"
+            )
+        if not (self.std > 0 and 0 < self.decay <= 1):
+            raise ValueError(
+                f"std must be > 0 and decay in (0, 1], got {self.std} and {self.decay}"
+            )
+
+    def build(self) -> Proposal:
+        return Proposal(self)
+
+
+class Proposal:
+    """See `ProposalConfig`. Doing nothing is a candidate: at a goal, samples hardly find it."""
+
+    def __init__(self, config: ProposalConfig | None = None) -> None:
+        self.config = config or ProposalConfig()
+        self.horizon = self.config.horizon
+
+    @torch.no_grad()
+    def plan(
+        self,
+        cost: Cost,
+        bounds: ActionBounds,
+        noise: Noise,
+        warm_start: Tensor,
+        proposals: Tensor | None = None,
+    ) -> Plan:
+        """Search from `warm_start` (B, H, A) and proposals (B, M, H, A), the likeliest first."""
+        config, tracker = self.config, CandidateTracker(cost)
+        check_problem(config, self.horizon, bounds, noise, warm_start)
+        units = bounds.units(like=warm_start)
+        starts = torch.stack([warm_start, units.idle.expand_as(warm_start)], dim=1)
+        if proposals is not None:
+            starts = torch.cat([proposals.to(starts), starts], dim=1)
+        centres = bounds.project(starts)
+        if config.iterations == 0:
+            tracker.evaluate(centres[:, :1])
+            return tracker.plan()
+        numbers = noise.normal(
+            config.iterations, config.num_samples, *warm_start.shape[1:], like=warm_start
+        )
+        # every second sequence: all actions of a chunk alike
+        numbers[:, :, ::2] = numbers[:, :, ::2, :: config.knots].repeat_interleave(
+            config.knots, dim=3
+        )
+        std = config.std * units.half_width
+        for iteration in range(config.iterations):
+            count = centres.shape[1]
+            varied = max(config.num_samples - count, 0)
+            about = centres[:, torch.arange(varied, device=centres.device) % count]
+            candidates = torch.cat(
+                [centres, bounds.project(about + std * numbers[:, iteration, :varied])], dim=1
+            )
+            costs = tracker.evaluate(candidates)
+            centres = gather(candidates, costs.argsort(dim=1)[:, : config.num_centres])
+            std = std * config.decay
+        return tracker.plan()

@@ -1,0 +1,116 @@
+"""Agents that plan from proposals, and to a deadline."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from jepa_agent import EnvRef, JEPAAgent, Preset, WorldModel
+from jepa_agent.agent import agent as agent_module
+from jepa_agent.agent.chunks import Chunks
+from jepa_agent.agent.costs import CostConfig, PlanningCost
+from jepa_agent.models.proposals import ProposalsConfig
+from jepa_agent.planners import ActionBounds, ProposalConfig
+
+SEEN = {
+    "observation": np.full((65, 65, 3), 30, dtype=np.uint8),
+    "desired_goal": np.full((65, 65, 3), 90, dtype=np.uint8),
+}
+
+
+def agent_with(preset: Preset, planner: ProposalConfig, reduction: str = "deadline") -> JEPAAgent:
+    """An untrained agent whose model proposes 3 sequences of 2 chunks."""
+    proposals = ProposalsConfig(heads=3, horizon=2, reach=2, width=16, depth=1)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = WorldModel(dataclasses.replace(preset.model, proposals=proposals))
+    return JEPAAgent(
+        model.double(),
+        ActionBounds((-1.0, -1.0), (1.0, 1.0), 1.0),
+        EnvRef("TwoRooms-v0", {"layout": "fixed"}),
+        planner.build(),
+        CostConfig(reduction=reduction),
+    )
+
+
+def test_without_a_search_the_likeliest_proposal_is_played(tiny_preset: Preset) -> None:
+    agent = agent_with(tiny_preset, ProposalConfig(horizon=2, iterations=0, knots=3))
+    action, state = agent.act(SEEN)
+    ahead = torch.tensor([2])
+    expected = agent.model.propose(state.latents, state.goal_latents, ahead, 2)[0, 0]
+    expected = agent.bounds.project(expected.unflatten(-1, (3, 2)).flatten(0, 1))
+    torch.testing.assert_close(state.plan[0], expected.float())
+    np.testing.assert_allclose(action, expected[0], rtol=1e-6)
+
+
+def test_a_search_is_never_worse_than_its_proposals_and_the_best_of_them(
+    tiny_preset: Preset,
+) -> None:
+    found = [
+        agent_with(tiny_preset, ProposalConfig(horizon=2, iterations=n, knots=3)).act(SEEN)[1]
+        for n in (0, 1, 4)
+    ]
+    costs = [float(state.search.cost) for state in found if state.search]
+    assert costs[2] < costs[1] < costs[0]
+
+
+def test_the_deadline_comes_nearer_and_is_set_anew(
+    tiny_preset: Preset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lefts: list[list[int]] = []
+
+    def noting(*args: object) -> PlanningCost:
+        assert isinstance(args[-1], Tensor)
+        lefts.append(args[-1].tolist())
+        return PlanningCost(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(agent_module, "PlanningCost", noting)
+    agent = agent_with(tiny_preset, ProposalConfig(horizon=3, iterations=1))
+    both = {name: np.stack([image, image]) for name, image in SEEN.items()}
+    state = None
+    for step in range(15):
+        # the second environment begins again after its first chunk
+        begun = np.array([step == 0, step in (0, 3)])
+        _, state = agent.act(both, state, begun)
+    assert lefts == [[3, 3], [2, 3], [1, 2], [3, 1], [2, 3]]
+
+
+def test_a_deadline_counts_the_distance_at_its_time(tiny_agent: JEPAAgent) -> None:
+    model = tiny_agent.model
+    latents, goals = torch.randn(2, 3, 8, dtype=torch.float64)
+    actions = torch.randn(3, 4, 5, 2, dtype=torch.float64)
+    costs = PlanningCost(
+        model, latents, goals, CostConfig(reduction="deadline"), left=torch.tensor([1, 3, 5])
+    )(actions)
+    for row, left in enumerate([1, 3, 5]):
+        last = PlanningCost(model, latents, goals, CostConfig(reduction="last"))
+        torch.testing.assert_close(costs[row], last(actions[:, :, :left])[row])
+
+
+@pytest.mark.parametrize("knots", [1, 2, 5])
+def test_knots_are_fitted_to_the_actions_that_they_fill(knots: int) -> None:
+    chunks = Chunks(5, knots)
+    planned = torch.randn(2, 3, knots, 2, dtype=torch.float64)
+    torch.testing.assert_close(chunks.fit(chunks.fill(planned)), planned)
+
+
+def test_a_saved_agent_proposes_the_same(tiny_preset: Preset, tmp_path: Path) -> None:
+    agent = agent_with(tiny_preset, ProposalConfig(horizon=2))
+    agent.model.float()
+    agent.save(tmp_path)
+    loaded = JEPAAgent.load(tmp_path)
+    np.testing.assert_array_equal(agent.act(SEEN)[0], loaded.act(SEEN)[0])
+    assert loaded.planner.config == agent.planner.config  # type: ignore[attr-defined]
+
+
+def test_a_goal_that_is_a_state_is_searched_without_proposals(tiny_preset: Preset) -> None:
+    agent = agent_with(tiny_preset, ProposalConfig(horizon=2))
+    agent.set_goal_state({"x": 3.0})
+    _, state = agent.act(SEEN["observation"])
+    assert state.search is not None
+    assert state.search.trace.candidates[0].shape[1] == 128
