@@ -169,7 +169,8 @@ class GoalWorld(gym.Env[Observation, np.ndarray]):
         }
         self.goal = task["goal"]
         self._put(task["state"])
-        self._strict_for, self._started = 0, True
+        self._strict_for = self.strict_steps - 1  # who begins there has been there
+        self._started = True
         self._goal_shown = self._show(self.goal)
         return self._observe(), self._info()
 

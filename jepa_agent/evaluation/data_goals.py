@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,17 +19,28 @@ from ..worlds.actions import from_rows
 from ..worlds.protocols import Resettable
 from ..worlds.reference import EnvRef
 from .data_tasks import DataGoals, DataTask, DataTaskEnv, draw_tasks, make_env
-from .episodes import Success, play
+from .episodes import Success, measure_latency, play
 from .metrics import Report, Row, measured_with, summarise
 from .policies import Policy, RandomActions, StandStill
+
+logger = logging.getLogger(__name__)
+DECISIONS = 100
+"""Decisions of which the latency is measured."""
 
 
 @dataclass
 class Chosen:
-    """Tasks by seed, and the number of those left out because they were solved at the start."""
+    """Tasks by seed, and how many starts are goals.
+
+    Args:
+        tasks: not solved at the start.
+        left_out: tasks that were drawn and left out because they are.
+        strict: tasks whose start meets the world's stricter rule, which say nothing about it.
+    """
 
     tasks: dict[int, DataTask] = field(default_factory=dict)
     left_out: int = 0
+    strict: int = 0
 
 
 def choose_tasks(
@@ -51,6 +63,7 @@ def choose_tasks(
             chosen.left_out += 1
         else:
             chosen.tasks[seed] = task
+            chosen.strict += bool(info.get("is_success_strict") and success is None)
     if not chosen.tasks:
         raise ValueError(
             f"tasks must not be solved at their start, got {chosen.left_out} that are; raise the "
@@ -130,6 +143,12 @@ def evaluate_on_data(
         **rivals,
     }
     agent.set_goal(None)
+    seen = len(recorded_seeds(agent.notes.get("data", {})) & recorded_seeds(data.metadata))
+    if seen:
+        logger.warning(
+            "episodes must be held out from training, got %d with seeds of training's; collect "
+            "others, as with --seed 1000000", seen,
+        )  # fmt: skip
     rows: list[Row] = []
     results, notes = {}, {}
     for offset in goals.offsets:
@@ -139,11 +158,26 @@ def evaluate_on_data(
         notes[suite] = {
             "steps of budget": steps,
             "tasks left out, solved at the start": chosen.left_out,
+            "not counted as strict, strictly solved at the start": chosen.strict,
+            "episodes with seeds of training's": seen,
         }
         make = partial(make_env, agent.env_ref, steps, goals, chosen.tasks)
         for name, policy in policies.items():
             played = play(policy, make, list(chosen.tasks), parallel, None, success, workers)
-            rows.append(summarise(name, suite, played))
+            decisions = min(DECISIONS, 5 * len(chosen.tasks))
+            latency = measure_latency(policy, make, decisions, seeds.start)
+            rows.append(summarise(name, suite, played, latency))
             results[f"{name}/{suite}"] = played
     config = measured_with(agent, seeds, parallel, checkpoint) | {"goals": notes}
     return Report(rows, config, results, {})
+
+
+def recorded_seeds(metadata: Mapping[str, Any]) -> set[int]:
+    """The seeds of recorded episodes, as far as the metadata of their trajectories tell them."""
+    records = [each.get("record", {}) for each in metadata.get("recordings", [metadata])]
+    return {
+        seed
+        for each in records
+        if "seed" in each
+        for seed in range(each["seed"], each["seed"] + each["episodes"])
+    }

@@ -18,7 +18,7 @@ from rich.table import Table
 from .. import __version__
 from ..agent.agent import JEPAAgent
 from ..io.serialisation import from_dict, write_json
-from .episodes import Episode
+from .episodes import Episode, Latency
 from .open_loop import OpenLoopStep
 
 
@@ -34,29 +34,36 @@ class Row:
     success_high: float
     success_end: float
     success_strict: float | None
+    strict_low: float | None
+    strict_high: float | None
+    strict_episodes: int
     steps: float | None
     steps_ratio: float | None
     spl: float | None
     latency_p50_ms: float | None
     latency_p95_ms: float | None
+    latency_p99_ms: float | None
 
 
 def summarise(
     policy: str,
     suite: str,
     episodes: Sequence[Episode],
-    latency: tuple[float, float] | None = None,
+    latency: Latency | None = None,
 ) -> Row:
     """Pool episodes into a row.
 
-    `success_low` and `success_high` are Wilson 95 % bounds; `steps` and `steps_ratio` are means
-    of n and of n / n* over successes; `spl` is the mean of success * n* / max(n, n*).
+    `success_low` and `success_high` are Wilson 95 % bounds, as `strict_low` and `strict_high` are
+    of `success_strict`, the share of the `strict_episodes` whose start does not meet the stricter
+    rule; `steps` and `steps_ratio` are means of n and of n / n* over successes; `spl` is the mean
+    of success * n* / max(n, n*).
     """
     solved = [e.steps for e in episodes if e.steps is not None]
     ways = [(e.steps, e.optimal_steps) for e in episodes if e.steps and e.optimal_steps]
     strict = [e.success_strict for e in episodes if e.success_strict is not None]
     known = any(e.optimal_steps is not None for e in episodes)
     low, high = wilson(len(solved), len(episodes))
+    strict_low, strict_high = wilson(sum(strict), len(strict)) if strict else (None, None)
     return Row(
         policy=policy,
         suite=suite,
@@ -65,12 +72,16 @@ def summarise(
         success_low=low,
         success_high=high,
         success_end=float(np.mean([e.success_end for e in episodes])),
-        success_strict=sum(strict) / len(episodes) if strict else None,
+        success_strict=sum(strict) / len(strict) if strict else None,
+        strict_low=strict_low,
+        strict_high=strict_high,
+        strict_episodes=len(strict),
         steps=float(np.mean(solved)) if solved else None,
         steps_ratio=float(np.mean([n / best for n, best in ways])) if ways else None,
         spl=sum(best / max(n, best) for n, best in ways) / len(episodes) if known else None,
-        latency_p50_ms=latency[0] if latency else None,
-        latency_p95_ms=latency[1] if latency else None,
+        latency_p50_ms=latency.p50 if latency else None,
+        latency_p95_ms=latency.p95 if latency else None,
+        latency_p99_ms=latency.p99 if latency else None,
     )
 
 
@@ -85,35 +96,51 @@ def wilson(successes: int, episodes: int, z: float = 1.959964) -> tuple[float, f
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """The rows of one suite as a table for the terminal, 80 columns wide."""
+    """The rows of one suite as a table for the terminal, 80 columns wide, without empty columns."""
     counts = " to ".join(map(str, sorted({row.episodes for row in rows})))
     printed = Table(
         title=f"{rows[0].suite}: % of {counts} episodes (Wilson 95 %)",
         box=box.SIMPLE,
+        collapse_padding=True,
+        pad_edge=False,
         caption=(
             "success: goal entered at any time; end: there at the last step; strict: by the "
-            "stricter radius; ratio: steps to optimal steps; ms: a decision, median and 95th "
+            "stricter rule; ratio: steps to optimal steps; ms: a decision, median and 99th "
             "percentile"
         ),
     )
-    for heading in ("policy", "success", "end", "strict", "ratio", "SPL", "ms"):
+    cells = [_cells(row) for row in rows]
+    shown = [heading for heading in cells[0] if any(each[heading] != "-" for each in cells)]
+    for heading in shown:
         justify: Literal["left", "right"] = "left" if heading == "policy" else "right"
         printed.add_column(heading, justify=justify, no_wrap=True)
-
-    def number(value: float | None, digits: int) -> str:
-        return "-" if value is None else f"{value:.{digits}f}"
-
-    for row in rows:
-        printed.add_row(
-            row.policy,
-            f"{100 * row.success:.1f} ({100 * row.success_low:.1f}-{100 * row.success_high:.1f})",
-            f"{100 * row.success_end:.1f}",
-            "-" if row.success_strict is None else f"{100 * row.success_strict:.1f}",
-            number(row.steps_ratio, 2),
-            number(row.spl, 2),
-            f"{number(row.latency_p50_ms, 1)} / {number(row.latency_p95_ms, 1)}",
-        )
+    for each in cells:
+        printed.add_row(*(each[heading] for heading in shown))
     return printed
+
+
+def _cells(row: Row) -> dict[str, str]:
+    """What the terminal shows of a row, by column; what is known of few worlds takes little."""
+    strict = _share(row.success_strict, row.strict_low, row.strict_high)
+    return {
+        "policy": row.policy,
+        "success": _share(row.success, row.success_low, row.success_high),
+        "end": f"{100 * row.success_end:.1f}",
+        "strict": strict if row.spl is None else strict.partition(" ")[0],
+        "ratio": _number(row.steps_ratio, 2),
+        "SPL": _number(row.spl, 2),
+        "ms": f"{_number(row.latency_p50_ms, 1)} / {_number(row.latency_p99_ms, 1)}",
+    }
+
+
+def _share(share: float | None, low: float | None, high: float | None) -> str:
+    if share is None or low is None or high is None:
+        return "-"
+    return f"{100 * share:.1f} ({100 * low:.1f}-{100 * high:.1f})"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def mcnemar(first: Sequence[Episode], second: Sequence[Episode]) -> tuple[int, int, float]:

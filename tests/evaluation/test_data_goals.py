@@ -312,6 +312,41 @@ class Slider(GoalWorld):
 gym.register("Slider-v0", Slider, max_episode_steps=99)
 
 
+def test_strict_success_counts_where_the_start_does_not_meet_the_rule(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ref = EnvRef("Slider-v0", {"obs_type": "state"})
+    record(ref, tmp_path / "s.h5", episodes=4, steps=20, policy="wander", seed=1)
+    data = Trajectories.load(tmp_path / "s.h5")
+    config = WorldModelConfig((2,), 2, 2, chunk=2, latent_dim=4, encoder=VectorMLPConfig())
+    planner = CEM(CEMConfig(horizon=2, num_samples=8, iterations=1, num_elites=2))
+    bounds = ActionBounds((-1.0, -1.0), (1.0, 1.0))
+    notes = {"data": {"record": {"seed": 3, "episodes": 9}}}
+    agent = JEPAAgent(WorldModel(config), bounds, ref, planner, notes=notes)
+    goals = DataGoals((5,), within=(np.nan, 0.02))  # by the speed: the place may be the goal's
+    report = evaluate_on_data(agent, data, goals, None, {}, range(7, 27), 20, "x")
+    starts = {
+        seed: task
+        for seed, task in zip(
+            range(7, 99),
+            draw_tasks(data, ObservationSource(data, None, torch.device("cpu")), 5, 7),
+            strict=False,
+        )
+    }
+    note = report.config["goals"]["offset 5"]
+    left_out = note["tasks left out, solved at the start"]
+    chosen = [task for task in starts.values()
+              if abs(task.state[1] - task.goal_state[1]) > 0.02][:20]  # fmt: skip
+    strict = sum(abs(task.state[0] - task.goal_state[0]) < 0.01 for task in chosen)
+    assert 0 < strict < 20
+    assert left_out > 0
+    assert note["not counted as strict, strictly solved at the start"] == strict
+    assert {row.strict_episodes for row in report.rows} == {20 - strict}
+    assert all(row.latency_p99_ms is not None for row in report.rows)
+    assert note["episodes with seeds of training's"] == 2  # 3 and 4
+    assert "episodes must be held out from training, got 2" in caplog.text
+
+
 @pytest.mark.parametrize("history", [1, 2, 3])
 def test_tasks_begin_with_the_frames_that_were_seen_before(tmp_path: Path, history: int) -> None:
     ref = EnvRef("Slider-v0", {}, history)

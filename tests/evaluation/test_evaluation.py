@@ -16,7 +16,13 @@ from rich.console import Console
 
 from jepa_agent import JEPAAgent
 from jepa_agent.envs import OraclePolicy, RandomPolicy
-from jepa_agent.evaluation.episodes import Episode, SuccessUnknown, measure_latency, play
+from jepa_agent.evaluation.episodes import (
+    Episode,
+    Latency,
+    SuccessUnknown,
+    measure_latency,
+    play,
+)
 from jepa_agent.evaluation.metrics import Report, by_layout, mcnemar, summarise, table, wilson
 from jepa_agent.evaluation.open_loop import OpenLoopStep
 from jepa_agent.evaluation.policies import RandomActions
@@ -25,7 +31,8 @@ GOALS = {0: 100.0, 1: 5.0, 2: 20.0}
 """Goals by seed modulo 3: out of reach, passed by, reached in the end."""
 KEYS = [
     "policy", "suite", "episodes", "success", "success_low", "success_high", "success_end",
-    "success_strict", "steps", "steps_ratio", "spl", "latency_p50_ms", "latency_p95_ms",
+    "success_strict", "strict_low", "strict_high", "strict_episodes", "steps", "steps_ratio",
+    "spl", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms",
 ]  # fmt: skip
 """The rows of report.json, as users may rely on them."""
 
@@ -169,14 +176,15 @@ def test_summarise_equals_a_calculation_by_hand() -> None:
         episode(4, 5),  # a bounce can beat the shortest path by a step
         episode(None, 7),
     ]
-    row = summarise("agent", "fixed", episodes, (1.5, 2.5))
+    row = summarise("agent", "fixed", episodes, Latency(1.5, 2.5, 3.5))
     assert (row.policy, row.suite, row.episodes) == ("agent", "fixed", 4)
     assert (row.success, row.success_end, row.success_strict) == (0.75, 0.5, 0.25)
     assert (row.success_low, row.success_high) == wilson(3, 4)
+    assert (row.strict_low, row.strict_high, row.strict_episodes) == (*wilson(1, 4), 4)
     assert row.steps == pytest.approx(34 / 3)
     assert row.steps_ratio == pytest.approx((1.0 + 2.0 + 0.8) / 3)
     assert row.spl == pytest.approx((1.0 + 0.5 + 1.0 + 0.0) / 4)
-    assert (row.latency_p50_ms, row.latency_p95_ms) == (1.5, 2.5)
+    assert (row.latency_p50_ms, row.latency_p95_ms, row.latency_p99_ms) == (1.5, 2.5, 3.5)
 
 
 def test_summarise_without_a_success_or_a_latency() -> None:
@@ -378,10 +386,23 @@ def test_layouts_are_counted() -> None:
 def test_the_table_shows_every_policy_in_80_columns() -> None:
     text = io.StringIO()
     episodes = [episode(10, 8)] * 900
-    rows = [summarise(name, "fixed", episodes, (12.34, 56.78)) for name in ("agent", "straight")]
+    names, latency = ("agent", "stand still"), Latency(12.34, 34.5, 56.78)
+    rows = [summarise(name, "fixed", episodes, latency) for name in names]
     Console(file=text, width=80).print(table(rows))
-    for shown in ("agent", "straight", "fixed", "900", "100.0", "1.25", "12.3", "56.8"):
+    for shown in (*names, "fixed", "900", "100.0", "1.25", "12.3", "56.8"):
         assert shown in text.getvalue()
+
+
+def test_the_table_has_an_interval_for_strict_success_in_80_columns() -> None:
+    text = io.StringIO()
+    episodes = [Episode(0, None, True, True, True, 10, None)] * 200
+    names, latency = ("agent", "stand still"), Latency(112.34, 134.5, 156.78)
+    rows = [summarise(name, "offset 25", episodes, latency) for name in names]
+    Console(file=text, width=80).print(table(rows))
+    for name in names:
+        assert f"{name} " in text.getvalue()
+    assert text.getvalue().count("100.0 (98.1-100.0)") == 4
+    assert "156.8" in text.getvalue()
 
 
 def slow_at(calls: set[int], clock: list[float]) -> Callable[..., Any]:
@@ -392,7 +413,7 @@ def slow_at(calls: set[int], clock: list[float]) -> Callable[..., Any]:
         nonlocal count
         clock[0] += 0.1 if count in calls else 0.001
         count += 1
-        return np.zeros(1, dtype=np.float32), None
+        return np.zeros((1, 1), dtype=np.float32), None
 
     return predict
 
@@ -401,11 +422,11 @@ def test_latency_leaves_out_the_first_two_decisions(monkeypatch: pytest.MonkeyPa
     clock = [0.0]
     monkeypatch.setattr("time.perf_counter", lambda: clock[0])
     policy = SimpleNamespace(predict=slow_at({0, 1, 2}, clock))
-    p50, p95 = measure_latency(policy, lambda: LineEnv([]), decisions=20)
+    p50, p95, p99 = measure_latency(policy, lambda: LineEnv([]), decisions=20)
     assert p50 == pytest.approx(1.0)
-    assert 1.0 < p95 < 100.0
+    assert 1.0 < p95 < p99 < 100.0
     policy = SimpleNamespace(predict=slow_at({0, 1}, clock))
-    assert measure_latency(policy, lambda: LineEnv([]), 20) == pytest.approx((1.0, 1.0))
+    assert measure_latency(policy, lambda: LineEnv([]), 20) == pytest.approx((1.0, 1.0, 1.0))
 
 
 def test_latency_counts_decisions_and_not_the_steps_between(tiny_agent: JEPAAgent) -> None:
@@ -418,7 +439,7 @@ def test_latency_counts_decisions_and_not_the_steps_between(tiny_agent: JEPAAgen
         return action, state
 
     policy = SimpleNamespace(predict=predict)
-    p50, p95 = measure_latency(policy, tiny_agent.env_ref.make, decisions=3)
+    p50, p95, p99 = measure_latency(policy, tiny_agent.env_ref.make, decisions=3)
     assert sum(calls) == 3 + 2
     assert len(calls) > sum(calls)
-    assert 0.0 < p50 <= p95 < math.inf
+    assert 0.0 < p50 <= p95 <= p99 < math.inf
