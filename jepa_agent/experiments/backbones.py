@@ -23,7 +23,8 @@ from ..pretraining.datasets import READERS, trajectory_frames
 from ..pretraining.videos import TrajectoryVideos
 from ..training.config import Preset
 from ..training.world_model import train
-from .ablations import Budget, Figures, System, Variant, folder_name, pooled_success, with_values
+from .ablations import pooled_success
+from .systems import Budget, Figures, System, Variant, folder_name, with_values
 from .world_variants import WORLD_COLUMNS, Setting, measure_world
 
 NETWORK = ResNetConfig(stride=4, channels=(32, 64), blocks=(1, 1))
@@ -86,7 +87,7 @@ SOURCES: dict[str, Pretraining] = {
 }
 """Where backbones come from."""
 BACKBONES = {
-    f"{source}, {share}": Variant({"collect.episodes": episodes})
+    f"{source}, {share}": Variant({"collect.episodes": episodes}, shares=source.split(", ")[0])
     for share, episodes in SHARES.items()
     for source in ("no backbone", *(f"{s}, {how}" for s in SOURCES for how in ("frozen", "tuned")))
 }

@@ -28,8 +28,8 @@ try:
 except ImportError as error:
     raise ImportError(f'{error}; run `pip install -e ".[sb3]"`') from None
 
+from ..io.locking import RunError
 from ..io.serialisation import write_json  # the package registers TwoRooms-v0
-from ..training.run_folder import RunError
 
 Algorithm = PPO | OffPolicyAlgorithm
 """Algorithms of the comparison; SAC and TQC learn off-policy."""

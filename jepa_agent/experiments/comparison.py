@@ -23,8 +23,8 @@ from ..evaluation.episodes import Policy, measure_latency, play
 from ..evaluation.metrics import Row, summarise
 from ..evaluation.two_rooms import SUITES
 from ..io import checkpoint
+from ..io.locking import hold
 from ..io.serialisation import write_json
-from ..training.run_folder import hold
 from .baselines import BASELINES, Baseline, Spent, train
 from .imitators import PAIRS, imitate
 

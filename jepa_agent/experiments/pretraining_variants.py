@@ -15,7 +15,8 @@ from ..pretraining.datasets import READERS
 from ..pretraining.detection import DetectionConfig, detect
 from ..pretraining.probes import collapse_of, probe
 from ..pretraining.videos import moving_digits
-from .ablations import Budget, Figures, System, Variant, folder_name, over_seeds, shown, with_values
+from .ablations import over_seeds, shown
+from .systems import Budget, Figures, System, Variant, folder_name, with_values
 
 EPOCHS_PER_MINUTE = 0.5
 """`pretrain image small` on Fashion-MNIST and two cores."""

@@ -18,16 +18,8 @@ from ..models.predictors import ResidualMLPConfig
 from ..presets import BASE, DATA
 from ..training.config import Preset
 from ..training.world_model import train
-from .ablations import (
-    Budget,
-    Figures,
-    System,
-    Variant,
-    folder_name,
-    pooled_success,
-    shown,
-    with_values,
-)
+from .ablations import pooled_success, shown
+from .systems import Budget, Figures, System, Variant, folder_name, with_values
 
 JOINT_SHARE, STEPS_PER_MINUTE = 0.35, 260
 """Joint training's share of the steps, and steps per minute of `base` on two cores, both stages."""
@@ -67,9 +59,9 @@ WORLD = {
     ),
     "no temporal similarity": Variant({"training.weights.temporal_similarity": 0.0}),
     "no inverse dynamics": Variant({"training.weights.inverse_dynamics": 0.0}),
-    "last-step cost": Variant({"cost.reduction": "last"}, same_model_as="ours"),
-    "latent distance": Variant({"cost.distance": "latent"}, same_model_as="ours"),
-    "no error memory": Variant({"cost.error_memory": 0}, same_model_as="ours"),
+    "last-step cost": Variant({"cost.reduction": "last"}, shares="ours"),
+    "latent distance": Variant({"cost.distance": "latent"}, shares="ours"),
+    "no error memory": Variant({"cost.error_memory": 0}, shares="ours"),
     "no contrast": Variant({"training.hard_negative_cluster": 1, "training.weights.contrast": 0.0}),
     "random layouts per batch": Variant({"training.hard_negative_cluster": 1}),
     "variance of the whole batch": Variant({"training.center_per_layout": False}),
@@ -105,7 +97,7 @@ def run_world(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     settings = Setting(**vars(BASE), collect=DATA["base"])
     data = {"collect.episodes": round(budget.data_scale * settings.collect.episodes)}
     settings = with_values(settings, {**stages, **seeds, **data, **variant.changes})
-    folder = out / folder_name(variant.same_model_as or name, seed)
+    folder = out / folder_name(variant.shares or name, seed)
     preset = Preset(settings.model, settings.training, settings.planner)
     trajectories = Trajectories.from_rollouts(*collect(settings.collect))
     agent = train(trajectories, preset, folder=folder / f"{budget.minutes:g}-minutes")

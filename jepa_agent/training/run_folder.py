@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
 import threading
 import time
-import warnings
 from pathlib import Path
 from typing import IO, Any
 
 from torch import Tensor
 
 from ..io import checkpoint
+from ..io.locking import RunError, hold
 from ..io.serialisation import to_json
 from . import distributed
 
 SAVE_EVERY = 120.0
 """Seconds after which a run keeps its state between two lines of its log."""
-
-
-IN_USE = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
-"""What a lock that another process holds fails with."""
-
-
-class RunError(ValueError):
-    """A run cannot begin or go on in its folder."""
 
 
 class Run:
@@ -135,41 +126,3 @@ def _differences(old: Any, new: Any, where: str) -> list[str]:
             found += _differences(old.get(key), new.get(key), name)
         return found
     return [] if old == new else [f"{where} ({old!r} then, {new!r} now)"]
-
-
-def hold(folder: Path) -> IO[str]:
-    """Keep other runs out of a folder, until the file is closed or the process ends.
-
-    Where the file system has no locks, nothing keeps them out, and a warning says so.
-
-    Raises:
-        RunError: if another one has it, or it cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a+")
-    except OSError as error:
-        raise RunError(
-            f"a run needs a folder that it can write to, got {error}; choose another --out"
-        ) from None
-    try:
-        if os.name == "posix":
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        else:
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-    except OSError as error:
-        if error.errno not in IN_USE:
-            warnings.warn(
-                f"{folder} cannot be locked ({error}); start no second run in it", stacklevel=3
-            )
-            return file
-        file.close()
-        raise RunError(
-            f"only one run may write into a folder, {folder} is in use by another; wait for it or "
-            "choose another --out"
-        ) from None
-    return file

@@ -5,7 +5,34 @@ from pathlib import Path
 
 import pytest
 
+from jepa_agent.io.serialisation import write_json
 from jepa_agent.pretraining.datasets import FASHION_MNIST
+
+
+def test_a_table_of_what_there_is_can_be_made_at_any_time(
+    exit_of: Callable, tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    figures = {
+        "minutes": 10.0, "episodes": 200, "data_scale": 1.0, "linear": 0.5, "neighbours": 0.4,
+        "rank_me": 9.0, "spread": 0.9, "seconds": 60.0,
+    }  # fmt: skip
+    write_json(tmp_path / "runs/image/SIGReg-0/result.json", figures)
+    failure = {**figures, "error": "RuntimeError: broken", "log": "some.log"}
+    write_json(tmp_path / "runs/image/ours-0/failed.json", failure)
+    code, said = exit_of("ablate", "image", "--launcher", "none", "--out", "runs", "--table",
+                         "table.md")  # fmt: skip
+    assert code == 1
+    assert "1 of 27 runs done, 1 failed, 25 left, about 25 min" in said
+    assert "failed: ours, seed 0: RuntimeError: broken; its log is some.log" in said
+    (row,) = (tmp_path / "table.md").read_text().splitlines()[2:]
+    assert row.startswith("| SIGReg | 1 | 50.0 (50.0-50.0) | 40.0 | 9 |")
+
+
+def test_options_of_jobs_need_a_launcher_of_jobs(exit_of: Callable) -> None:
+    for option in (("--jobs", "2"), ("--resources", "mem_gb=4")):
+        code, said = exit_of("ablate", "image", *option)
+        assert "--jobs and --resources are of the launchers local and slurm" in str(code) + said
 
 
 @pytest.mark.slow

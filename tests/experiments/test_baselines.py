@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from jepa_agent.experiments import baselines
-from jepa_agent.training.run_folder import RunError
+from jepa_agent.io.locking import RunError
 
 
 def tensorboard_tags(folder: Path) -> list[str]:

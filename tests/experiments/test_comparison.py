@@ -13,7 +13,7 @@ from jepa_agent.envs import OraclePolicy
 from jepa_agent.evaluation.episodes import Episode
 from jepa_agent.experiments import comparison
 from jepa_agent.experiments.comparison_page import format_table
-from jepa_agent.training.run_folder import RunError, hold
+from jepa_agent.io.locking import RunError, hold
 
 
 def test_goals_of_the_zero_shot_task_are_in_the_starts_own_room() -> None:

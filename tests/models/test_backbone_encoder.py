@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from jepa_agent import JEPAAgent, Preset, Trajectories, WorldModel, load_backbone, train
+from jepa_agent.io.locking import RunError
 from jepa_agent.models.backbones import Backbone, BackboneConfig, ResNetConfig, ViTConfig
 from jepa_agent.models.encoders import BackboneEncoder, BackboneEncoderConfig
-from jepa_agent.training.run_folder import RunError
 
 SHAPE = (65, 65, 3)
 SMALL = ResNetConfig(4, (8, 16), (1, 1))

@@ -14,13 +14,13 @@ import torch
 from jepa_agent import JEPAAgent, load_backbone
 from jepa_agent.evaluation.collapse import collapse_stats
 from jepa_agent.io.checkpoint import CheckpointError, load
+from jepa_agent.io.locking import RunError
 from jepa_agent.models.backbones import RESNET18, Backbone, BackboneConfig, ResNetConfig, ViTConfig
 from jepa_agent.pretraining.augment import Augment, AugmentConfig
 from jepa_agent.pretraining.datasets import ImageData, Split
 from jepa_agent.pretraining.image import ImageConfig, ImagePretrainer, ImageWeights, pretrain
 from jepa_agent.pretraining.probes import features_of, linear_probe, nearest_neighbours
 from jepa_agent.training.loop import Progress, StepOutput, Trainer
-from jepa_agent.training.run_folder import RunError
 
 CPU = torch.device("cpu")
 

@@ -15,13 +15,14 @@ import pytest
 from jepa_agent import JEPAAgent, Preset, Trajectories, train
 from jepa_agent.agent.costs import CostConfig
 from jepa_agent.io import checkpoint
+from jepa_agent.io.locking import RunError
 from jepa_agent.models.proposals import ProposalsConfig
 from jepa_agent.planners import MPPIConfig
 from jepa_agent.training import loop
 from jepa_agent.training import run_folder as runs
 from jepa_agent.training.config import RefinementConfig
 from jepa_agent.training.loop import Progress, StepOutput, Trainer
-from jepa_agent.training.run_folder import Run, RunError
+from jepa_agent.training.run_folder import Run
 
 
 def same(first: JEPAAgent, second: JEPAAgent) -> bool:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from jepa_agent.training.run_folder import Run, RunError
+from jepa_agent.io.locking import RunError
+from jepa_agent.training.run_folder import Run
 
 
 def test_a_new_folder_has_nothing_to_restore(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import torch
 
 from jepa_agent import JEPAAgent, Preset, Trajectories, train
 from jepa_agent.io import checkpoint
+from jepa_agent.io.locking import RunError
 from jepa_agent.models.backbones import Backbone, BackboneConfig
 from jepa_agent.planners import ActionBounds
 from jepa_agent.training.config import RefinementConfig
-from jepa_agent.training.run_folder import RunError
 from jepa_agent.training.world_model import WorldModelTask
 
 
