@@ -58,7 +58,7 @@ def open_loop(
         seed: seed of the choice of windows.
     """
     device = model.observation_mean.device
-    batch = _draw(trajectories, model.config.chunk, chunks, windows, device, seed)
+    batch = draw_windows(trajectories, model.config.chunk, chunks, windows, device, seed)
     states, actions = batch.states[:, 0], batch.actions[:, 0]  # (W, T, ...)
     layout = batch.layout[:, 0]  # (W, 1, C)
     source = ObservationSource(trajectories, render, device)
@@ -102,17 +102,30 @@ def against_standing_still(
         seed: seed of the choice of windows.
     """
     device = model.observation_mean.device
-    batch = _draw(trajectories, model.config.chunk, chunks, windows, device, seed)
-    source = ObservationSource(trajectories, render, device)
-    rows = batch.frame_index[:, 0].split(ENCODED_TOGETHER)
-    latents = torch.cat([model.encode(source.at(part)) for part in rows])  # (W, T, D)
-    imagined = model.rollout(latents[:, 0], batch.actions[:, 0])
+    batch = draw_windows(trajectories, model.config.chunk, chunks, windows, device, seed)
+    latents = encode_windows(model, ObservationSource(trajectories, render, device), batch)
+    return relative_error(model.rollout(latents[:, 0], batch.actions[:, 0]), latents).tolist()
+
+
+def relative_error(imagined: Tensor, latents: Tensor) -> Tensor:
+    """Mean errors (H,) of imagined latents (W, H, D) over those of predicting no change.
+
+    Args:
+        imagined: what was imagined from the first of the latents.
+        latents: true latents (W, H + 1, D).
+    """
     error = (imagined - latents[:, 1:]).norm(dim=-1).mean(dim=0)
     still = (latents[:, :1] - latents[:, 1:]).norm(dim=-1).mean(dim=0)
-    return torch.where(still > 0, error / still, 1.0).tolist()
+    return torch.where(still > 0, error / still, 1.0)
 
 
-def _draw(
+def encode_windows(model: WorldModel, source: ObservationSource, batch: Windows) -> Tensor:
+    """Latents (W, T, D) of the windows of `draw_windows`."""
+    rows = batch.frame_index[:, 0].split(ENCODED_TOGETHER)
+    return torch.cat([model.encode(source.at(part)) for part in rows])
+
+
+def draw_windows(
     trajectories: Trajectories, chunk: int, chunks: int, windows: int, device: torch.device,
     seed: int,
 ) -> Windows:  # fmt: skip
