@@ -44,7 +44,7 @@ class Rover:
         arrived = self._target is not None and np.abs(self._target - place).max() < 5
         if self._target is None or arrived or rng.random() < LOST:
             self._target = rng.uniform(world.state_low, world.state_high)
-        x, y = _waypoint(place, self._target, float(world.layout[0])) - place
+        x, y = waypoint(place, self._target, float(world.layout[0])) - place
         heading = np.arctan2(y, x) + self._noise * rng.standard_normal()
         speed = min(self._speed, np.hypot(x, y) / world.step_length)
         return np.array([speed * np.cos(heading), speed * np.sin(heading)], dtype=np.float32)
@@ -72,7 +72,7 @@ class MazeWalker:
             cells = np.argwhere(world.maze == 0)
             cell = cells[rng.integers(len(cells))]
             self._target = world.centre_of(cell) + rng.uniform(-0.35, 0.35, 2)
-        way = _next_cell(world, place, self._target) - place
+        way = next_cell(world, place, self._target) - place
         length = float(np.linalg.norm(way))
         wanted = way / max(length, 1e-6) * min(self._speed, 8 * length)
         force = (wanted - velocity) / 0.7 + self._noise * rng.standard_normal(2)
@@ -106,7 +106,7 @@ class ArmMover:
         return np.clip(torque, -1, 1).astype(np.float32)
 
 
-def _next_cell(world: Any, place: np.ndarray, target: np.ndarray) -> np.ndarray:
+def next_cell(world: Any, place: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Where to go straight, to get from a place to a target in a maze: a place, or a cell's."""
     here, there = (tuple(world.cell_of(each).tolist()) for each in (place, target))
     steps = {there: there}
@@ -123,7 +123,7 @@ def _next_cell(world: Any, place: np.ndarray, target: np.ndarray) -> np.ndarray:
     return target if following == there else world.centre_of(following)
 
 
-def _waypoint(place: np.ndarray, target: np.ndarray, door_y: float) -> np.ndarray:
+def waypoint(place: np.ndarray, target: np.ndarray, door_y: float) -> np.ndarray:
     """Where to go straight, to get from a place to a target in the two rooms of 224 pixels."""
     left, right = LEFT - RADIUS - CLEAR, RIGHT + RADIUS + CLEAR
     goes_right = target[0] > WALL_X

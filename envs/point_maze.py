@@ -12,6 +12,7 @@ from array_api_compat import device
 from .arrays import namespace
 from .extras import needed
 from .goal_world import GoalWorld, Measure, WorldConfig
+from .oracles import MazeOracle
 from .pictures import Canvas, Colour
 
 MAZES = {"u": "U_MAZE", "medium": "MEDIUM_MAZE", "large": "LARGE_MAZE"}
@@ -131,6 +132,10 @@ class PointMazeEnv(GoalWorld):
         walls = self.centre_of(np.argwhere(self.maze == WALL))  # (W, 2)
         apart = np.maximum(np.abs(states[..., None, :2] - walls) - 0.5, 0.0)
         return np.linalg.norm(apart, axis=-1).min(axis=-1) > RADIUS - 1e-3
+
+    def oracle_policy(self) -> Any:
+        """Who plays with full knowledge; see `MazeOracle`."""
+        return MazeOracle(self)
 
     def _draw_task(self) -> tuple[np.ndarray, np.ndarray]:
         cells = np.argwhere(self.maze == FREE)

@@ -110,6 +110,12 @@ class PushTEnv(GoalWorld):
         _draw(canvas, self.state, BLOCK_COLOUR, AGENT_COLOUR)
         return canvas.image()
 
+    def oracle_policy(self) -> Any:
+        """Who plays with full knowledge; see `PushOracle`."""
+        from .push_oracle import PushOracle  # which needs this module
+
+        return PushOracle()
+
     def _draw_task(self) -> tuple[np.ndarray, np.ndarray]:
         start, goal = (self._draw_pose() for _ in range(2))
         return start, goal

@@ -43,11 +43,11 @@ class Pusher:
             self._begin(centre)
         self._left -= 1
         if self._target is None:
-            aim = centre + RING * _direction(self._side)
+            aim = centre + RING * direction(self._side)
             if np.linalg.norm(aim - place) < ARRIVED:
                 self._push(place, centre)
             else:
-                aim = _around(place, aim, centre)
+                aim = around(place, aim, centre)
         if self._target is not None:
             aim = self._target
             if np.linalg.norm(aim - place) < ARRIVED / 2:
@@ -68,7 +68,7 @@ class Pusher:
             self._side = rng.uniform(-np.pi, np.pi)
             if centre is None:
                 return
-            begins, leads = (centre + r * _direction(self._side) for r in (RING, -60.0))
+            begins, leads = (centre + r * direction(self._side) for r in (RING, -60.0))
             if _is_inside(begins, INSIDE) and _is_inside(leads, 2 * INSIDE):
                 return
 
@@ -87,15 +87,15 @@ def centre_of(states: np.ndarray) -> np.ndarray:
     return states[..., 2:4] + CENTRE * np.stack([-sine, cosine], axis=-1)
 
 
-def _around(place: np.ndarray, aim: np.ndarray, centre: np.ndarray) -> np.ndarray:
+def around(place: np.ndarray, aim: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """Where to go next, to get to a place on the ring without touching the block."""
     here, there = place - centre, aim - centre
     now, goal = np.arctan2(here[1], here[0]), np.arctan2(there[1], there[0])
     turn = (goal - now + np.pi) % (2 * np.pi) - np.pi
-    return centre + RING * _direction(now + np.clip(turn, -0.5, 0.5))
+    return centre + RING * direction(now + np.clip(turn, -0.5, 0.5))
 
 
-def _direction(angle: float) -> np.ndarray:
+def direction(angle: float) -> np.ndarray:
     return np.array([np.cos(angle), np.sin(angle)])
 
 

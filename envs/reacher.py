@@ -103,6 +103,12 @@ class ReacherEnv(GoalWorld):
         _draw(canvas, self.state, LINK_COLOUR, TIP_COLOUR)
         return canvas.image()
 
+    def oracle_policy(self) -> Any:
+        """Who plays with full knowledge; see `ArmOracle`."""
+        from .oracles import ArmOracle  # which needs this module
+
+        return ArmOracle()
+
     def _draw_task(self) -> tuple[np.ndarray, np.ndarray]:
         shoulders = self.np_random.uniform(-np.pi, np.pi, 2)
         elbows = self.np_random.uniform(-ELBOW_LIMIT, ELBOW_LIMIT, 2)

@@ -10,6 +10,7 @@ import numpy as np
 from . import sweeping
 from .arrays import namespace
 from .goal_world import GoalWorld, Measure, WorldConfig
+from .oracles import RoomOracle
 from .pictures import Canvas
 from .sweeping import DOOR_HALF_HEIGHT, HIGH, LEFT, LOW, RADIUS, RIGHT
 
@@ -126,6 +127,10 @@ class TwoRoom224Env(GoalWorld):
             drawn = int(self.np_random.integers(int(DOOR_LOW), int(DOOR_HIGH) + 1))
             door_y = drawn if self.config.door_y is None else self.config.door_y
         self._door_y = np.array([check_door(door_y)])
+
+    def oracle_policy(self) -> Any:
+        """Who plays with full knowledge; see `RoomOracle`."""
+        return RoomOracle(self.step_length)
 
     def _draw_task(self) -> tuple[np.ndarray, np.ndarray]:
         left, right = LEFT - RADIUS, RIGHT + RADIUS

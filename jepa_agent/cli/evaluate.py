@@ -11,7 +11,7 @@ $ jepa-agent evaluate --checkpoint runs/pendulum --success my.module:upright \\
 $ jepa-agent evaluate --checkpoint runs/pendulum --success my.module:upright \\
     --goal-state nan nan nan inf          # seek the reward, recorded as a state
 $ jepa-agent evaluate --goals data --data data/held-out.h5 \\
-    --offset 25 50 --budget 75
+    --offset 25 50 --budget 75 --oracle
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from ..evaluation.anywhere import evaluate_anywhere
 from ..evaluation.data_goals import evaluate_on_data, task_env
 from ..evaluation.data_tasks import DataGoals
 from ..evaluation.metrics import Report
+from ..evaluation.oracles import oracle_of
 from ..evaluation.tables import compared, pooled, report_tables
 from ..evaluation.two_rooms import SETTINGS, SUITES, default_suites, evaluate
 from ..planners import make_planner
@@ -78,6 +79,8 @@ class Args:
     for those that do not matter, inf or -inf for those to raise or lower, such as a reward."""
     rival: str = ""
     """In such environments, a policy class to score too, named package.module:Name."""
+    oracle: bool = False
+    """In such environments, score the world's own oracle too, which knows the simulator."""
     goals: Literal["environment", "data"] = "environment"
     """Where goals come from: from the environment (or --goal), or from --data, where an episode
     begins at a recorded state and its goal is what was observed --offset steps later."""
@@ -145,7 +148,8 @@ def measure(args: Args, agent: JEPAAgent) -> Report:
     check_options(args, from_data, bool(anywhere))
     rivals = {args.rival.partition(":")[2]: import_object(args.rival)()} if args.rival else {}
     success = import_object(args.success) if args.success else None
-    how = (success, rivals, seeds, args.parallel, args.checkpoint, args.workers)
+    oracle = oracle_of(agent.env_ref) if args.oracle else None
+    how = (success, rivals, seeds, args.parallel, args.checkpoint, args.workers, oracle)
     if from_data:
         goals = DataGoals(args.offset, args.budget, args.success_within or None, args.start_option)
         data = read_data(args.data)
@@ -179,7 +183,7 @@ def check_options(args: Args, from_data: bool, anywhere: bool) -> None:
         "with goals from data": ("goal", "goal_state") if from_data else (),
         "in TwoRooms-v0's suites, which `jepa-agent plan` shows": ()
         if from_data or anywhere
-        else ("goal", "goal_state", "rival", "video"),
+        else ("goal", "goal_state", "rival", "oracle", "video"),
         "without --goals data": ()
         if from_data
         else ("data", "offset", "budget", "success_within", "start_option"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..agent.agent import JEPAAgent
 from .episodes import Success, play
 from .metrics import Report, measured_with, summarise
+from .oracles import make_with_states
 from .policies import Policy, RandomActions
 
 
@@ -16,6 +19,7 @@ def evaluate_anywhere(
     parallel: int,
     checkpoint: str,
     workers: int = 1,
+    oracle: Policy | None = None,
 ) -> Report:
     """Play the agent, random actions and rivals in the agent's environment.
 
@@ -28,6 +32,7 @@ def evaluate_anywhere(
         parallel: environments side by side.
         checkpoint: path of the agent's checkpoint, for the report.
         workers: processes that share the episodes.
+        oracle: the world's, see `oracle_of`.
     """
     world = agent.env_ref
     env = world.make()
@@ -44,5 +49,8 @@ def evaluate_anywhere(
         )
         for name, policy in policies.items()
     }
+    if oracle is not None:
+        told = partial(make_with_states, world.make)
+        results[f"oracle/{world.id}"] = play(oracle, told, seeds, parallel, success=success)
     rows = [summarise(name.partition("/")[0], world.id, each) for name, each in results.items()]
     return Report(rows, measured_with(agent, seeds, parallel, checkpoint), results, {})

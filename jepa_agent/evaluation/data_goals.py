@@ -21,6 +21,7 @@ from ..worlds.reference import EnvRef
 from .data_tasks import DataGoals, DataTask, DataTaskEnv, draw_tasks, make_env
 from .episodes import Success, measure_latency, play
 from .metrics import Report, Row, measured_with, summarise
+from .oracles import make_with_states
 from .policies import Policy, RandomActions, StandStill
 
 logger = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ def evaluate_on_data(
     parallel: int,
     checkpoint: str,
     workers: int = 1,
+    oracle: Policy | None = None,
 ) -> Report:
     """Play the agent, random actions, doing nothing and rivals on tasks from data.
 
@@ -125,6 +127,7 @@ def evaluate_on_data(
         parallel: environments side by side.
         checkpoint: path of the agent's checkpoint, for the report.
         workers: processes that share the episodes.
+        oracle: the world's, see `oracle_of`.
 
     Raises:
         ValueError: if there are no such tasks, or nothing says what success is.
@@ -168,6 +171,11 @@ def evaluate_on_data(
             latency = measure_latency(policy, make, decisions, seeds.start)
             rows.append(summarise(name, suite, played, latency))
             results[f"{name}/{suite}"] = played
+        if oracle is not None:
+            told = partial(make_with_states, make)
+            played = play(oracle, told, list(chosen.tasks), parallel, None, success)
+            rows.append(summarise("oracle", suite, played))
+            results[f"oracle/{suite}"] = played
     config = measured_with(agent, seeds, parallel, checkpoint) | {"goals": notes}
     return Report(rows, config, results, {})
 

@@ -108,6 +108,17 @@ class RatesEpisodes(Protocol):
 
 
 @runtime_checkable
+class OffersOracle(Protocol):
+    """Somebody who knows the simulator can play it, which shows how hard tasks are.
+
+    The info has `state` (S,) and `goal` (S,).
+    """
+
+    def oracle_policy(self) -> Any:
+        """A policy for batches, to whose observations `state`, `goal` and `layout` are added."""
+
+
+@runtime_checkable
 class HasIdleAction(Protocol):
     """An action does nothing; plans begin with it, and agents stay at goals by it."""
 
