@@ -336,16 +336,21 @@ class JEPAAgent(HubMixin):
         left: Tensor,
         error_memory: ErrorMemory | None = None,
     ) -> Plan:
+        planner: Any = self.planner
         units, chunks = self.bounds.units(like=warm_start), self.chunks
         of_state = self._goals is not None and self._goals.of_state
+        proposals = None if of_state else self.model.proposals
+        ahead = left
+        if proposals is not None and self.cost.reduction == "arrival":
+            ahead = proposals.chunks_ahead(latents, goals)
+            left = ahead.clamp_max(planner.horizon)
         cost = PlanningCost(
             self.model, latents, goals, self.cost, error_memory, units, chunks, of_state, left
         )
-        planner: Any = self.planner
-        config = getattr(planner, "config", None)
-        if of_state or self.model.proposals is None or not getattr(config, "takes_proposals", 0):
+        takes_proposals = getattr(getattr(planner, "config", None), "takes_proposals", False)
+        if proposals is None or not takes_proposals:
             return planner.plan(cost, self.bounds, noise, warm_start)
-        proposed = self.model.propose(latents, goals, left, planner.horizon)
+        proposed = self.model.propose(latents, goals, ahead, planner.horizon)
         proposed = chunks.fit(proposed).flatten(2, 3)
         return planner.plan(cost, self.bounds, noise, warm_start, proposed)
 

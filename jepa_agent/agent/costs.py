@@ -14,7 +14,8 @@ from .error_memory import ErrorMemory
 from .goals import state_cost
 
 DISTANCES = ("learned", "latent")
-REDUCTIONS = ("sum", "last", "discounted", "deadline")
+REDUCTIONS = ("sum", "last", "discounted", "deadline", "arrival")
+TIMED = ("deadline", "arrival")
 NEAR = 0.1
 """The mean squared difference of latents at which half of `near_weight` is added."""
 
@@ -32,7 +33,8 @@ class CostConfig:
         reduction: "sum" over the horizon, "last" chunk only, "discounted" sum, or "deadline": the
             distance at a fixed time, which lies a horizon ahead at first, comes nearer by a chunk
             with every decision, and is set anew when it is reached. A detour costs nothing then,
-            and arriving is not put off.
+            and arriving is not put off. "arrival" looks when the model's proposals expect to be at
+            the goal, at most a horizon ahead, and is for models that have them.
         discount: per chunk, where `reduction` is "discounted".
         action_cost: weight of the mean squared difference of actions from the idle one, in half
             widths of their box, summed over components.
@@ -75,8 +77,7 @@ class PlanningCost:
         units: what actions are measured in; None for their own.
         chunks: how actions fill chunks; None holds one for each.
         of_state: the goals are states (B, S) in the place of latents; see `state_cost`.
-        left: (B,), chunks to the deadline, where that is what the cost looks at; by default, the
-            whole horizon.
+        left: (B,), chunks to the deadline or the arrival; by default, the whole horizon.
     """
 
     def __init__(
@@ -117,10 +118,10 @@ class PlanningCost:
                 distance = distance + config.near_weight * apart / (apart + NEAR)
         else:
             distance = self._apart(imagined)
-        if config.reduction == "deadline" and self._left is not None:
+        if config.reduction in TIMED and self._left is not None:
             last = (self._left - 1)[:, None, None].expand(-1, distance.shape[1], 1)
             cost = distance.gather(-1, last)[..., 0]
-        elif config.reduction in ("last", "deadline"):
+        elif config.reduction in ("last", *TIMED):
             cost = distance[..., -1]
         elif config.reduction == "discounted":
             chunks = torch.arange(distance.shape[-1], device=distance.device)

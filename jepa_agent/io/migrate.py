@@ -83,7 +83,7 @@ before there was a choice, by the name of the object that holds them; where othe
 too, after the name of its own holder."""
 MAX_IMAGE_SIZE = 72
 """The size to which images are scaled by default since they are."""
-NO_PROPOSALS = {"heads": 0, "horizon": 5, "reach": 10, "width": 512, "depth": 2}
+NO_PROPOSALS = {"heads": 0, "horizon": 5, "reach": 20, "width": 512, "depth": 2}
 """The config of a model without proposals, which there were not."""
 USERS_OWN = ("data", "notes", "kwargs")
 """Objects that are no configs of the library."""

@@ -28,7 +28,7 @@ class ProposalsConfig:
 
     heads: int = 0
     horizon: int = 5
-    reach: int = 10
+    reach: int = 20
     width: int = 512
     depth: int = 2
 
@@ -57,6 +57,7 @@ class Proposals(nn.Module):
         self.config = config
         outputs = config.heads * (config.horizon * chunk_dim + 1)
         self.net = mlp(2 * latent_dim + config.reach, config.width, config.depth, outputs)
+        self.when = mlp(2 * latent_dim, config.width // 2, config.depth, config.reach)
 
     def forward(self, latents: Tensor, goals: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
         """What each head proposes.
@@ -75,24 +76,37 @@ class Proposals(nn.Module):
         said = said.unflatten(-1, (self.config.heads, -1))
         return said[..., 1:].unflatten(-1, (self.config.horizon, -1)), said[..., 0]
 
-    def loss(self, latents: Tensor, actions: Tensor, ahead: Tensor) -> Tensor:
+    def chunks_ahead(self, latents: Tensor, goals: Tensor) -> Tensor:
+        """The likeliest number of chunks (...), from 1 to `reach`, from latents to goals (..., D).
+
+        It is the median of how long it took, in the data, and not the least time.
+        """
+        odds = self.when(torch.cat([latents, goals], dim=-1)).softmax(dim=-1)
+        return 1 + (odds.cumsum(dim=-1) < 0.5).sum(dim=-1).clamp_max(self.config.reach - 1)
+
+    def losses(
+        self, latents: Tensor, goals: Tensor, actions: Tensor, ahead: Tensor
+    ) -> dict[str, Tensor]:
         """Hindsight: what was done is what to propose for what came of it.
 
         The head that is nearest to it is taught most (multiple choice learning, 1606.07839), so
         that different ways of doing the same do not average; the logits learn which one that is.
 
         Args:
-            latents: (B, T + 1, D) along windows of T >= `horizon` chunks.
-            actions: (B, T, K * A) between them, standardised.
-            ahead: (B,), the chunks from a window's first latent to its goal, 1 to T.
+            latents: (B, D).
+            goals: (B, D), what was seen `ahead` chunks later.
+            actions: (B, H, K * A) from the latents on, standardised.
+            ahead: (B,), from 1 to `reach`.
         """
-        rows = torch.arange(len(latents), device=latents.device)
-        proposed, logits = self(latents[:, 0], latents[rows, ahead], ahead)
-        horizon = self.config.horizon
-        steps = torch.arange(horizon, device=latents.device)
+        proposed, logits = self(latents, goals, ahead)
+        steps = torch.arange(actions.shape[1], device=latents.device)
         counts = (steps < ahead[:, None]).to(proposed.dtype)  # (B, H)
-        wrong = (proposed.float() - actions[:, None, :horizon].float()).square().mean(dim=-1)
+        wrong = (proposed.float() - actions[:, None].float()).square().mean(dim=-1)
         wrong = (wrong * counts[:, None]).sum(dim=-1) / counts.sum(dim=-1)[:, None]  # (B, M)
         best, which = wrong.min(dim=-1)
-        taught = (1 - SHARED) * best + SHARED * wrong.mean(dim=-1)
-        return taught.mean() + SHARED * F.cross_entropy(logits.float(), which)
+        taught = ((1 - SHARED) * best + SHARED * wrong.mean(dim=-1)).mean()
+        when = self.when(torch.cat([latents, goals], dim=-1))
+        return {
+            "proposals": taught + SHARED * F.cross_entropy(logits.float(), which),
+            "time": SHARED * F.cross_entropy(when.float(), ahead - 1),
+        }

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..data.hindsight import Hindsight
 from ..data.windows import Windows
 from ..models.world_model import WorldModel
 from . import losses
@@ -54,7 +55,7 @@ class Objective(nn.Module):
         latents: Tensor,
         actions: Tensor,
         states: Tensor,
-        ahead: Tensor | None = None,
+        hindsight: Hindsight | None = None,
     ) -> dict[str, Tensor]:
         """The terms of refinement, on latents of a frozen encoder: those of all but the distance.
 
@@ -63,15 +64,14 @@ class Objective(nn.Module):
             latents: (G, R, H + 1, D).
             actions: (G, R, H, K * A).
             states: (G, R, H + 1, S).
-            ahead: (G, R), chunks to the goals that proposals are learned for, if they are.
+            hindsight: what proposals are learned from, if they are.
         """
-        chunks = min(self.config.refinement.horizon, actions.shape[2])
-        imagined = model.rollout(latents[:, :, 0], actions[:, :, :chunks])
-        after = latents[:, :, 1 : chunks + 1]
-        terms = {"prediction": losses.prediction(imagined.float(), after)}
-        if model.proposals is not None and ahead is not None:
-            terms["proposals"] = model.proposals.loss(
-                latents.flatten(0, 1), model.standardise(actions).flatten(0, 1), ahead.flatten()
+        imagined = model.rollout(latents[:, :, 0], actions)
+        terms = {"prediction": losses.prediction(imagined.float(), latents[:, :, 1:])}
+        if model.proposals is not None and hindsight is not None:
+            played = model.standardise(hindsight.actions)
+            terms |= model.proposals.losses(
+                hindsight.latents, hindsight.goals, played, hindsight.ahead
             )
         return terms | self._probe(model, latents, states)
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..agent.agent import JEPAAgent
+from ..data.hindsight import Hindsight, HindsightSampler
 from ..data.latents import Latents, encode_trajectories
 from ..data.source import env_of, recorded_bounds, world_shape
 from ..data.splitting import held_out_episodes, selected
@@ -92,6 +93,7 @@ class WorldModelTask(Task):
                 "set training.weights.contrast to 0"
             )
         self._latents: tuple[Latents, WindowSampler] | None = None
+        self._hindsight: HindsightSampler | None = None
         self.generator = torch.Generator(device).manual_seed(config.seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
@@ -258,19 +260,15 @@ class WorldModelTask(Task):
             self._latents = self._encode_all()
         latents, sampler = self._latents
         batch = sampler.draw(config.layouts_per_batch, config.windows_per_layout, self.generator)
+        hindsight = None
+        if self._hindsight is not None:
+            count = config.layouts_per_batch * config.windows_per_layout
+            hindsight = self._hindsight.draw(count, self.generator)
+            hindsight = Hindsight(*map(distributed.shard, hindsight))
         batch = Windows(*map(distributed.shard, batch))
         seen = latents.values[batch.frame_index].float()
         with self.autocast():
-            return self._refine(self.model, seen, batch.actions, batch.states, self._ahead(seen))
-
-    def _ahead(self, seen: Tensor) -> Tensor | None:
-        """Chunks (G, R) from the beginnings of windows (G, R, T + 1, D) to goals in them."""
-        if self.model.proposals is None:
-            return None
-        farthest = self.model.config.proposals.reach
-        return torch.randint(
-            1, farthest + 1, seen.shape[:2], generator=self.generator, device=self.device
-        )
+            return self._refine(self.model, seen, batch.actions, batch.states, hindsight)
 
     def _encode_all(self) -> tuple[Latents, WindowSampler]:
         latents = encode_trajectories(
@@ -282,9 +280,12 @@ class WorldModelTask(Task):
             self._left_out,
         )
         horizon, proposals = self.config.refinement.horizon, self.model.config.proposals
+        windows = WindowSampler(latents.trajectories, 1, horizon, self.device)
         if proposals.heads:
-            horizon = max(horizon, proposals.reach)
-        return latents, WindowSampler(latents.trajectories, 1, horizon, self.device)
+            self._hindsight = HindsightSampler(
+                latents, proposals.horizon, proposals.reach, self.device
+            )
+        return latents, windows
 
 
 def _encoder(preset: Preset, trajectories: Trajectories) -> EncoderConfig:

@@ -80,6 +80,27 @@ def test_the_deadline_comes_nearer_and_is_set_anew(
     assert lefts == [[3, 3], [2, 3], [1, 2], [3, 1], [2, 3]]
 
 
+def test_an_arrival_is_when_the_proposals_expect_it(
+    tiny_preset: Preset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lefts: list[list[int]] = []
+
+    def noting(*args: object) -> PlanningCost:
+        assert isinstance(args[-1], Tensor)
+        lefts.append(args[-1].tolist())
+        return PlanningCost(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(agent_module, "PlanningCost", noting)
+    agent = agent_with(tiny_preset, ProposalConfig(horizon=2, iterations=1), "arrival")
+    assert agent.model.proposals is not None
+    for expected, left in ((1, 1), (2, 2), (5, 2)):
+        monkeypatch.setattr(
+            agent.model.proposals, "chunks_ahead", lambda *_, k=expected: torch.tensor([k])
+        )
+        agent.act(SEEN)
+        assert lefts.pop() == [left]
+
+
 def test_a_deadline_counts_the_distance_at_its_time(tiny_agent: JEPAAgent) -> None:
     model = tiny_agent.model
     latents, goals = torch.randn(2, 3, 8, dtype=torch.float64)

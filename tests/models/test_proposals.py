@@ -18,20 +18,20 @@ def learned(heads: int) -> Proposals:
         torch.manual_seed(0)
         network = ProposalsConfig(heads, horizon=2, reach=3, width=32, depth=1).build(1, 1)
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+    zeros = torch.zeros(64, 1)
     for _ in range(300):
         sign = torch.randint(2, (64, 1, 1), generator=generator) * 2.0 - 1
-        actions = sign.expand(64, 3, 1)
-        latents = torch.zeros(64, 4, 1)
         ahead = torch.randint(1, 4, (64,), generator=generator)
         optimizer.zero_grad()
-        network.loss(latents, actions, ahead).backward()
+        terms = network.losses(zeros, ahead[:, None].float(), sign.expand(64, 2, 1), ahead)
+        sum(terms.values()).backward()  # type: ignore[union-attr]
         optimizer.step()
     return network
 
 
 def proposed(network: Proposals, ahead: int) -> torch.Tensor:
-    zeros = torch.zeros(1, 1)
-    return network(zeros, zeros, torch.tensor([ahead]))[0][0, :, :, 0]
+    ends = torch.zeros(1, 1), torch.full((1, 1), float(ahead))
+    return network(*ends, torch.tensor([ahead]))[0][0, :, :, 0]
 
 
 def test_two_heads_learn_two_ways_and_one_head_their_mean() -> None:
@@ -40,27 +40,20 @@ def test_two_heads_learn_two_ways_and_one_head_their_mean() -> None:
     assert proposed(learned(1), ahead=2).abs().max() < 0.3
 
 
+def test_the_time_to_a_goal_is_learned() -> None:
+    goals = torch.tensor([[1.0], [2.0], [3.0]])
+    assert learned(1).chunks_ahead(torch.zeros(3, 1), goals).tolist() == [1, 2, 3]
+
+
 def test_what_comes_after_the_goal_is_not_taught() -> None:
     network = ProposalsConfig(1, horizon=2, reach=3).build(1, 1)
-    latents, ahead = torch.randn(4, 4, 1), torch.ones(4, dtype=torch.long)
-    actions = torch.randn(4, 3, 1)
+    ends, ahead = (torch.randn(4, 1), torch.randn(4, 1)), torch.ones(4, dtype=torch.long)
+    actions = torch.randn(4, 2, 1)
     other = actions.clone()
     other[:, 1:] += 5
-    torch.testing.assert_close(
-        network.loss(latents, actions, ahead), network.loss(latents, other, ahead)
-    )
-    far = ahead + 1
-    assert network.loss(latents, actions, far) != network.loss(latents, other, far)
-
-
-def test_the_goal_is_what_was_seen_so_many_chunks_later() -> None:
-    network = ProposalsConfig(1, horizon=1, reach=3).build(1, 1)
-    latents, actions, ahead = torch.randn(1, 4, 1), torch.randn(1, 3, 1), torch.tensor([2])
-    before = network.loss(latents, actions, ahead)
-    for at, matters in enumerate([True, False, True, False]):
-        other = latents.clone()
-        other[:, at] += 1
-        assert (network.loss(other, actions, ahead) != before) == matters
+    for later in (0, 1):
+        losses = [network.losses(*ends, each, ahead + later) for each in (actions, other)]
+        assert (losses[0]["proposals"] == losses[1]["proposals"]) == (later == 0)
 
 
 @pytest.fixture
