@@ -92,12 +92,37 @@ PIXELS = Preset(
 )
 """Any environment whose observations are images."""
 
+LEWM = Preset(
+    training=TrainingConfig(
+        steps=3000,
+        layouts_per_batch=4,
+        windows_per_layout=32,
+        horizon=3,
+        max_grad_norm=20.0,
+        weights=LossWeights(
+            variance=0.0,
+            covariance=0.0,
+            sigreg=0.1,
+            temporal_similarity=0.0,
+            inverse_dynamics=0.0,
+            distance=0.0,
+        ),
+        diagnose_episodes=8,
+        held_out_share=0.05,
+    ),
+    planner=CEMConfig(horizon=5, num_samples=300, iterations=10, num_elites=30),
+    cost=CostConfig(distance="latent", reduction="last"),
+)
+"""LeWM's two losses and planner (arXiv 2603.19312) in the small networks of `pixels`, as a control:
+convolutions and a multilayer perceptron for its transformers, 10 iterations of CEM for 30."""
+
 PRESETS = {
     "quick": QUICK,
     "base": BASE,
     "eb_jepa": EB_JEPA,
     "vector": VECTOR,
     "pixels": PIXELS,
+    "lewm": LEWM,
 }
 
 DATA = {
@@ -110,5 +135,6 @@ DATA = {
     ),
     "vector": CollectConfig(episodes=1),
     "pixels": CollectConfig(episodes=1),
+    "lewm": CollectConfig(episodes=1),
 }
 """The data that each preset collects, unless trajectories are given."""
