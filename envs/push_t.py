@@ -21,6 +21,8 @@ EDGES = (5.0, 506.0)
 """The borders, on both axes."""
 SUCCESS_DISTANCE, SUCCESS_ANGLE = 20.0, np.pi / 9
 STRICT_DISTANCE, STRICT_ANGLE = 10.0, np.pi / 18
+BEYOND = 100.0
+"""Pixels that the block's centre may lie over the border, where the agent can push it."""
 AGENT_COLOUR: Colour = (65.0, 105.0, 225.0)
 BLOCK_COLOUR: Colour = (119.0, 136.0, 153.0)
 GOAL_COLOUR: Colour = (144.0, 238.0, 144.0)
@@ -63,8 +65,8 @@ class PushTEnv(GoalWorld):
         "agent x", "agent y", "block x", "block y", "block cos", "block sin", "speed x", "speed y",
     )  # fmt: skip
     unit = "px"
-    state_low = np.array([0.0, 0, 0, 0, -1, -1, -1000, -1000])
-    state_high = np.array([SIZE, SIZE, SIZE, SIZE, 1, 1, 1000, 1000])
+    state_low = np.array([0.0, 0, -BEYOND, -BEYOND, -1, -1, -1000, -1000])
+    state_high = np.array([SIZE, SIZE, SIZE + BEYOND, SIZE + BEYOND, 1, 1, 1000, 1000])
     strict_steps = 3
 
     def __init__(self, render_mode: str | None = None, **config: Any) -> None:
@@ -125,7 +127,7 @@ class PushTEnv(GoalWorld):
         for _ in range(TRIES):
             place, angle = rng.uniform(100, 400, 2), rng.uniform(-np.pi, np.pi)
             state = self.pose(rng.uniform(50, 450, 2), place, angle)
-            if clearance(state) > 1:
+            if clearance(state) > 1 and is_inside(state):
                 return state
         raise RuntimeError(f"a free pose must be found in {TRIES} tries, got none")
 
@@ -174,6 +176,19 @@ def clearance(states: np.ndarray) -> np.ndarray:
         outside = np.hypot(np.maximum(beside, 0), np.maximum(beyond, 0))
         gaps.append(outside + np.minimum(np.maximum(beside, beyond), 0))
     return np.minimum(*gaps) - AGENT_RADIUS
+
+
+def is_inside(states: np.ndarray) -> np.ndarray:
+    """Whether the blocks of states (..., 8) lie within the borders (...)."""
+    cosine, sine = states[..., 4], states[..., 5]
+    low, high = EDGES[0] + 2, EDGES[1] - 2  # the borders are 4 pixels thick
+    inside = np.ones(states.shape[:-1], dtype=bool)
+    for left, right, top, bottom in (BAR, STEM):
+        for across, down in ((left, top), (left, bottom), (right, top), (right, bottom)):
+            x = states[..., 2] + across * cosine - down * sine
+            y = states[..., 3] + across * sine + down * cosine
+            inside &= (low < x) & (x < high) & (low < y) & (y < high)
+    return inside
 
 
 def _table(like: Any, size: int) -> Canvas:

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .agent.costs import CostConfig
 from .envs import CollectConfig
 from .models.distances import BlockNormConfig
 from .models.encoders import ImpalaConfig, PatchPoolConfig, VectorMLPConfig
 from .models.predictors import GRUConfig, StepwiseMLPConfig
+from .models.proposals import ProposalsConfig
 from .models.world_model import WorldModelConfig
-from .planners import CEMConfig, MPPIConfig
+from .planners import CEMConfig, MPPIConfig, ProposalConfig
 from .training.config import LossWeights, Preset, RefinementConfig, TrainingConfig
 
 QUICK = Preset(training=TrainingConfig(steps=1000, max_grad_norm=20.0), planner=MPPIConfig())
@@ -92,6 +95,21 @@ PIXELS = Preset(
 )
 """Any environment whose observations are images."""
 
+PROPOSALS = replace(
+    PIXELS,
+    model=replace(PIXELS.model, proposals=ProposalsConfig(heads=8)),
+    training=replace(
+        PIXELS.training,
+        steps=2000,
+        refinement=RefinementConfig(
+            steps=2500, layouts_per_batch=4, windows_per_layout=128, horizon=5
+        ),
+    ),
+    planner=ProposalConfig(horizon=5, knots=5, num_samples=10, iterations=1),
+    cost=CostConfig(near_weight=2.0, reduction="arrival"),
+)
+"""Images of any world, from data in which someone goes somewhere: a script, a policy, people."""
+
 LEWM = Preset(
     training=TrainingConfig(
         steps=3000,
@@ -122,6 +140,7 @@ PRESETS = {
     "eb_jepa": EB_JEPA,
     "vector": VECTOR,
     "pixels": PIXELS,
+    "proposals": PROPOSALS,
     "lewm": LEWM,
 }
 
@@ -135,6 +154,7 @@ DATA = {
     ),
     "vector": CollectConfig(episodes=1),
     "pixels": CollectConfig(episodes=1),
+    "proposals": CollectConfig(episodes=1),
     "lewm": CollectConfig(episodes=1),
 }
 """The data that each preset collects, unless trajectories are given."""

@@ -108,6 +108,7 @@ ABOUT = {
     "eb_jepa": "EB-JEPA's model, losses, batch, data and planner (arXiv 2602.03604); for a GPU.",
     "vector": "Any environment whose observations are vectors; --data names its trajectories.",
     "pixels": "Any environment whose observations are images; --data names its trajectories.",
+    "proposals": "Images of any world, from behaviour that goes somewhere; --data as above.",
     "lewm": "LeWM's two losses and planner (arXiv 2603.19312) in small networks; --data as above.",
 }
 

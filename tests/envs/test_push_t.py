@@ -82,16 +82,17 @@ def test_gymnasium_and_stable_baselines_have_nothing_to_object_to(
 
 def test_any_pose_is_set_exactly_and_stays(env: PushTEnv) -> None:
     rng = np.random.default_rng(0)
-    for _ in range(20):
+    env.reset(seed=0)
+    for _ in range(100):
         state, goal = (env._draw_pose() for _ in range(2))
         state[6:] = rng.uniform(-50, 50, 2)
         observation, info = env.reset(options=env.reset_options(state, goal, env.layout))
         np.testing.assert_allclose(observation["observation"], state, atol=1e-4)
         np.testing.assert_array_equal(observation["desired_goal"], goal)
         assert info["distance"] == pytest.approx(np.linalg.norm((state - goal)[:4]), rel=1e-5)
-    env.reset(options={"state": goal})
-    still = env.step(np.zeros(2, dtype=np.float32))[0]["observation"]
-    np.testing.assert_allclose(still, goal, atol=1e-3)
+        env.reset(options={"state": goal})
+        still = env.step(np.zeros(2, dtype=np.float32))[0]["observation"]
+        np.testing.assert_allclose(still, goal, atol=1e-3)
 
 
 def test_actions_aim_beside_the_agent_as_gym_pusht_moves_it(env: PushTEnv) -> None:
@@ -143,11 +144,15 @@ def test_the_published_rule_and_the_stricter_one(
     assert infos[2]["is_success_strict"] is strict
 
 
-def test_strict_success_must_be_held_for_three_steps(env: PushTEnv) -> None:
+def test_strict_success_must_be_held_for_three_steps_except_from_the_start(env: PushTEnv) -> None:
     state = pose((100, 100), (300, 300), 0.5)
     _, info = env.reset(options={"state": state, "goal": state})
-    found = [info["is_success_strict"]]
-    found += [env.step(np.zeros(2, dtype=np.float32))[-1]["is_success_strict"] for _ in range(3)]
+    assert info["is_success_strict"]
+    env.reset(options={"state": state, "goal": pose((100, 100), (200, 200), 0.5)})
+    still = np.zeros(2, dtype=np.float32)
+    env.step(still)
+    env.goal = env.state
+    found = [env.step(still)[-1]["is_success_strict"] for _ in range(4)]
     assert found == [False, False, True, True]
 
 
@@ -195,8 +200,14 @@ def test_the_frame_shows_the_goal(drawn: PushTEnv) -> None:
 def test_bad_poses_say_what_is_wrong(env: PushTEnv) -> None:
     with pytest.raises(ValueError, match="state's cosine and sine must be those of an angle"):
         env.reset(options={"state": [100, 100, 200, 200, 0, 0, 0, 0]})
-    with pytest.raises(ValueError, match=r"goal's block x must be in \[0, 512\], got 600"):
-        env.reset(options={"goal": pose((100, 100), (600, 100), 0)})
+    with pytest.raises(ValueError, match=r"goal's block x must be in \[-100, 612\], got 700"):
+        env.reset(options={"goal": pose((100, 100), (700, 100), 0)})
+
+
+def test_a_block_that_was_pushed_over_the_border_is_a_goal(env: PushTEnv) -> None:
+    goal = pose((250, 250), (200, -24.6), 0.3)
+    env.reset(seed=0, options={"goal": goal})
+    np.testing.assert_array_equal(env.goal, goal)
 
 
 def test_pushers_push_at_the_speed_of_the_tasks(env: PushTEnv, tmp_path: Path) -> None:
