@@ -54,8 +54,10 @@ from jepa_agent.viz.session import Session
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 IN_A_DECISION = 2
 """Waits of the host in a decision: for the check that costs are numbers, and for the actions."""
-LAUNCHES = {"quick": 600, "base": 1350, "eb_jepa": 720, "vector": 550, "pixels": 630}
-"""Most launches in a joint step of a preset."""
+LAUNCHES = {
+    "quick": 600, "base": 1350, "eb_jepa": 720, "vector": 550, "proposals": 630, "lewm": 400,
+}  # fmt: skip
+"""Most launches in a joint step of a preset; `proposals` are `pixels` with one network more."""
 launches: dict[str, int] = {}
 """Launches by what was done."""
 
@@ -110,8 +112,8 @@ def steps_of(seen: Seen, task: Task, may_wait: tuple[int, ...] = ()) -> list[int
 def check_steps(seen: Seen, name: str) -> None:
     """Joint and refinement steps of a preset, with its model and losses, on small batches."""
     preset, data = PRESETS[name], rooms()
-    if name in ("vector", "pixels"):
-        data = shown(pixels=name == "pixels")
+    if name in ("vector", "pixels", "proposals", "lewm"):
+        data = shown(pixels=name != "vector")
     training = preset.training
     few = {"layouts_per_batch": 8, "windows_per_layout": 2}
     if name == "base":
@@ -289,7 +291,7 @@ def check_stored(seen: Seen) -> None:
 
 
 CHECKS: dict[str, Callable[[Seen], None]] = {
-    **{f"steps of {name}": partial(check_steps, name=name) for name in PRESETS},
+    **{f"steps of {name}": partial(check_steps, name=name) for name in LAUNCHES},
     "losses": check_losses,
     "resume": check_resume,
     "diagnostics": check_diagnostics,
