@@ -1,0 +1,4 @@
+# needs gym-pusht
+WORLD="--env jepa_agent:PushT-v0 --env-kwargs image_size=64 --policy jepa_agent.envs.pushing:Pusher"
+OFFSETS="25 50 75 100"
+source "$(dirname "$0")/steps.sh"

@@ -1,0 +1,73 @@
+"""The driver of the field's scoreboard: its scripts, and its rows over seeds."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from jepa_agent.evaluation.episodes import Episode, Latency
+from jepa_agent.evaluation.metrics import Report, summarise, wilson
+from jepa_agent.io.serialisation import write_json
+
+SCRIPTS = Path(__file__).parents[2] / "scripts" / "experiments"
+
+
+@pytest.fixture(scope="module")
+def scoreboard() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("script_scoreboard", SCRIPTS / "scoreboard.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_world_has_a_script(scoreboard: ModuleType) -> None:
+    named = {path.stem for path in (SCRIPTS / "scoreboard").glob("*.sh")} - {"steps"}
+    assert named == set(scoreboard.WORLDS)
+    for name in (*scoreboard.WORLDS, "steps"):
+        subprocess.run(["bash", "-n", SCRIPTS / "scoreboard" / f"{name}.sh"], check=True)
+    assert {world for world, _ in scoreboard.PUBLISHED} < named
+
+
+def scored(folder: Path, solved: int) -> None:
+    """A folder as a script leaves it: 10 tasks, of which the agent solves some."""
+    episodes = [Episode(seed, None, seed < solved, False, seed < solved - 1, 9, None)
+                if seed < solved else Episode(seed, None, False, False, False, None, None)
+                for seed in range(10)]  # fmt: skip
+    rows = [summarise("agent", "offset 25", episodes, Latency(10.0, 20.0, 30.0)),
+            summarise("oracle", "offset 25", episodes)]  # fmt: skip
+    goals = {"offset 25": {"tasks left out, solved at the start": 3}}
+    Report(rows, {"goals": goals}, {}, {}).save(folder / "score")
+    write_json(folder / "run" / "config.json", {"notes": {"seconds": 540.0}})
+    (folder / "collected.txt").write_text("60\n")
+    (folder / "trained.txt").write_text("pixels\n")
+
+
+def test_seeds_are_one_row_with_the_tasks_interval(
+    scoreboard: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoreboard, "FIGURES", tmp_path / "figures.json")
+    for seed, solved in enumerate((6, 8)):
+        scored(tmp_path / str(seed), solved)
+        for _ in range(2):  # again takes its place
+            scoreboard.add(scoreboard.rows_of("push_t", seed, tmp_path / str(seed)))
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert len(figures["runs"]) == 4
+    assert {run["left_out"] for run in figures["runs"]} == {3}
+    (first,), (strict,) = (figures["tables"][name]["rows"] for name in ("first", "strict"))
+    low, high = (100 * bound for bound in wilson(7, 10))
+    assert first["agent"] == f"70.0 ({low:.1f} to {high:.1f})"
+    assert first["seeds"] == "60.0, 80.0"
+    assert strict["seeds"] == "50.0, 70.0"
+    assert (first["oracle"], first["random"], first["tasks"]) == ("70.0", "", 10)
+    assert (first["latency"], first["minutes"]) == ("10 / 30", "10 to 10")
+    assert "Dual-WM 98" in first["published"]
+    assert strict["published"] == "LeWM 70"
