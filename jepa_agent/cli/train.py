@@ -11,6 +11,7 @@ $ jepa-agent train base --encoder.backbone runs/frames --encoder.freeze
 $ jepa-agent train quick --planner cem --planner.iterations 6
 $ jepa-agent train vector --data data/pendulum.h5 --out runs/pendulum
 $ jepa-agent train vector --start runs/a --data data/more.h5 --out runs/b
+$ jepa-agent train vector --data data/maze.h5 --rounds.count 3    # it explores
 $ torchrun --nproc-per-node 4 -m jepa_agent train base    # on 4 processes
 """
 
@@ -42,6 +43,7 @@ from ..training import distributed
 from ..training.config import Preset, TrainingConfig
 from ..training.loggers import TensorBoard, Trackio, WandB
 from ..training.loop import Callback
+from ..training.rounds import RoundsConfig, train_in_rounds
 from ..training.world_model import train
 from ..viz.tensorboard import DistanceMaps
 from ..worlds.reference import EnvRef
@@ -82,6 +84,8 @@ class Args:
     """Trajectory files of `jepa-agent collect`, all of one environment."""
     data_on_disk: bool = False
     """Read the observations of --data from the disk when needed, if they exceed the memory."""
+    rounds: RoundsConfig = field(default_factory=RoundsConfig)
+    """Then let the agent collect more data by planning to what it has rarely seen, and train on."""
     start: Path | None = None
     """A folder of `jepa-agent train`: go on from its agent, with a new schedule, perhaps on other
     data."""
@@ -168,12 +172,21 @@ def main(args: Args) -> None:
     others = HELD_OUT_DATA.get(layout)
     held_out = Trajectories.from_rollouts(*collect(others)) if others else None
     shown = {"layout": others.layout, "terminate_on_success": False} if others else None
-    loggers = [logger(name, args.out, shown) for name in args.log]
     with resumable(args.out), TrainingDisplay(" px" if layout else "") as display:
-        agent = train(
-            trajectories, preset, device, folder=args.out, callbacks=[display, *loggers],
-            held_out=held_out, backbone=backbone, keep=args.keep, start=start,
-        )  # fmt: skip
+
+        def watch(folder: Path) -> list[Callback]:
+            return [display, *(logger(name, folder, shown) for name in args.log)]
+
+        if args.rounds.count:
+            agent = train_in_rounds(
+                trajectories, preset, args.rounds, device, folder=args.out, watch=watch,
+                backbone=backbone, start=start,
+            )  # fmt: skip
+        else:
+            agent = train(
+                trajectories, preset, device, folder=args.out, callbacks=watch(args.out),
+                held_out=held_out, backbone=backbone, keep=args.keep, start=start,
+            )  # fmt: skip
     if not distributed.is_main_process():
         return
     print(f"trained in {time.perf_counter() - began:.0f} s, checkpoint and metrics in {args.out}")

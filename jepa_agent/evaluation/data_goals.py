@@ -182,10 +182,7 @@ def evaluate_on_data(
 
 def recorded_seeds(metadata: Mapping[str, Any]) -> set[int]:
     """The seeds of recorded episodes, as far as the metadata of their trajectories tell them."""
-    records = [each.get("record", {}) for each in metadata.get("recordings", [metadata])]
-    return {
-        seed
-        for each in records
-        if "seed" in each
-        for seed in range(each["seed"], each["seed"] + each["episodes"])
-    }
+    if "recordings" in metadata:
+        return set[int]().union(*map(recorded_seeds, metadata["recordings"]))
+    record = metadata.get("record", {})
+    return set(range(record["seed"], record["seed"] + record["episodes"])) if record else set()
