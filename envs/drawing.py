@@ -1,4 +1,7 @@
-"""Two Rooms for human eyes: a smooth scene at any size, and a window. pygame is imported lazily."""
+"""Points among walls for human eyes: a smooth scene at any size, and a window.
+
+pygame is imported lazily.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .physics import HIGH, LOW, WALL_HALF_THICKNESS
+from .physics import HIGH, LOW
 from .rendering import IMAGE_SIZE
 
 PICTURE_SIZE = 8 * IMAGE_SIZE
@@ -42,16 +45,16 @@ def from_screen(points: Any, size: float = PICTURE_SIZE) -> Any:
 def scene(
     position: np.ndarray,
     goal: np.ndarray,
-    layout: np.ndarray,
+    walls: np.ndarray,
     success_radius: float,
     size: int = PICTURE_SIZE,
     floor: np.ndarray | None = None,
 ) -> Any:
-    """Draw the rooms, the goal's disc and the agent.
+    """Draw the walls, the goal's disc and the agent.
 
     Args:
         position, goal: (2,) observation pixels.
-        layout: (3,) wall_x, door_y, door_halfwidth.
+        walls: (W, 4) boxes of walls, in observation pixels: low x, low y, high x, high y.
         success_radius: radius of the goal's disc in observation pixels.
         size: screen pixels of the picture's side.
         floor: uint8 (height, width, 3), a picture of the space between the borders, walls included.
@@ -63,7 +66,6 @@ def scene(
     whole = SMOOTHING * size
     fine = whole / IMAGE_SIZE
     surface = pygame.Surface((whole, whole))
-    wall_x, door_y, halfwidth = (float(value) for value in layout)
 
     def box(x0: float, y0: float, x1: float, y1: float) -> Any:
         left, top = to_screen(np.array([x0, y0]), whole)
@@ -75,9 +77,8 @@ def scene(
     surface.fill(FLOOR, room)
     if floor is not None:
         surface.blit(pygame.transform.smoothscale(from_array(floor), room.size), room.topleft)
-    wall = (wall_x - WALL_HALF_THICKNESS, wall_x + WALL_HALF_THICKNESS)
-    surface.fill(WALL, box(wall[0], LOW, wall[1], door_y - halfwidth))
-    surface.fill(WALL, box(wall[0], door_y + halfwidth, wall[1], HIGH))
+    for wall in walls.tolist():
+        surface.fill(WALL, box(*wall))
     agent, target = to_screen(position, whole).tolist(), to_screen(goal, whole).tolist()
     radius = success_radius * fine
     disc = pygame.Surface((2 * radius, 2 * radius), pygame.SRCALPHA)

@@ -1,15 +1,16 @@
-"""The physics of Two Rooms: one transition function and one shortest path.
+"""One transition function for points among walls, and the walls and shortest path of Two Rooms.
 
-Everything here is batched and written over the Python array API, so the same lines move one agent
-in numpy, four thousand in a vector environment and millions on a GPU in torch. Units are pixels,
-x points right and y down. Numbers follow the Two Rooms task of PLDM (arXiv 2502.14819) in the
-configuration of EB-JEPA (arXiv 2602.03604).
+The transition asks the walls what a move meets; Two Rooms' `Layout` answers in closed form, any
+other arrangement by its tiles (`tiles.py`). Everything here is batched and written over the Python
+array API, so the same lines move one agent in numpy, four thousand in a vector environment and
+millions on a GPU in torch. Units are pixels, x points right and y down. Numbers follow the Two
+Rooms task of PLDM (arXiv 2502.14819) in the configuration of EB-JEPA (arXiv 2602.03604).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -27,8 +28,36 @@ NEVER = 2.0
 """A time of impact beyond the end of the move, which is at time 1."""
 
 
+class Impact(NamedTuple):
+    """Where moves first meet a wall."""
+
+    time: Array
+    """(...,), a share of the move in [0, 1]; `NEVER` where it meets none."""
+    point: Array
+    """(..., 2) pixels."""
+    normal_is_x: Array
+    """Boolean (...,): whether what is met is crossed along x."""
+    low: Array
+    """(..., 2), corner of a convex free region about the point: a bounce ends inside of it."""
+    high: Array
+    """(..., 2), its other corner."""
+
+
+class Walls(Protocol):
+    """An arrangement of walls for every point of a batch (...,)."""
+
+    def stays_clear(self, position: Array, end: Array) -> Array:
+        """Where straight moves between points (..., 2) surely touch nothing: boolean (...,)."""
+
+    def first_impact(self, position: Array, displacement: Array) -> Impact:
+        """Where moves (..., 2) from free points (..., 2) first meet a wall."""
+
+    def rows(self, shape: tuple[int, ...], chosen: Any) -> Self:
+        """The walls of chosen points of a batch of a shape, for numpy."""
+
+
 class Layout(NamedTuple):
-    """Where the inner wall and its door are; each field has the batch shape (...,)."""
+    """Two Rooms: where the inner wall and its door are; each field has the batch shape (...,)."""
 
     wall_x: Array
     door_y: Array
@@ -38,6 +67,88 @@ class Layout(NamedTuple):
     def from_array(cls, layout_array: Array) -> Layout:
         """Split a (..., 3) array of wall_x, door_y, door_halfwidth into its fields."""
         return cls(layout_array[..., 0], layout_array[..., 1], layout_array[..., 2])
+
+    def boxes(self) -> np.ndarray:
+        """The two parts of one layout's wall (2, 4), as low x, low y, high x, high y in pixels."""
+        left, right = self.wall_x - WALL_HALF_THICKNESS, self.wall_x + WALL_HALF_THICKNESS
+        edges = (self.door_y - self.door_halfwidth, self.door_y + self.door_halfwidth)
+        return np.array([(left, LOW, right, edges[0]), (left, edges[1], right, HIGH)])
+
+    def rows(self, shape: tuple[int, ...], chosen: Any) -> Layout:
+        """See `Walls`."""
+        return Layout(*(_broadcast(field, shape)[chosen] for field in self))
+
+    def stays_clear(self, position: Array, end: Array) -> Array:
+        """See `Walls`: where both ends lie in one room, which is convex.
+
+        Differences round monotonically, so a point on a wall is never taken for one beside it.
+        """
+        xp = namespace(position)
+        before, after = position[..., 0] - self.wall_x, end[..., 0] - self.wall_x
+        one_side = (xp.minimum(before, after) > WALL_HALF_THICKNESS) | (
+            xp.maximum(before, after) < -WALL_HALF_THICKNESS
+        )
+        within = abs(end - CENTRE) < HALF_EXTENT
+        return one_side & within[..., 0] & within[..., 1]
+
+    def first_impact(self, position: Array, displacement: Array) -> Impact:
+        """See `Walls`."""
+        xp = namespace(position)
+        end = position + displacement
+        x, y = position[..., 0], position[..., 1]
+        dy = displacement[..., 1]
+        end_x, end_y = end[..., 0], end[..., 1]
+        left = self.wall_x - WALL_HALF_THICKNESS
+        right = self.wall_x + WALL_HALF_THICKNESS
+        door_y, halfwidth = self.door_y, self.door_halfwidth
+        # A vanishing component never decides a time of impact; 1 keeps the division finite.
+        vanishing = abs(displacement) < VANISHING
+        divisor = xp.where(vanishing, xp.ones_like(displacement), displacement)
+        toward_high = displacement > 0
+        rightward = toward_high[..., 0]
+
+        # Borders. Whether one is met is read off the end point, so rounding cannot let a move out.
+        border = xp.where(toward_high, HIGH, LOW) - position
+        met = (end <= LOW) | (end >= HIGH)
+        t_border_xy = xp.where(met, clamp(border / divisor, 0.0, 1.0), NEVER)
+        t_border_x, t_border_y = t_border_xy[..., 0], t_border_xy[..., 1]
+        t_border = xp.minimum(t_border_x, t_border_y)
+
+        # The inner wall: a slab between x = left and x = right, solid outside the door.
+        t_in = (xp.where(rightward, left, right) - x) / divisor[..., 0]
+        t_out = (xp.where(rightward, right, left) - x) / divisor[..., 0]
+        enters = xp.where(rightward, (x <= left) & (end_x >= left), (x >= right) & (end_x <= right))
+        hits_face = enters & (abs(y + t_in * dy - door_y) > halfwidth)
+        # Moves inside the gap may meet the door's upper or lower edge before they leave the slab.
+        in_gap = ((x >= left) & (x <= right)) | (enters & ~hits_face)
+        leaves = xp.where(rightward, end_x > right, end_x < left)
+        y_out = xp.where(leaves, y + t_out * dy, end_y)
+        hits_edge = in_gap & (abs(y_out - door_y) > halfwidth)
+        t_edge = (
+            xp.where(toward_high[..., 1], door_y + halfwidth, door_y - halfwidth) - y
+        ) / divisor[..., 1]
+        t_wall = xp.where(hits_face, t_in, t_edge)
+        t_wall = xp.where(hits_face | hits_edge, clamp(t_wall, 0.0, 1.0), NEVER)
+
+        # The first impact.
+        time = xp.minimum(t_wall, t_border)
+        wall_first = t_wall <= t_border
+        impact = clamp(position + clamp(time, 0.0, 1.0)[..., None] * displacement, LOW, HIGH)
+        impact_x, impact_y = impact[..., 0], impact[..., 1]
+        normal_is_x = xp.where(wall_first, hits_face, t_border_x <= t_border_y)
+        # The convex free region around the impact: the door's strip, the left or the right room.
+        border_in_gap = (abs(impact_x - self.wall_x) < WALL_HALF_THICKNESS) & (
+            abs(impact_y - door_y) <= halfwidth
+        )
+        in_strip = xp.where(wall_first, hits_edge, border_in_gap)
+        on_left = xp.where(wall_first & hits_face, rightward, impact_x < self.wall_x)
+        low_x = xp.where(in_strip | on_left, LOW, right)
+        high_x = xp.where(in_strip | ~on_left, HIGH, left)
+        low_y = xp.where(in_strip, clamp(door_y - halfwidth, LOW, HIGH), LOW)
+        high_y = xp.where(in_strip, clamp(door_y + halfwidth, LOW, HIGH), HIGH)
+        low = xp.stack([low_x, low_y], axis=-1)
+        high = xp.stack([high_x, high_y], axis=-1)
+        return Impact(time, impact, normal_is_x, low, high)
 
 
 def is_free(position: Array, layout: Layout) -> Array:
@@ -60,7 +171,7 @@ def is_free(position: Array, layout: Layout) -> Array:
 def step(
     position: Array,
     displacement: Array,
-    layout: Layout,
+    walls: Walls,
     bounce: Array | Callable[[np.ndarray], np.ndarray],
 ) -> Array:
     """Move by a displacement; a move that meets a wall stops there and bounces.
@@ -73,7 +184,7 @@ def step(
     Args:
         position: (..., 2) free points.
         displacement: (..., 2) pixels, of any length.
-        layout: fields of shape (...,).
+        walls: of every point.
         bounce: (..., 2) pixels, the random offset after an impact; zeros make the step
             deterministic. For numpy positions (n, 2) also a function that gives the bounces
             (k, 2) of the k rows which may touch something; it is called only if there are any.
@@ -82,96 +193,28 @@ def step(
         (..., 2) free points: exactly `position + displacement` where the move touches nothing.
     """
     end = position + displacement
-    clear = _stays_in_room(position, end, layout)
+    clear = walls.stays_clear(position, end)
     if not isinstance(position, np.ndarray):  # on a GPU, selecting rows would wait for the device
-        moved = _collide(position, displacement, layout, bounce)
+        moved = _collide(position, displacement, walls, bounce)
         return namespace(position).where(clear[..., None], end, moved)
     if clear.all():
         return end
     rows = np.nonzero(~clear) if clear.ndim else ()
-    local = Layout(*(_broadcast(field, clear.shape)[rows] for field in layout))
+    local = walls.rows(clear.shape, rows)
     bounces = bounce(rows[0]) if callable(bounce) else bounce[rows]
     end[rows] = _collide(position[rows], displacement[rows], local, bounces)
     return end
 
 
-def _stays_in_room(position: Array, end: Array, layout: Layout) -> Array:
-    """Whether both ends (..., 2) of a move lie in one room: rooms are convex, it touches nothing.
-
-    Differences round monotonically, so a point on a wall is never taken for one beside it.
-    """
+def _collide(position: Array, displacement: Array, walls: Walls, bounce: Array) -> Array:
+    """`step` without the short cut for moves that touch nothing."""
     xp = namespace(position)
-    before, after = position[..., 0] - layout.wall_x, end[..., 0] - layout.wall_x
-    one_side = (xp.minimum(before, after) > WALL_HALF_THICKNESS) | (
-        xp.maximum(before, after) < -WALL_HALF_THICKNESS
-    )
-    within = abs(end - CENTRE) < HALF_EXTENT
-    return one_side & within[..., 0] & within[..., 1]
-
-
-def _collide(position: Array, displacement: Array, layout: Layout, bounce: Array) -> Array:
-    """`step` without the short cut for moves that stay in a room."""
-    xp = namespace(position)
-    end = position + displacement
-    x, y = position[..., 0], position[..., 1]
-    dy = displacement[..., 1]
-    end_x, end_y = end[..., 0], end[..., 1]
-    left = layout.wall_x - WALL_HALF_THICKNESS
-    right = layout.wall_x + WALL_HALF_THICKNESS
-    door_y, halfwidth = layout.door_y, layout.door_halfwidth
-    # A vanishing component never decides a time of impact; 1 keeps the division finite.
-    vanishing = abs(displacement) < VANISHING
-    divisor = xp.where(vanishing, xp.ones_like(displacement), displacement)
-    toward_high = displacement > 0
-    rightward = toward_high[..., 0]
-
-    # Borders. Whether one is met is read off the end point, so rounding cannot let a move out.
-    border = xp.where(toward_high, HIGH, LOW) - position
-    met = (end <= LOW) | (end >= HIGH)
-    t_border_xy = xp.where(met, clamp(border / divisor, 0.0, 1.0), NEVER)
-    t_border_x, t_border_y = t_border_xy[..., 0], t_border_xy[..., 1]
-    t_border = xp.minimum(t_border_x, t_border_y)
-
-    # The inner wall: a slab between x = left and x = right, solid outside the door.
-    t_in = (xp.where(rightward, left, right) - x) / divisor[..., 0]
-    t_out = (xp.where(rightward, right, left) - x) / divisor[..., 0]
-    enters = xp.where(rightward, (x <= left) & (end_x >= left), (x >= right) & (end_x <= right))
-    hits_face = enters & (abs(y + t_in * dy - door_y) > halfwidth)
-    # Moves inside the gap may meet the door's upper or lower edge before they leave the slab.
-    in_gap = ((x >= left) & (x <= right)) | (enters & ~hits_face)
-    leaves = xp.where(rightward, end_x > right, end_x < left)
-    y_out = xp.where(leaves, y + t_out * dy, end_y)
-    hits_edge = in_gap & (abs(y_out - door_y) > halfwidth)
-    t_edge = (xp.where(toward_high[..., 1], door_y + halfwidth, door_y - halfwidth) - y) / divisor[
-        ..., 1
-    ]
-    t_wall = xp.where(hits_face, t_in, t_edge)
-    t_wall = xp.where(hits_face | hits_edge, clamp(t_wall, 0.0, 1.0), NEVER)
-
-    # The first impact, and the bounce away from it.
-    time = xp.minimum(t_wall, t_border)
-    wall_first = t_wall <= t_border
-    impact = clamp(position + clamp(time, 0.0, 1.0)[..., None] * displacement, LOW, HIGH)
-    impact_x, impact_y = impact[..., 0], impact[..., 1]
-    normal_is_x = xp.where(wall_first, hits_face, t_border_x <= t_border_y)
-    away = xp.where(toward_high, -abs(bounce), abs(bounce))
-    folded = xp.stack([normal_is_x, ~normal_is_x], axis=-1)
-    target = impact + xp.where(folded, away, bounce)
-
-    # The convex free region around the impact: the door's strip, the left or the right room.
-    border_in_gap = (abs(impact_x - layout.wall_x) < WALL_HALF_THICKNESS) & (
-        abs(impact_y - door_y) <= halfwidth
-    )
-    in_strip = xp.where(wall_first, hits_edge, border_in_gap)
-    on_left = xp.where(wall_first & hits_face, rightward, impact_x < layout.wall_x)
-    low_x = xp.where(in_strip | on_left, LOW, right)
-    high_x = xp.where(in_strip | ~on_left, HIGH, left)
-    low_y = xp.where(in_strip, clamp(door_y - halfwidth, LOW, HIGH), LOW)
-    high_y = xp.where(in_strip, clamp(door_y + halfwidth, LOW, HIGH), HIGH)
-    low = xp.stack([low_x, low_y], axis=-1) + MARGIN
-    high = xp.stack([high_x, high_y], axis=-1) - MARGIN
-    blocked = xp.minimum(xp.maximum(target, low), high)
-    return xp.where((time < NEVER)[..., None], blocked, end)
+    impact = walls.first_impact(position, displacement)
+    away = xp.where(displacement > 0, -abs(bounce), abs(bounce))
+    folded = xp.stack([impact.normal_is_x, ~impact.normal_is_x], axis=-1)
+    target = impact.point + xp.where(folded, away, bounce)
+    blocked = xp.minimum(xp.maximum(target, impact.low + MARGIN), impact.high - MARGIN)
+    return xp.where((impact.time < NEVER)[..., None], blocked, position + displacement)
 
 
 def path_through_door(

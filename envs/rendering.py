@@ -1,4 +1,4 @@
-"""The renderer of Two Rooms: states to pixels, batched, for numpy and torch."""
+"""The renderer of points among walls: states to pixels, batched, for numpy and torch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from array_api_compat import device
 
 from .arrays import Array, cast, namespace
 from .physics import HIGH, LOW, WALL_HALF_THICKNESS, Layout
+from .tiles import wall_pixels
 
 IMAGE_SIZE = 65
 DOT_STD = 1.3
@@ -20,12 +21,16 @@ PATCH = 10
 """The dot is below one grey level beyond 4.33 pixels: ten rows and columns hold it."""
 
 
-def render(position: Array, layout: Layout) -> Array:
+BETWEEN_BORDERS = slice(int(LOW), int(HIGH) + 1)
+"""Rows and columns of a picture that show walls, the border lines included."""
+
+
+def render(position: Array, layout: Layout | Array) -> Array:
     """Draw the agent's dot in red and the walls in green.
 
     Args:
         position: (..., 2) pixels.
-        layout: fields whose shapes broadcast against (...,).
+        layout: fields whose shapes broadcast against (...,), or layouts of tiles (..., 168).
 
     Returns:
         uint8 (..., 65, 65, 3), rows down, columns right; the blue channel is 0.
@@ -75,22 +80,28 @@ def _patch(xp: Any, count: int, dtype: Any, place: Any) -> tuple[Array, Array, A
     return cast(lines, dtype), pixels, first
 
 
-def draw_walls(layout: Layout, like: Array) -> Array:
+def draw_walls(layout: Layout | Array, like: Array) -> Array:
     """Images of the walls alone: uint8 (..., 65, 65, 3), green 255 on walls.
 
     Args:
-        layout: fields of shape (...,).
+        layout: fields of shape (...,), or layouts of tiles (..., 168).
         like: an array whose namespace, floating type and device are used.
     """
     xp = namespace(like)
     line = xp.arange(IMAGE_SIZE, dtype=like.dtype, device=device(like))
     is_border = (line == LOW) | (line == HIGH)  # (65,)
     border = is_border[:, None] | is_border[None, :]
-    in_column = abs(line - layout.wall_x[..., None]) <= WALL_HALF_THICKNESS  # (..., 65)
-    outside_door = abs(line - layout.door_y[..., None]) > layout.door_halfwidth[..., None]
-    solid = outside_door & (line >= LOW) & (line <= HIGH)
-    inner = solid[..., :, None] & in_column[..., None, :]
-    green = cast(border | inner, xp.uint8) * 255
+    if isinstance(layout, Layout):
+        in_column = abs(line - layout.wall_x[..., None]) <= WALL_HALF_THICKNESS  # (..., 65)
+        outside_door = abs(line - layout.door_y[..., None]) > layout.door_halfwidth[..., None]
+        solid = outside_door & (line >= LOW) & (line <= HIGH)
+        walls = border | (solid[..., :, None] & in_column[..., None, :])
+    else:
+        between = wall_pixels(layout)
+        walls = xp.zeros((*between.shape[:-2], *border.shape), dtype=xp.bool, device=device(like))
+        walls[..., BETWEEN_BORDERS, BETWEEN_BORDERS] = between
+        walls = walls | border
+    green = cast(walls, xp.uint8) * 255
     image = xp.zeros((*green.shape, 3), dtype=xp.uint8, device=device(like))
     image[..., 1] = green
     return image

@@ -241,7 +241,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         return drawing.scene(
             episodes.position[0],
             episodes.goal[0],
-            episodes.layout_array[0],
+            Layout.from_array(episodes.layout_array[0]).boxes(),
             self.config.success_radius,
             size,
             floor,
