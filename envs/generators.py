@@ -50,6 +50,33 @@ class Rover:
         return np.array([speed * np.cos(heading), speed * np.sin(heading)], dtype=np.float32)
 
 
+class MazeRover:
+    """Walks along shortest paths from place to place in Mazes-v0, also into walls.
+
+    Headings are noisy; speeds and noise differ between episodes, and courses are changed now and
+    then.
+
+    Args:
+        seed: of the episode.
+    """
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng((seed, 4))
+        self._speed = rng.uniform(0.3, 1.0)
+        self._noise = rng.uniform(0.05, 0.8)
+        self._target: np.ndarray | None = None
+
+    def __call__(self, env: Any, rng: np.random.Generator) -> np.ndarray:
+        world = env.unwrapped
+        arrived = self._target is not None and np.abs(self._target - world.state).max() < 2
+        if self._target is None or arrived or rng.random() < LOST:
+            self._target = world.any_place(rng)
+        x, y = world.way_to(self._target)
+        heading = np.arctan2(y, x) + self._noise * rng.standard_normal()
+        speed = min(self._speed, np.hypot(x, y))
+        return np.array([speed * np.cos(heading), speed * np.sin(heading)], dtype=np.float32)
+
+
 class MazeWalker:
     """Rolls from cell to cell of PointMaze-v0, to random places, at different speeds.
 

@@ -82,6 +82,8 @@ class GoalWorld(gym.Env[Observation, np.ndarray]):
     state_high: np.ndarray
     """(S,), largest numbers of a state."""
     layout_names: tuple[str, ...] = ()
+    option_names: tuple[str, ...] | None = None
+    """Options of a reset that concern the layout; by default the layout's names."""
     stores_images = False
     """Recordings hold states; images are rendered from them in training."""
     strict_steps = 1
@@ -160,7 +162,8 @@ class GoalWorld(gym.Env[Observation, np.ndarray]):
         self._set_layout(left)
         given = {name: left.pop(name, None) for name in ("state", "goal")}
         if left:
-            known = ["state", "goal", *self.layout_names]
+            names = self.layout_names if self.option_names is None else self.option_names
+            known = ["state", "goal", *names]
             raise ValueError(f"reset options are {known}, got {[*left]}; remove or rename them")
         drawn = dict(zip(("state", "goal"), self._draw_task(), strict=True))
         task = {

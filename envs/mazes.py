@@ -1,0 +1,261 @@
+"""Mazes-v0: reach a goal among walls, in a maze that differs between episodes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import drawing
+from .geodesics import geodesics_of, shortest_paths, wall_boxes
+from .goal_world import GoalWorld, Measure, WorldConfig
+from .maze_layouts import KINDS, SPLITS, Family, Maze, from_text, from_tiles, generate
+from .physics import HIGH, LOW, step
+from .rendering import IMAGE_SIZE, render
+from .rewards import norm
+from .tiles import LAYOUT_SIZE, TileWalls, pack, unpack
+
+THINNEST = 2.0
+"""Pixels of the thinnest wall: a larger success radius would reach through it."""
+MARGIN = 2.6
+"""Pixels that tasks keep from the sides of their cells, but at most a quarter of the cell."""
+
+
+@dataclass(frozen=True)
+class MazesConfig(WorldConfig):
+    """Everything that `gym.make("Mazes-v0", ...)` accepts besides `render_mode`.
+
+    Args:
+        image_size: 65, as in Two Rooms.
+        kind: "grid" (mazes of cells) or "rooms" (rooms with doors).
+        layout: "random", "train", "test" or "ood", or a map: rows of characters between newlines,
+            "#" for walls.
+        layouts: how many mazes of the split there are.
+        cells: fewest and most cells along a side of a grid, 2 to 8.
+        rooms: fewest and most rooms, 2 to 9.
+        loops: chance that a wall beyond a spanning tree has a passage too.
+        path: fewest and most cells that the way from start to goal enters.
+        success_radius: pixels, at most 2: no wall is thinner.
+        step_length: pixels moved by an action of norm 1.
+        bounce_noise: standard deviation in pixels of the bounce off a wall; 0 is deterministic.
+    """
+
+    image_size: int = IMAGE_SIZE
+    kind: str = "grid"
+    layout: str = "random"
+    layouts: int = 1000
+    cells: tuple[int, int] = (4, 8)
+    rooms: tuple[int, int] = (2, 9)
+    loops: float = 0.1
+    path: tuple[int, int] = (1, 100)
+    success_radius: float = THINNEST
+    step_length: float = 2.45
+    bounce_noise: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, allowed in (("kind", KINDS), ("layout", SPLITS)):
+            value = getattr(self, name)
+            if value not in allowed and not (name == "layout" and "\n" in str(value)):
+                raise ValueError(f"{name} must be one of {allowed}, got {value!r}; name one")
+        limits = {"cells": (2, 8), "rooms": (2, 9), "path": (1, 100)}
+        for name, (least, most) in limits.items():
+            low, high = getattr(self, name)
+            if not least <= low <= high <= most:
+                raise ValueError(
+                    f"{name} must be two numbers in order, {least} to {most}, got {low} and {high}"
+                )
+        ranges = {
+            "image_size": (IMAGE_SIZE, IMAGE_SIZE),
+            "layouts": (1, 1_000_000),
+            "loops": (0, 1),
+            "success_radius": (1e-3, THINNEST),
+            "step_length": (1e-3, HIGH),
+            "bounce_noise": (0, HIGH),
+        }
+        for name, (smallest, largest) in ranges.items():
+            if not smallest <= getattr(self, name) <= largest:
+                raise ValueError(
+                    f"{name} must be in [{smallest:g}, {largest:g}], got {getattr(self, name)!r}"
+                )
+
+    def maze(self, number: int) -> Maze:
+        """The maze of a number below `layouts`."""
+        if "\n" in self.layout:
+            return from_text(self.layout)
+        cells, rooms = ((low, high) for low, high in (self.cells, self.rooms))  # JSON has lists
+        return generate(Family(self.kind, cells, rooms, self.loops), self.layout, number)
+
+
+class MazesEnv(GoalWorld):
+    """A point agent reaches a goal among walls, which differ between episodes.
+
+    ## Description
+    Two Rooms' physics and pictures with any arrangement of walls: grids of 4 x 4 to 8 x 8 cells,
+    rooms with doors, or a map. x points right, y down; the border lines are at 4 and 60.
+
+    ## Action space
+    `Box(-1, 1, (2,), float32)`: a displacement, 2.45 pixels for a norm of 1; longer actions are
+    projected onto the unit disc. Walls stop and bounce as in Two Rooms.
+
+    ## Observation space
+    A dict of `observation`, `achieved_goal` and `desired_goal`. With `obs_type="pixels"` each is a
+    uint8 image 65 x 65 x 3, the dot in red and walls in green; with `obs_type="state"` it is
+    (x, y), which does not tell the walls.
+
+    ## Starting state
+    Start and goal are in two cells that `path` allows. `reset(options={"state", "goal",
+    "layout"})`, any subset, sets a task exactly; a layout is an array (168,) or a map.
+
+    ## Layouts
+    "train" and "test" mazes are told apart by their walls: none is in both. "ood" are, by turns,
+    larger mazes (9 or 10 cells a side, 10 or 11 rooms) and ones with thinner passages.
+
+    ## Success
+    Within 2 pixels of the goal; strictly, within 1.41.
+    """
+
+    config_class: ClassVar[type[WorldConfig]] = MazesConfig
+    config: MazesConfig
+    action_norm = 1.0
+    state_names = ("x", "y")
+    layout_names = tuple(f"tiles {index}" for index in range(LAYOUT_SIZE))
+    option_names = ("layout",)
+    unit = "px"
+    state_low = np.full(2, LOW)
+    state_high = np.full(2, HIGH)
+    strict_radius = 1.41
+
+    def __init__(self, render_mode: str | None = None, **config: Any) -> None:
+        super().__init__(render_mode, **config)
+        self._place = np.zeros((1, 2), dtype=np.float32)
+        self._use(self.config.maze(0))
+
+    @property
+    def state(self) -> np.ndarray:
+        """The agent's place (2,) in pixels."""
+        return self._place[0].copy()
+
+    @property
+    def layout(self) -> np.ndarray:
+        """The layout of the episode (168,): see `tiles.pack`."""
+        return self._layout.copy()
+
+    @property
+    def step_length(self) -> float:
+        """Pixels that an action of norm 1 moves the agent."""
+        return self.config.step_length
+
+    def measure(self, states: np.ndarray, goals: np.ndarray) -> Measure:
+        """Straight distances (...) of states from goals (..., 2) in pixels."""
+        distance = norm(states - goals)
+        return Measure(
+            distance, distance <= self.config.success_radius, distance <= self.strict_radius
+        )
+
+    def render_states(self, states: Any, layout: Any) -> Any:
+        """Images (..., 65, 65, 3) of states (..., 2) in layouts (..., 168), batched."""
+        return render(states, layout)
+
+    def render(self) -> np.ndarray | None:
+        """A smooth picture (520, 520, 3), and the goal in green."""
+        if self.render_mode is None:
+            return None
+        self._check_started("a picture")
+        return drawing.to_array(self.scene())
+
+    def scene(self, size: int = drawing.PICTURE_SIZE, floor: np.ndarray | None = None) -> Any:
+        """The picture as a pygame surface of any size, on a floor of one's own; see `drawing`."""
+        walls, radius = wall_boxes(self._maze.solid), self.config.success_radius
+        return drawing.scene(self.state, self.goal, walls, radius, size, floor)
+
+    @staticmethod
+    def state_to_screen(states: Any, size: int = drawing.PICTURE_SIZE) -> Any:
+        """Pixel coordinates in a picture of a size, by default `render()`'s, of states (..., 2)."""
+        return drawing.to_screen(states, size)
+
+    @staticmethod
+    def shortest_path(states: Any, goals: Any, layout: Any) -> np.ndarray:
+        """Pixels (...) from states to goals (..., 2) around all walls, in layouts (..., 168)."""
+        return shortest_paths(*(np.asarray(each) for each in (states, goals, layout)))
+
+    def fewest_steps(self) -> int:
+        """n* = ceil((shortest path - success radius) / step length), from where the agent is."""
+        length = float(self.shortest_path(self.state, self.goal, self._layout))
+        return max(1, math.ceil((length - self.config.success_radius) / self.config.step_length))
+
+    def way_to(self, place: np.ndarray) -> np.ndarray:
+        """The action (2,) along the shortest path to a place (2,), half a pixel from corners."""
+        paths = geodesics_of(self._layout)
+        goal = np.asarray(place, dtype=np.float64)
+        corner = paths.first_bends(self._place.astype(float), goal, paths.to_goal(goal))[0][0]
+        target = goal if corner < 0 else paths.corners[corner] + 0.5 * paths.outward[corner]
+        way = (target - self._place[0]) / self.config.step_length
+        return (way / max(1.0, float(np.linalg.norm(way)))).astype(np.float32)
+
+    def any_place(self, rng: np.random.Generator) -> np.ndarray:
+        """A place (2,) anywhere in a random cell."""
+        low_x, low_y, high_x, high_y = LOW + self._maze.cells[rng.integers(len(self._maze.cells))]
+        return rng.uniform((low_x + 0.5, low_y + 0.5), (high_x - 0.5, high_y - 0.5))
+
+    def reset_options(
+        self, state: np.ndarray, goal: np.ndarray, layout: np.ndarray
+    ) -> dict[str, Any]:
+        """Options for `reset` of the task from a state (2,) to a goal (2,) in a layout (168,)."""
+        return {"state": state, "goal": goal, "layout": layout}
+
+    def _use(self, maze: Maze) -> None:
+        self._maze, self._layout = maze, pack(maze.solid)
+        self._walls = TileWalls.from_array(self._layout[None])
+        fewest, most = self.config.path
+        self._pairs = np.argwhere((maze.hops >= fewest) & (maze.hops <= most))
+
+    def _set_layout(self, options: dict[str, Any]) -> None:
+        given = options.pop("layout", None)
+        if isinstance(given, str):
+            self._use(from_text(given))
+        elif given is not None:
+            array = np.asarray(given, dtype=np.float32)
+            if array.shape != (LAYOUT_SIZE,):
+                raise ValueError(
+                    f"layout must be a map or {LAYOUT_SIZE} numbers, got shape {array.shape}; take "
+                    "the world's `layout`"
+                )
+            if not np.array_equal(array, self._layout):
+                self._use(from_tiles(unpack(array)))
+        else:
+            number = int(self.np_random.integers(self.config.layouts))
+            for tried in range(self.config.layouts):
+                self._use(self.config.maze((number + tried) % self.config.layouts))
+                if len(self._pairs):
+                    break
+
+    def _draw_task(self) -> tuple[np.ndarray, np.ndarray]:
+        if not len(self._pairs):
+            raise ValueError(
+                f"path must be a number of cells that a maze has, got {self.config.path}; "
+                "widen it, or take larger mazes"
+            )
+        pair = self._pairs[self.np_random.integers(len(self._pairs))]
+        boxes = LOW + self._maze.cells[pair]
+        margin = np.minimum(MARGIN, (boxes[:, 2:] - boxes[:, :2]) / 4)
+        low, high = boxes[:, :2] + margin, boxes[:, 2:] - margin
+        start, goal = low + self.np_random.random((2, 2)) * (high - low)
+        return start, goal
+
+    def _check_state(self, name: str, state: np.ndarray) -> None:
+        if not self._walls.is_free(state[None])[0]:
+            raise ValueError(
+                f"{name} must be outside of walls, got {state.tolist()}; move it into a free place"
+            )
+
+    def _put(self, state: np.ndarray) -> None:
+        self._place = state[None].astype(np.float32)
+
+    def _act(self, action: np.ndarray) -> None:
+        wide = action.astype(np.float64)
+        move = wide * (self.config.step_length / max(1.0, float(np.linalg.norm(wide))))
+        bounce = self.np_random.normal(0, self.config.bounce_noise, (1, 2)).astype(np.float32)
+        self._place = step(self._place, move[None].astype(np.float32), self._walls, bounce)

@@ -1,0 +1,128 @@
+"""Mazes-v0: its layouts and their splits, its shortest paths, and the contract of its goals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_for_sb3
+
+import jepa_agent  # noqa: F401  registers the environments
+from jepa_agent.envs.generators import MazeRover
+from jepa_agent.envs.geodesics import Geodesics
+from jepa_agent.envs.maze_layouts import KINDS, Family, from_text, generate
+from jepa_agent.envs.mazes import MazesEnv
+from jepa_agent.envs.physics import Layout, shortest_path
+from jepa_agent.envs.tiles import pack, read_tiles
+
+GRID = Family("grid", (4, 8), (2, 9), 0.1)
+U = "...\n.#.\n.#."
+
+
+@pytest.mark.parametrize("obs_type", ["pixels", "state"])
+def test_gymnasium_and_stable_baselines_have_nothing_to_object_to(obs_type: str) -> None:
+    env = gym.make("Mazes-v0", obs_type=obs_type, render_mode="rgb_array")
+    check_env(env.unwrapped)
+    check_for_sb3(env.unwrapped)
+
+
+def test_train_and_test_mazes_differ_and_numbers_are_mazes() -> None:
+    small = Family("grid", (2, 3), (2, 9), 0.0)  # there are few, so chance would mix them
+    mazes = {split: {generate(small, split, number).solid.tobytes() for number in range(60)}
+             for split in ("train", "test")}  # fmt: skip
+    assert not mazes["train"] & mazes["test"]
+    generate.cache_clear()
+    again = {generate(small, "test", number).solid.tobytes() for number in range(60)}
+    assert again == mazes["test"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("split", ["random", "ood"])
+def test_every_cell_can_be_reached(kind: str, split: str) -> None:
+    family = Family(kind, (4, 8), (2, 9), 0.1)
+    for number in range(4):
+        maze = generate(family, split, number)
+        assert np.isfinite(maze.hops).all()
+        centres = 4 + (maze.cells[:, :2] + maze.cells[:, 2:]) / 2
+        lengths = Geodesics(maze.solid).lengths(centres, np.broadcast_to(centres[0], centres.shape))
+        assert np.isfinite(lengths).all()
+        assert lengths[0] == 0
+
+
+def test_shortest_paths_are_two_rooms() -> None:
+    rng = np.random.default_rng(0)
+    solid = np.zeros((56, 56), dtype=bool)
+    solid[:10, 27:29] = solid[18:, 27:29] = True
+    start, goal = rng.uniform((4, 4), (31, 60), (50, 2)), rng.uniform((33, 4), (60, 60), (50, 2))
+    layout = Layout(*(np.full(50, value) for value in (32.0, 18.0, 4.0)))
+    expected = shortest_path(start, goal, layout)
+    np.testing.assert_allclose(Geodesics(solid).lengths(start, goal), expected, atol=1e-6)
+
+
+def test_walls_that_touch_at_a_corner_let_no_path_through() -> None:
+    maze = from_text("..#.\n.#..\n#...")
+    apart = Geodesics(maze.solid).lengths(np.array([[10.0, 10.0]]), np.array([[50.0, 30.0]]))
+    assert np.isinf(apart).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_oracle_reaches_every_goal_in_about_the_fewest_steps(kind: str) -> None:
+    env = gym.make("Mazes-v0", kind=kind, layout="test", obs_type="state", bounce_noise=0.0)
+    world: Any = env.unwrapped
+    for seed in range(5):
+        _, info = env.reset(seed=seed)
+        fewest, steps = world.fewest_steps(), 0
+        while not info["is_success"]:
+            info, steps = env.step(world.way_to(world.goal))[4], steps + 1
+            assert steps <= 1.4 * fewest + 5
+
+
+def test_a_task_is_set_exactly_and_the_picture_tells_the_walls() -> None:
+    env = MazesEnv()
+    seen, info = env.reset(options={"layout": U, "state": (10, 50), "goal": (54, 50)})
+    np.testing.assert_array_equal(info["state"], [10, 50])
+    np.testing.assert_array_equal(read_tiles(seen["observation"][4:61, 4:61, 1] > 0), env.layout)
+    length = float(env.shortest_path(info["state"], info["goal"], env.layout))
+    assert length == pytest.approx(2 * np.hypot(23 - 10, 50 - 23) + (41 - 23))  # over two corners
+    options = env.reset_options(env.state, env.goal, pack(from_text(U).solid))
+    np.testing.assert_array_equal(MazesEnv().reset(options=options)[0]["observation"],
+                                  seen["observation"])  # fmt: skip
+    with pytest.raises(ValueError, match="state must be outside of walls"):
+        env.reset(options={"layout": U, "state": (32, 50)})
+
+
+def test_tasks_have_the_path_that_is_asked_for() -> None:
+    env = MazesEnv(obs_type="state", cells=(4, 4), path=(5, 8))
+    for seed in range(10):
+        info = env.reset(seed=seed)[1]
+        cells = [int(np.argmax(((env._maze.cells[:, :2] + 4 <= info[name]) &
+                                (info[name] < env._maze.cells[:, 2:] + 4)).all(axis=-1)))
+                 for name in ("state", "goal")]  # fmt: skip
+        assert 5 <= env._maze.hops[cells[0], cells[1]] <= 8
+
+
+def test_rovers_come_around() -> None:
+    env = gym.make("Mazes-v0", obs_type="state", layout="train")
+    world: Any = env.unwrapped
+    env.reset(seed=0)
+    act, rng = MazeRover(seed=0), np.random.default_rng(0)
+    places = np.stack([env.step(act(env, rng))[4]["state"] for _ in range(300)])
+    assert world._walls.is_free(places).all()
+    assert (np.ptp(places, axis=0) > 20).all()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"kind": "cave"}, "kind must be one of"),
+        ({"success_radius": 4.5}, r"success_radius must be in \[0.001, 2\], got 4.5"),
+        ({"cells": (8, 4)}, "cells must be two numbers in order"),
+        ({"layout": "..\n."}, "a map must have rows of one length"),
+    ],
+)
+def test_what_is_wrong_is_said(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MazesEnv(**config)
