@@ -128,6 +128,27 @@ def shortest_paths(starts: np.ndarray, goals: np.ndarray, layouts: np.ndarray) -
     return found.reshape(shape)
 
 
+def way_to(
+    place: np.ndarray, goal: np.ndarray, layout: np.ndarray, step_length: float
+) -> np.ndarray:
+    """The action (2,) along the shortest path from a place (2,) to a goal (2,).
+
+    Args:
+        place, goal: (2,) pixels.
+        layout: (168,).
+        step_length: pixels that an action of norm 1 moves.
+
+    Returns:
+        float32, of a norm up to 1. It keeps half a pixel from corners.
+    """
+    paths = geodesics_of(layout)
+    place, goal = np.asarray(place, dtype=np.float64), np.asarray(goal, dtype=np.float64)
+    corner = paths.first_bends(place[None], goal, paths.to_goal(goal))[0][0]
+    target = goal if corner < 0 else paths.corners[corner] + 0.5 * paths.outward[corner]
+    way = (target - place) / step_length
+    return (way / max(1.0, float(np.linalg.norm(way)))).astype(np.float32)
+
+
 def wall_boxes(solid: np.ndarray) -> np.ndarray:
     """Boxes (W, 4) in pixels, some of which overlap, that cover all solid tiles."""
     widest = maximal_boxes(solid)[solid]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import drawing
-from .geodesics import geodesics_of, shortest_paths, wall_boxes
+from .geodesics import shortest_paths, wall_boxes, way_to
 from .goal_world import GoalWorld, Measure, WorldConfig
 from .maze_layouts import KINDS, SPLITS, Family, Maze, from_text, from_tiles, generate
 from .physics import HIGH, LOW, step
@@ -188,12 +188,13 @@ class MazesEnv(GoalWorld):
 
     def way_to(self, place: np.ndarray) -> np.ndarray:
         """The action (2,) along the shortest path to a place (2,), half a pixel from corners."""
-        paths = geodesics_of(self._layout)
-        goal = np.asarray(place, dtype=np.float64)
-        corner = paths.first_bends(self._place.astype(float), goal, paths.to_goal(goal))[0][0]
-        target = goal if corner < 0 else paths.corners[corner] + 0.5 * paths.outward[corner]
-        way = (target - self._place[0]) / self.config.step_length
-        return (way / max(1.0, float(np.linalg.norm(way)))).astype(np.float32)
+        return way_to(self._place[0], place, self._layout, self.config.step_length)
+
+    def oracle_policy(self) -> Any:
+        """See `jepa_agent.worlds.protocols.OffersOracle`: shortest paths."""
+        from .oracles import MazesOracle
+
+        return MazesOracle(self.config.step_length)
 
     def any_place(self, rng: np.random.Generator) -> np.ndarray:
         """A place (2,) anywhere in a random cell."""
