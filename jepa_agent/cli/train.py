@@ -170,7 +170,7 @@ def main(args: Args) -> None:
     preset = Preset(model, args.training, args.planner, args.cost)
     about_data = trajectories.metadata
     in_two_rooms = about_data.get("env_id", "TwoRooms-v0").endswith("TwoRooms-v0")
-    layout = about_data.get("env_kwargs", {}).get("layout") if in_two_rooms else None
+    layout = str(about_data.get("env_kwargs", {}).get("layout", "")) if in_two_rooms else ""
     others = HELD_OUT_DATA.get(layout)
     held_out = Trajectories.from_rollouts(*collect(others)) if others else None
     shown = {"layout": others.layout, "terminate_on_success": False} if others else None
