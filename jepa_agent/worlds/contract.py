@@ -22,6 +22,10 @@ PROTOCOLS: dict[type, Optional] = {
         "diagnostics that name what a model does not see", "`state_names`, a name a number"
     ),
     protocols.HasUnit: Optional("errors with their unit", "`unit`, such as 'm'"),
+    protocols.OffersOracle: Optional(
+        "`evaluate --oracle`, which shows how hard tasks are",
+        "`oracle_policy()`, a policy that is shown `state`, `goal` and `layout`",
+    ),
     protocols.HasIdleAction: Optional(
         "plans that begin with it, and staying at goals", "`idle_action`, where it is not 0"
     ),
