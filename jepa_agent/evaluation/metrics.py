@@ -160,10 +160,14 @@ def mcnemar(first: Sequence[Episode], second: Sequence[Episode]) -> tuple[int, i
         )
     pairs = [(a.success, b.success) for a, b in zip(first, second, strict=True)]
     only_first, only_second = pairs.count((True, False)), pairs.count((False, True))
-    disagreements = only_first + only_second
-    fewer = min(only_first, only_second)
+    return only_first, only_second, sign_test(only_first, only_second)
+
+
+def sign_test(first: int, second: int) -> float:
+    """The exact two-sided chance of a split at least as uneven as this one between equals."""
+    disagreements, fewer = first + second, min(first, second)
     tail = sum(math.comb(disagreements, k) for k in range(fewer + 1)) / 2**disagreements
-    return only_first, only_second, min(1.0, 2 * tail)
+    return min(1.0, 2 * tail)
 
 
 def by_layout(episodes: Sequence[Episode]) -> dict[tuple[float, ...], tuple[int, int]]:

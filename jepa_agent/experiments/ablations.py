@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..evaluation.metrics import wilson
+from .paired_tests import compared
 from .systems import Figures, System
 
 
@@ -42,14 +43,21 @@ def pooled_success(runs: list[Figures]) -> tuple[float, float, float]:
 
 
 def format_table(system: System, results: dict[str, list[Figures]]) -> str:
-    """The table in Markdown; the score with its interval, means over seeds of the rest."""
+    """The table in Markdown; the score with its interval, means over seeds of the rest.
+
+    Where runs list what they solved, the last column has each variant's difference from the
+    reference, tested on the same episodes of the same training seeds (see `paired_tests`).
+    """
+    tests = compared(results, system.reference) if system.reference else {}
     headings = ["variant", "seeds", system.score, *system.columns]
+    headings += [f"minus {system.reference}, points (p)"] if tests else []
     lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
     for name, runs in results.items():
         if runs:
             rate, low, high = (100 * figure for figure in system.rate(runs))
             cells = [name, str(len(runs)), f"{rate:.1f} ({low:.1f}-{high:.1f})"]
             cells += [text(runs) for text in system.columns.values()]
+            cells += [str(tests.get(name, ""))] if tests else []
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

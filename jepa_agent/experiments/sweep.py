@@ -98,7 +98,8 @@ class Run:
             print(self, flush=True)
             began = time.perf_counter()
             found = self.system.run(self.out, self.budget, self.name, self.seed)
-            figures = {**asdict(self.budget), **found, "seconds": time.perf_counter() - began}
+            seconds = time.perf_counter() - began
+            figures = {**asdict(self.budget), "seed": self.seed, **found, "seconds": seconds}
             write_json(self.folder / "result.json", figures)
             (self.folder / "failed.json").unlink(missing_ok=True)
 

@@ -45,6 +45,8 @@ class System:
         score: the plot's axis.
         rate: that figure over several runs, with its interval.
         columns: other figures of the table, over several runs.
+        reference: the variant that the others are tested against, where runs list what they
+            `solved`; empty for no tests.
     """
 
     variants: dict[str, Variant]
@@ -53,6 +55,7 @@ class System:
     score: str
     rate: Callable[[list[Figures]], tuple[float, float, float]]
     columns: dict[str, Callable[[list[Figures]], str]]
+    reference: str = ""
 
 
 def with_value(config: Any, key: str, value: Any) -> Any:

@@ -103,7 +103,9 @@ def test_every_run_is_measured_once_and_written_at_once(
     assert {name: len(found) for name, found in last.results.items()} == dict.fromkeys(VARIANTS, 2)
     found = json.loads((tmp_path / "small-1" / "result.json").read_text())
     assert found.pop("seconds") >= 0.0
-    assert found == {"minutes": 1.0, "episodes": 10, "data_scale": 1.0, "success": 0.5}
+    assert found == {
+        "minutes": 1.0, "episodes": 10, "data_scale": 1.0, "seed": 1, "success": 0.5
+    }  # fmt: skip
 
 
 def test_another_budget_is_another_measurement(runs: Callable, recorder: Recorder) -> None:
