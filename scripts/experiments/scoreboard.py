@@ -174,7 +174,7 @@ def by_world(runs: list[dict[str, Any]], strict: bool) -> list[dict[str, Any]]:
                 "still": mean(scores["stand still"]),
                 "tasks": count,
                 "latency": f"{median:.0f} / {slowest:.0f}",
-                "minutes": f"{min(minutes):.0f} to {max(minutes):.0f}",
+                "minutes": " to ".join(dict.fromkeys(f"{f(minutes):.0f}" for f in (min, max))),
                 "published": published,
             }
         )
