@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class MazesConfig(WorldConfig):
     """
 
     image_size: int = IMAGE_SIZE
-    kind: str = "grid"
+    kind: Literal["grid", "rooms"] = "grid"
     layout: str = "random"
     layouts: int = 1000
     cells: tuple[int, int] = (4, 8)

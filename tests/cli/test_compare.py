@@ -54,7 +54,8 @@ def test_impossible_comparisons_are_refused(
 def test_the_table_of_planners_is_printed(
     exit_of: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row = Row("cem", "random", 9, 1.0, 0.7, 1.0, 1.0, None, 20.0, 1.1, 0.9, 5.0, 6.0)
+    strict = (None, None, None, 0)
+    row = Row("cem", "random", 9, 1.0, 0.7, 1.0, 1.0, *strict, 20.0, 1.1, 0.9, 5.0, 6.0, 7.0)
     monkeypatch.setattr(planner_comparison, "with_defaults", lambda args, only: [(512, row)])
     code, said = exit_of("compare", "planners", "table")
     assert code == 0

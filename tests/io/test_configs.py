@@ -63,8 +63,11 @@ ALTERNATIVES: dict[str, list[dict[str, Any]]] = {
         {"low": (0.0,) * 3, "high": (1.0,) * 3},
         {"low": (0.0,) * 3, "high": (1.0,) * 3, "categories": (3,), "start": (1,)},
     ],
+    "MazesConfig": [{"layout": "###\n# #\n###"}],
 }
 """Others, for fields that only some of these arguments let change."""
+FIXED = {"MazesConfig": {"image_size"}}
+"""Fields of a common base that have one value in a kind."""
 
 
 @functools.cache
@@ -221,7 +224,8 @@ def test_every_field_changed_is_still_there_when_read_again(kind: type) -> None:
             changed |= {
                 name for name in hints(kind) if getattr(found, name) != getattr(config, name)
             }
-    assert changed == {field.name for field in dataclasses.fields(kind)}
+    fixed = FIXED.get(kind.__name__, set())
+    assert changed == {field.name for field in dataclasses.fields(kind)} - fixed
 
 
 def damaged(document: Any, draw: random.Random, other: Any) -> Any:
