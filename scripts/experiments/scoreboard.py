@@ -1,6 +1,6 @@
 """The field's worlds from data of our own: collect, train, and score on held-out goals, both rules.
 
-python scripts/experiments/scoreboard.py --only push_t --seeds 0 --preset pixels --record
+python scripts/experiments/scoreboard.py --only push_t --seeds 0 --record
 
 Each world is a script in scoreboard/, run in a folder of its own; a run that was interrupted goes
 on where it was, by the same command. With --record, its rows go into
@@ -67,12 +67,12 @@ class Args:
 
     only: tuple[str, ...] = WORLDS
     seeds: tuple[int, ...] = (0, 1, 2)
-    preset: str = "pixels"
-    """Of `jepa-agent train`, perhaps package.module:NAME."""
-    train: str = ""
-    """More options of `jepa-agent train`, as one word."""
-    episodes: int = 2000
-    """Of 100 steps, to learn from."""
+    preset: str = "proposals"
+    """A preset of `jepa-agent train`, perhaps package.module:NAME."""
+    train: str | None = None
+    """More options of `jepa-agent train`, as one word; by default those of the world's script."""
+    episodes: int | None = None
+    """Episodes of 100 steps to learn from; by default as many as the world's script says."""
     tasks: int = 200
     """For each number of steps ahead."""
     out: Path = Path("runs/scoreboard")
@@ -98,12 +98,12 @@ def measure(name: str, seed: int, folder: Path, args: Args) -> list[dict[str, An
     settings = {
         "SEED": str(seed),
         "PRESET": args.preset,
-        "TRAIN": args.train,
-        "EPISODES": str(args.episodes),
         "TASKS": str(args.tasks),
         "ORACLE": "" if seed else "--oracle",  # all seeds have the same tasks
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
+    settings |= {} if args.train is None else {"TRAIN": args.train}
+    settings |= {} if args.episodes is None else {"EPISODES": str(args.episodes)}
     script = HERE / "scoreboard" / f"{name}.sh"
     subprocess.run(["bash", "-ex", script], cwd=folder, env=os.environ | settings, check=True)
     return rows_of(name, seed, folder)

@@ -30,7 +30,7 @@ from jepa_agent.experiments.what_predicts import Planned, columns, taus
 from jepa_agent.io.serialisation import from_dict, write_json
 
 SEED = 4_000_000
-"""Of the first episode that is played."""
+"""The seed of the first episode that is played."""
 
 
 @dataclass(frozen=True)

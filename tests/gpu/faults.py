@@ -56,7 +56,7 @@ def constant(values: tuple[Any, ...], dtype: torch.dtype, device: torch.device) 
 
 
 def numbers_of_global_noise(noise: Noise, *shape: int, like: Tensor) -> Tensor:
-    """Of the device's own generator, which has other numbers."""
+    """Numbers of the device's own generator, which are others."""
     return torch.rand(len(noise), *shape, device=like.device)
 
 

@@ -157,7 +157,7 @@ def test_contexts_of_a_batch_push_each_other_apart() -> None:
 
 
 def test_sigreg_is_small_for_a_gaussian_alone() -> None:
-    """Of N normal numbers its mean is that of a sum of squares of variance 1 / N each."""
+    """The mean for N normal numbers is that of a sum of squares of variance 1 / N each."""
     directions = random(8, 32, seed=1)
     gaussian = random(4000, 8)
     small = losses.sigreg(gaussian, directions).item()

@@ -1,4 +1,6 @@
 # needs gym-pusht
 WORLD="--env jepa_agent:PushT-v0 --env-kwargs image_size=64 --policy jepa_agent.envs.pushing:Pusher"
 OFFSETS="25 50 75 100"
+EPISODES=${EPISODES-4000}
+TRAIN=${TRAIN---training.steps 6000 --training.refinement.steps 4000}
 source "$(dirname "$0")/steps.sh"

@@ -2,15 +2,15 @@
 set -e
 if [ ! -f train.h5 ]; then
     began=$SECONDS
-    jepa-agent collect $WORLD --episodes $EPISODES --steps 100 --seed $((SEED * 100000)) --workers 2 --out train.h5
+    jepa-agent collect $WORLD --episodes ${EPISODES-2000} --steps 100 --seed $((SEED * 100000)) --workers 2 --out train.h5
     echo $((SECONDS - began)) > collected.txt
 fi
 if [ ! -f held-out.h5 ]; then
     jepa-agent collect $WORLD --episodes 200 --steps 150 --seed 1000000 --workers 2 --out held-out.h5
 fi
 if [ ! -f trained.txt ]; then
-    jepa-agent train $PRESET --data train.h5 --training.seed $SEED $TRAIN --out run
-    echo $PRESET $TRAIN > trained.txt
+    jepa-agent train $PRESET --data train.h5 --training.seed $SEED ${TRAIN-} --out run
+    echo $PRESET ${TRAIN-} > trained.txt
 fi
 if [ ! -f score/report.json ]; then
     jepa-agent evaluate --checkpoint run --goals data --data held-out.h5 --offset $OFFSETS --budget offset+25 \
