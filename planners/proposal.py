@@ -96,10 +96,9 @@ class Proposal:
         numbers = noise.normal(
             config.iterations, config.num_samples, *warm_start.shape[1:], like=warm_start
         )
-        # every second sequence: all actions of a chunk alike
-        numbers[:, :, ::2] = numbers[:, :, ::2, :: config.knots].repeat_interleave(
-            config.knots, dim=3
-        )
+        alike = numbers[..., :: config.knots, :].repeat_interleave(config.knots, dim=-2)
+        is_alike = torch.arange(config.num_samples, device=numbers.device) % 2 == 0
+        numbers = torch.where(is_alike[:, None, None], alike, numbers)
         std = config.std * units.half_width
         for iteration in range(config.iterations):
             count = centres.shape[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ import torch
 from torch import Tensor
 
 from ..models.world_model import WorldModel
-from ..planners import CEM, ActionBounds, Noise, Plan, Planner, PlannerConfig, check_actions
+from ..planners import CEM, ActionBounds, Noise, Planner, PlannerConfig, check_actions
 from ..worlds.actions import action_bounds, as_taken, from_rows
 from ..worlds.protocols import state_names
 from ..worlds.reference import EnvRef
 from . import checkpointing
 from .chunks import Chunks
 from .compiled import CompiledSearch
-from .costs import CostConfig, PlanningCost
+from .costs import CostConfig
 from .error_memory import ErrorMemory
 from .goals import (
     GivenGoals,
@@ -30,6 +31,7 @@ from .goals import (
     state_goals,
 )
 from .hub import HubMixin
+from .search import search
 from .state import AgentState
 
 
@@ -73,6 +75,11 @@ class JEPAAgent(HubMixin):
         if isinstance(config, PlannerConfig):
             check_actions(config, bounds)
         self.cost = cost or CostConfig()
+        if self.cost.reduction == "arrival" and self.model.proposals is None:
+            raise ValueError(
+                'the cost\'s reduction "arrival" needs a model with proposals, got one of 0 heads; '
+                'train it with model.proposals.heads 8, or take "deadline"'
+            )
         self.seed, self.notes = seed, notes or {}
         self._goals: GivenGoals | None = None
         self._remembered: AgentState | None = None
@@ -131,6 +138,11 @@ class JEPAAgent(HubMixin):
     def has_goal(self) -> bool:
         """Whether a goal was set, which is followed whatever `desired_goal` is."""
         return self._goals is not None
+
+    @property
+    def seeks_state(self) -> bool:
+        """Whether that goal is a state, or a part of one."""
+        return self._goals is not None and self._goals.of_state
 
     def set_goal(self, goal: np.ndarray | None) -> None:
         """Plan towards an observation, whatever `desired_goal` is, until `set_goal(None)`.
@@ -296,9 +308,9 @@ class JEPAAgent(HubMixin):
         seeds = [_mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows]
         horizon = self.planner.horizon
         left = self._on_device(horizon - state.decision[rows] % horizon)
-        find = self._compiled or self._plan_from_latents
-        search = find(latents, wanted, warm_start, Noise(seeds), left, learned)
-        chunk = chunks.fill(search.actions[:, :knots].to(state.plan))
+        find = self._compiled or partial(search, self)
+        found = find(latents, wanted, warm_start, Noise(seeds), left, learned)
+        chunk = chunks.fill(found.actions[:, :knots].to(state.plan))
         if memory is not None and learned is not None:
             memory = memory.replaced(index, learned.expect(self.model, chunk))
         all_goals, actions = state.goals.copy(), state.actions.copy()
@@ -307,17 +319,17 @@ class JEPAAgent(HubMixin):
         return replace(
             state,
             actions=actions,
-            plan=state.plan.index_copy(0, index, search.actions.to(state.plan)),
+            plan=state.plan.index_copy(0, index, found.actions.to(state.plan)),
             latents=state.latents.index_copy(0, index, latents),
             goals=all_goals,
             goal_latents=state.goal_latents.index_copy(0, index, wanted),
             error_memory=memory,
-            search=search,
+            search=found,
         )
 
     def _encoded(self, seen: np.ndarray, goals: np.ndarray) -> tuple[Tensor, Tensor]:
         """Latents (k, D) of observations, and those of their goals, or goals that are states."""
-        if self._goals is None or not self._goals.of_state:
+        if not self.seeks_state:
             latents, wanted = self.model.encode(self._on_device(np.stack([seen, goals])))
             return latents, wanted
         latents = self.model.encode(self._on_device(seen))
@@ -326,33 +338,6 @@ class JEPAAgent(HubMixin):
     def _on_device(self, array: np.ndarray) -> Tensor:
         """A copy on the device, for which the host does not wait."""
         return torch.as_tensor(array).to(self.device, non_blocking=True)
-
-    def _plan_from_latents(
-        self,
-        latents: Tensor,
-        goals: Tensor,
-        warm_start: Tensor,
-        noise: Noise,
-        left: Tensor,
-        error_memory: ErrorMemory | None = None,
-    ) -> Plan:
-        planner: Any = self.planner
-        units, chunks = self.bounds.units(like=warm_start), self.chunks
-        of_state = self._goals is not None and self._goals.of_state
-        proposals = None if of_state else self.model.proposals
-        ahead = left
-        if proposals is not None and self.cost.reduction == "arrival":
-            ahead = proposals.chunks_ahead(latents, goals)
-            left = ahead.clamp_max(planner.horizon)
-        cost = PlanningCost(
-            self.model, latents, goals, self.cost, error_memory, units, chunks, of_state, left
-        )
-        takes_proposals = getattr(getattr(planner, "config", None), "takes_proposals", False)
-        if proposals is None or not takes_proposals:
-            return planner.plan(cost, self.bounds, noise, warm_start)
-        proposed = self.model.propose(latents, goals, ahead, planner.horizon)
-        proposed = chunks.fit(proposed).flatten(2, 3)
-        return planner.plan(cost, self.bounds, noise, warm_start, proposed)
 
     def save(self, directory: str | Path, half: bool = False) -> None:
         """Write a checkpoint directory; see `checkpoint.save`.
@@ -399,8 +384,7 @@ class JEPAAgent(HubMixin):
         count, size = len(goals), self.cost.error_memory
         zeros = np.zeros(count, dtype=np.int64)
         latents = self.model.observation_mean.new_zeros(count, self.model.config.latent_dim)
-        of_state = self._goals is not None and self._goals.of_state
-        goal_latents = latents.new_zeros(goals.shape) if of_state else latents
+        goal_latents = latents.new_zeros(goals.shape) if self.seeks_state else latents
         units = self.bounds.units(like=torch.zeros((), device=self.device))
         knots = self.chunks.knots
         unit = units.half_width.repeat(knots) * knots**0.5  # the mean over knots, as a sum

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..device import check_compiler
 from ..planners import DrawnNoise, Noise, Plan, Trace, check_costs
 from .error_memory import ErrorMemory
+from .search import search
 
 if TYPE_CHECKING:
     from .agent import JEPAAgent
@@ -62,13 +63,13 @@ class CompiledSearch:
         left: Tensor,
         memory: ErrorMemory | None = None,
     ) -> Plan:
-        """Search; see `JEPAAgent._plan_from_latents`."""
+        """Plan; see `search`."""
         if self._planner is not self._agent.planner:
             self._planner = self._agent.planner
             self._shapes.clear()
         if warm_start.shape not in self._shapes:
             noted = NotedNoise(noise)
-            plan = self._agent._plan_from_latents(latents, goals, warm_start, noted, left, memory)
+            plan = search(self._agent, latents, goals, warm_start, noted, left, memory)
             self._shapes[warm_start.shape] = noted.shapes
             return plan
         shapes = self._shapes[warm_start.shape]
@@ -88,4 +89,4 @@ class CompiledSearch:
         memory: ErrorMemory | None,
     ) -> Plan:
         noise = DrawnNoise(numbers, len(warm_start))
-        return self._agent._plan_from_latents(latents, goals, warm_start, noise, left, memory)
+        return search(self._agent, latents, goals, warm_start, noise, left, memory)

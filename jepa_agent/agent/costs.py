@@ -16,6 +16,7 @@ from .goals import state_cost
 DISTANCES = ("learned", "latent")
 REDUCTIONS = ("sum", "last", "discounted", "deadline", "arrival")
 TIMED = ("deadline", "arrival")
+"""Those that look at one moment, which may come nearer."""
 NEAR = 0.1
 """The mean squared difference of latents at which half of `near_weight` is added."""
 
@@ -34,7 +35,8 @@ class CostConfig:
             distance at a fixed time, which lies a horizon ahead at first, comes nearer by a chunk
             with every decision, and is set anew when it is reached. A detour costs nothing then,
             and arriving is not put off. "arrival" looks when the model's proposals expect to be at
-            the goal, at most a horizon ahead, and is for models that have them.
+            the goal, at most a horizon ahead; it needs a model that has them, and where goals are
+            states it is a deadline.
         discount: per chunk, where `reduction` is "discounted".
         action_cost: weight of the mean squared difference of actions from the idle one, in half
             widths of their box, summed over components.

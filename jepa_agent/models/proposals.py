@@ -12,6 +12,8 @@ from .layers import mlp
 
 SHARED = 0.1
 """The share of the loss that all heads have in common; the rest is the best head's alone."""
+BESIDE = 0.1
+"""Weight of the cross-entropies that are learned beside the actions."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,9 @@ class Proposals(nn.Module):
         return said[..., 1:].unflatten(-1, (self.config.horizon, -1)), said[..., 0]
 
     def chunks_ahead(self, latents: Tensor, goals: Tensor) -> Tensor:
-        """The likeliest number of chunks (...), from 1 to `reach`, from latents to goals (..., D).
+        """How many chunks (...), from 1 to `reach`, lie between latents and goals (..., D).
 
-        It is the median of how long it took, in the data, and not the least time.
+        This is the median of how long it took in the data, and not the least time.
         """
         odds = self.when(torch.cat([latents, goals], dim=-1)).softmax(dim=-1)
         return 1 + (odds.cumsum(dim=-1) < 0.5).sum(dim=-1).clamp_max(self.config.reach - 1)
@@ -107,6 +109,6 @@ class Proposals(nn.Module):
         taught = ((1 - SHARED) * best + SHARED * wrong.mean(dim=-1)).mean()
         when = self.when(torch.cat([latents, goals], dim=-1))
         return {
-            "proposals": taught + SHARED * F.cross_entropy(logits.float(), which),
-            "time": SHARED * F.cross_entropy(when.float(), ahead - 1),
+            "proposals": taught + BESIDE * F.cross_entropy(logits.float(), which),
+            "time": BESIDE * F.cross_entropy(when.float(), ahead - 1),
         }

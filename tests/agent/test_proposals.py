@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from jepa_agent import EnvRef, JEPAAgent, Preset, WorldModel
-from jepa_agent.agent import agent as agent_module
+from jepa_agent.agent import search
 from jepa_agent.agent.chunks import Chunks
 from jepa_agent.agent.costs import CostConfig, PlanningCost
 from jepa_agent.models.proposals import ProposalsConfig
@@ -59,17 +59,22 @@ def test_a_search_is_never_worse_than_its_proposals_and_the_best_of_them(
     assert costs[2] < costs[1] < costs[0]
 
 
+@pytest.fixture
+def lefts(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The chunks left, of each problem of each search."""
+    noted: list[list[int]] = []
+
+    def cost(*args: Any) -> PlanningCost:
+        noted.append(args[-1].tolist())
+        return PlanningCost(*args)
+
+    monkeypatch.setattr(search, "PlanningCost", cost)
+    return noted
+
+
 def test_the_deadline_comes_nearer_and_is_set_anew(
-    tiny_preset: Preset, monkeypatch: pytest.MonkeyPatch
+    tiny_preset: Preset, lefts: list[list[int]]
 ) -> None:
-    lefts: list[list[int]] = []
-
-    def noting(*args: object) -> PlanningCost:
-        assert isinstance(args[-1], Tensor)
-        lefts.append(args[-1].tolist())
-        return PlanningCost(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(agent_module, "PlanningCost", noting)
     agent = agent_with(tiny_preset, ProposalConfig(horizon=3, iterations=1))
     both = {name: np.stack([image, image]) for name, image in SEEN.items()}
     state = None
@@ -81,16 +86,8 @@ def test_the_deadline_comes_nearer_and_is_set_anew(
 
 
 def test_an_arrival_is_when_the_proposals_expect_it(
-    tiny_preset: Preset, monkeypatch: pytest.MonkeyPatch
+    tiny_preset: Preset, monkeypatch: pytest.MonkeyPatch, lefts: list[list[int]]
 ) -> None:
-    lefts: list[list[int]] = []
-
-    def noting(*args: object) -> PlanningCost:
-        assert isinstance(args[-1], Tensor)
-        lefts.append(args[-1].tolist())
-        return PlanningCost(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(agent_module, "PlanningCost", noting)
     agent = agent_with(tiny_preset, ProposalConfig(horizon=2, iterations=1), "arrival")
     assert agent.model.proposals is not None
     for expected, left in ((1, 1), (2, 2), (5, 2)):
@@ -135,3 +132,9 @@ def test_a_goal_that_is_a_state_is_searched_without_proposals(tiny_preset: Prese
     _, state = agent.act(SEEN["observation"])
     assert state.search is not None
     assert state.search.trace.candidates[0].shape[1] == 128
+
+
+def test_an_arrival_needs_proposals(tiny_agent: JEPAAgent) -> None:
+    parts = (tiny_agent.model, tiny_agent.bounds, None, None)
+    with pytest.raises(ValueError, match=r'"arrival" needs a model with proposals.*"deadline"'):
+        JEPAAgent(*parts, CostConfig(reduction="arrival"))
