@@ -25,7 +25,16 @@ from jepa_agent.io.serialisation import write_json
 HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
 FIGURES = DOCS / "experiments" / "worlds.json"
-WORLDS = ("puck", "point_maze", "reacher", "push_t", "mini_grid", "pendulum_pixels")
+WORLDS = (
+    "puck",
+    "rooms",
+    "pendulum",
+    "point_maze",
+    "reacher",
+    "push_t",
+    "mini_grid",
+    "pendulum_pixels",
+)
 COLUMNS = {
     "world": "{world}",
     "steps to the goal": "{ahead}",
