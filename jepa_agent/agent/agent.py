@@ -21,7 +21,6 @@ from . import checkpointing
 from .chunks import Chunks
 from .compiled import CompiledSearch
 from .costs import CostConfig
-from .error_memory import ErrorMemory
 from .goals import (
     GivenGoals,
     StateGoal,
@@ -32,7 +31,7 @@ from .goals import (
 )
 from .hub import HubMixin
 from .search import search
-from .state import AgentState
+from .state import AgentState, fresh_state
 
 
 class JEPAAgent(HubMixin):
@@ -254,7 +253,7 @@ class JEPAAgent(HubMixin):
                 f"{state.goals.shape[1:]} and not {goals.shape[1:]}; begin again with state None"
             )
         if state is None:
-            state = self._fresh_state(goals)
+            state = fresh_state(self, goals)
         elif len(state.elapsed) != count:
             raise ValueError(
                 f"state must be of {count} environments like the observation, got "
@@ -379,28 +378,6 @@ class JEPAAgent(HubMixin):
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         environments = None if state is None else state.environment
         return seen_and_wanted(observation, self.model.config, self._goals, environments)
-
-    def _fresh_state(self, goals: np.ndarray) -> AgentState:
-        count, size = len(goals), self.cost.error_memory
-        zeros = np.zeros(count, dtype=np.int64)
-        latents = self.model.observation_mean.new_zeros(count, self.model.config.latent_dim)
-        goal_latents = latents.new_zeros(goals.shape) if self.seeks_state else latents
-        units = self.bounds.units(like=torch.zeros((), device=self.device))
-        knots = self.chunks.knots
-        unit = units.half_width.repeat(knots) * knots**0.5  # the mean over knots, as a sum
-        return AgentState(
-            actions=np.zeros((count, self.chunks.steps, len(units.idle)), dtype=np.float32),
-            plan=units.idle.repeat(count, self.planner.horizon * knots, 1),
-            latents=latents,
-            goals=goals,
-            goal_latents=goal_latents,
-            elapsed=zeros,
-            episode=zeros,
-            decision=zeros,
-            planned=zeros.astype(bool),
-            environment=np.arange(count),
-            error_memory=(ErrorMemory.none(self.model, count, size, unit) if size else None),
-        )
 
 
 def _mix(*numbers: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor
 
 from ..planners import Plan
 from .error_memory import ErrorMemory
+
+if TYPE_CHECKING:
+    from .agent import JEPAAgent
 
 
 @dataclass(frozen=True)
@@ -55,3 +58,25 @@ class AgentState:
         }
         memory = None if self.error_memory is None else self.error_memory.select(index)
         return AgentState(**picked, error_memory=memory)
+
+
+def fresh_state(agent: JEPAAgent, goals: np.ndarray) -> AgentState:
+    """What an agent remembers before its first decisions, for n goals."""
+    model, chunks, count, size = agent.model, agent.chunks, len(goals), agent.cost.error_memory
+    zeros = np.zeros(count, dtype=np.int64)
+    latents = model.observation_mean.new_zeros(count, model.config.latent_dim)
+    units = agent.bounds.units(like=torch.zeros((), device=agent.device))
+    unit = units.half_width.repeat(chunks.knots) * chunks.knots**0.5  # the mean, as a sum
+    return AgentState(
+        actions=np.zeros((count, chunks.steps, len(units.idle)), dtype=np.float32),
+        plan=units.idle.repeat(count, agent.planner.horizon * chunks.knots, 1),
+        latents=latents,
+        goals=goals,
+        goal_latents=latents.new_zeros(goals.shape) if agent.seeks_state else latents,
+        elapsed=zeros,
+        episode=zeros,
+        decision=zeros,
+        planned=zeros.astype(bool),
+        environment=np.arange(count),
+        error_memory=ErrorMemory.none(model, count, size, unit) if size else None,
+    )
