@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .reacher import angles_of
+from .reacher import angles_of, turns
 from .sweeping import LEFT, RADIUS, RIGHT, WALL_X
 
 DOOR_AIM = 4.0
@@ -18,6 +18,8 @@ CLEAR = 2.0
 """Pixels beside the wall at which rovers line up with the door."""
 TORQUE = 200.0
 """Radians a second squared that an action of 1 adds to a joint of ReacherPose-v0."""
+STEERING = 0.7
+"""Metres a second off the wanted velocity for which a ball is pushed with full force."""
 LOST = 0.015
 """Chance a step that one changes its mind and goes somewhere else."""
 
@@ -100,9 +102,7 @@ class MazeWalker:
             cell = cells[rng.integers(len(cells))]
             self._target = world.centre_of(cell) + rng.uniform(-0.35, 0.35, 2)
         way = next_cell(world, place, self._target) - place
-        length = float(np.linalg.norm(way))
-        wanted = way / max(length, 1e-6) * min(self._speed, 8 * length)
-        force = (wanted - velocity) / 0.7 + self._noise * rng.standard_normal(2)
+        force = steer(way, velocity, self._speed) + self._noise * rng.standard_normal(2)
         return np.clip(force, -1, 1).astype(np.float32)
 
 
@@ -121,16 +121,25 @@ class ArmMover:
 
     def __call__(self, env: Any, rng: np.random.Generator) -> np.ndarray:
         state = env.unwrapped.state.astype(np.float64)
-        angles, speeds = np.stack(angles_of(state)), state[4:]
         if self._left <= 0:
             self._left = int(rng.integers(10, 40))
             self._target = rng.uniform([-np.pi, -2.8], [np.pi, 2.8])
         self._left -= 1
-        way = self._target - angles
-        way[0] = (way[0] + np.pi) % (2 * np.pi) - np.pi
-        pull = self._rate**2 * way - (2 * self._rate - 1) * speeds  # without overshooting
-        torque = pull / TORQUE + self._torque * rng.standard_normal(2)
+        way = turns(angles_of(state), self._target)
+        torque = pull(way, state[4:], self._rate) + self._torque * rng.standard_normal(2)
         return np.clip(torque, -1, 1).astype(np.float32)
+
+
+def steer(way: np.ndarray, velocity: np.ndarray, speed: float) -> np.ndarray:
+    """The force (2,) for a ball to go a way (2,) in metres at a speed, slower near its end."""
+    length = float(np.linalg.norm(way))
+    wanted = way / max(length, 1e-6) * min(speed, 8 * length)
+    return (wanted - velocity) / STEERING
+
+
+def pull(way: np.ndarray, speeds: np.ndarray, rate: float) -> np.ndarray:
+    """Torques (2,) for joints to turn by (2,) radians at a rate in 1 / s, without overshooting."""
+    return (rate**2 * way - (2 * rate - 1) * speeds) / TORQUE
 
 
 def next_cell(world: Any, place: np.ndarray, target: np.ndarray) -> np.ndarray:

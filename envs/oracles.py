@@ -5,21 +5,24 @@ A policy for batches: observations have the states (B, S), goals (B, S) and layo
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from .generators import TORQUE, next_cell, waypoint
+from .generators import next_cell, pull, steer, waypoint
 from .geodesics import way_to
-from .reacher import angles_of
+from .reacher import angles_of, turns
 from .sweeping import sweep
 
-STEERING = 0.7
-"""Metres a second off the wanted velocity for which the maze's oracle pushes with full force."""
+SPEED = 7.0
+"""Metres a second of the ball in PointMaze-v0."""
+RATE = 14.0
+"""How fast the arm of ReacherPose-v0 approaches its goal, in 1 / s."""
 
 
-class Oracle:
+class Oracle(ABC):
     """Acts on each row by itself; a world's oracle subclasses it."""
 
     def predict(
@@ -34,9 +37,9 @@ class Oracle:
         actions = [self.act(*row) for row in zip(*rows, strict=True)]
         return np.clip(actions, -1, 1).astype(np.float32), state
 
+    @abstractmethod
     def act(self, state: np.ndarray, goal: np.ndarray, layout: np.ndarray) -> np.ndarray:
         """An action (2,) from a state (S,) to a goal (S,) in a layout (C,)."""
-        raise NotImplementedError
 
 
 class RoomOracle(Oracle):
@@ -78,32 +81,20 @@ class MazeOracle(Oracle):
 
     Args:
         world: whose maze it is.
-        speed: metres a second on the way.
     """
 
-    def __init__(self, world: Any, speed: float = 7.0) -> None:
-        self._world, self._speed = world, speed
+    def __init__(self, world: Any) -> None:
+        self._world = world
 
     def act(self, state: np.ndarray, goal: np.ndarray, layout: np.ndarray) -> np.ndarray:
         """Towards the velocity that leads to the next cell."""
         way = next_cell(self._world, state[:2], goal[:2]) - state[:2]
-        length = max(float(np.linalg.norm(way)), 1e-6)
-        wanted = way / length * min(self._speed, 8 * length)
-        return (wanted - state[2:]) / STEERING
+        return steer(way, state[2:], SPEED)
 
 
 class ArmOracle(Oracle):
-    """Turns both joints of ReacherPose-v0 to the goal's angles, as fast as without overshooting.
-
-    Args:
-        rate: of the approach, in 1 / s.
-    """
-
-    def __init__(self, rate: float = 14.0) -> None:
-        self._rate = rate
+    """Turns both joints of ReacherPose-v0 to the goal's angles, as fast as without overshooting."""
 
     def act(self, state: np.ndarray, goal: np.ndarray, layout: np.ndarray) -> np.ndarray:
         """The shoulder turns the shorter way round."""
-        way = np.stack(angles_of(goal)) - np.stack(angles_of(state))
-        way[0] = (way[0] + np.pi) % (2 * np.pi) - np.pi
-        return (self._rate**2 * way - (2 * self._rate - 1) * state[4:]) / TORQUE
+        return pull(turns(angles_of(state), angles_of(goal)), state[4:], RATE)

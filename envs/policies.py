@@ -7,6 +7,7 @@ them beside any agent. Behaviour for collecting data is in `behaviour.py`.
 from __future__ import annotations
 
 import zlib
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def perceive(observation: Observation) -> tuple[np.ndarray, np.ndarray, Layout]:
     )
 
 
-class _ScriptedPolicy:
+class _ScriptedPolicy(ABC):
     """Batching and the `predict` interface around an `_act` on batches."""
 
     def __init__(self, step_length: float = 2.45) -> None:
@@ -54,8 +55,9 @@ class _ScriptedPolicy:
         actions = self._act(observation)
         return (actions[0] if single else actions), state
 
+    @abstractmethod
     def _act(self, observation: Observation) -> np.ndarray:
-        raise NotImplementedError
+        """Actions (B, 2) for a batch of observations."""
 
     def _toward(self, position: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The action (B, 2) that goes toward a target at full speed and stops on it."""

@@ -81,9 +81,7 @@ class ReacherEnv(GoalWorld):
 
     def measure(self, states: np.ndarray, goals: np.ndarray) -> Measure:
         """The larger difference (...) of both angles in radians, and whether the rules are met."""
-        (shoulder, elbow), (goal_shoulder, goal_elbow) = angles_of(states), angles_of(goals)
-        turn = np.abs((shoulder - goal_shoulder + np.pi) % (2 * np.pi) - np.pi)
-        distance = np.maximum(turn, np.abs(elbow - goal_elbow))
+        distance = np.abs(turns(angles_of(states), angles_of(goals))).max(axis=0)
         tips = np.linalg.norm(fingertip(states) - fingertip(goals), axis=-1)
         return Measure(distance, distance < SUCCESS_ANGLE, tips < STRICT_DISTANCE)
 
@@ -138,6 +136,13 @@ def angles_of(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Angles (...) of shoulder and elbow in states (..., 6), in (-pi, pi]."""
     wide = np.asarray(states, dtype=np.float64)
     return np.arctan2(wide[..., 1], wide[..., 0]), np.arctan2(wide[..., 3], wide[..., 2])
+
+
+def turns(angles: Any, targets: Any) -> np.ndarray:
+    """Radians (2, ...) from angles to others of both joints, the shoulder's the shorter way."""
+    (shoulder, elbow), (goal_shoulder, goal_elbow) = angles, targets
+    turn = (goal_shoulder - shoulder + np.pi) % (2 * np.pi) - np.pi
+    return np.stack([turn, goal_elbow - elbow])
 
 
 def fingertip(states: np.ndarray) -> np.ndarray:
