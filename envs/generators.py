@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,47 @@ LOST = 0.015
 """Chance a step that one changes its mind and goes somewhere else."""
 
 
-class Rover:
+class Traveller:
+    """Goes from place to place; a script for a world subclasses it.
+
+    Courses are changed now and then, so that they begin and end anywhere.
+
+    Args:
+        seed: of the episode, and the script's own number.
+        speeds: lowest and highest, of which an episode has one.
+        noises: lowest and highest deviation of the noise, of which an episode has one.
+    """
+
+    def __init__(
+        self, seed: tuple[int, int], speeds: tuple[float, float], noises: tuple[float, float]
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        self._speed = rng.uniform(*speeds)
+        self._noise = rng.uniform(*noises)
+        self._target: np.ndarray | None = None
+
+    def _destination(
+        self,
+        place: np.ndarray,
+        near: float,
+        draw: Callable[[], np.ndarray],
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Where to go (2,): another place wherever the last one is near along both axes."""
+        arrived = self._target is not None and np.abs(self._target - place).max() < near
+        if self._target is None or arrived or rng.random() < LOST:
+            self._target = draw()
+        return self._target
+
+    def _walk(self, way: np.ndarray, step_length: float, rng: np.random.Generator) -> np.ndarray:
+        """The action (2,) that goes a way (2,), in about its direction, and stops at its end."""
+        x, y = way
+        heading = np.arctan2(y, x) + self._noise * rng.standard_normal()
+        speed = min(self._speed, np.hypot(x, y) / step_length)
+        return np.array([speed * np.cos(heading), speed * np.sin(heading)], dtype=np.float32)
+
+
+class Rover(Traveller):
     """Walks from place to place in TwoRoom224-v0, through its door where that is needed.
 
     Headings are noisy; speeds and noise differ between episodes, and courses are changed now and
@@ -35,24 +76,19 @@ class Rover:
     """
 
     def __init__(self, seed: int) -> None:
-        rng = np.random.default_rng((seed, 0))
-        self._speed = rng.uniform(0.4, 1.0)
-        self._noise = rng.uniform(0.05, 0.6)
-        self._target: np.ndarray | None = None
+        super().__init__((seed, 0), speeds=(0.4, 1.0), noises=(0.05, 0.6))
 
     def __call__(self, env: Any, rng: np.random.Generator) -> np.ndarray:
         world = env.unwrapped
         place = world.state.astype(np.float64)
-        arrived = self._target is not None and np.abs(self._target - place).max() < 5
-        if self._target is None or arrived or rng.random() < LOST:
-            self._target = rng.uniform(world.state_low, world.state_high)
-        x, y = waypoint(place, self._target, float(world.layout[0])) - place
-        heading = np.arctan2(y, x) + self._noise * rng.standard_normal()
-        speed = min(self._speed, np.hypot(x, y) / world.step_length)
-        return np.array([speed * np.cos(heading), speed * np.sin(heading)], dtype=np.float32)
+        target = self._destination(
+            place, 5, lambda: rng.uniform(world.state_low, world.state_high), rng
+        )
+        way = waypoint(place, target, float(world.layout[0])) - place
+        return self._walk(way, world.step_length, rng)
 
 
-class MazeRover:
+class MazeRover(Traveller):
     """Walks along shortest paths from place to place in Mazes-v0, also into walls.
 
     Headings are noisy; speeds and noise differ between episodes, and courses are changed now and
@@ -63,23 +99,15 @@ class MazeRover:
     """
 
     def __init__(self, seed: int) -> None:
-        rng = np.random.default_rng((seed, 4))
-        self._speed = rng.uniform(0.3, 1.0)
-        self._noise = rng.uniform(0.05, 0.8)
-        self._target: np.ndarray | None = None
+        super().__init__((seed, 4), speeds=(0.3, 1.0), noises=(0.05, 0.8))
 
     def __call__(self, env: Any, rng: np.random.Generator) -> np.ndarray:
         world = env.unwrapped
-        arrived = self._target is not None and np.abs(self._target - world.state).max() < 2
-        if self._target is None or arrived or rng.random() < LOST:
-            self._target = world.any_place(rng)
-        x, y = world.way_to(self._target)
-        heading = np.arctan2(y, x) + self._noise * rng.standard_normal()
-        speed = min(self._speed, np.hypot(x, y))
-        return np.array([speed * np.cos(heading), speed * np.sin(heading)], dtype=np.float32)
+        target = self._destination(world.state, 2, lambda: world.any_place(rng), rng)
+        return self._walk(world.way_to(target), 1.0, rng)  # which is an action
 
 
-class MazeWalker:
+class MazeWalker(Traveller):
     """Rolls from cell to cell of PointMaze-v0, to random places, at different speeds.
 
     Args:
@@ -87,21 +115,19 @@ class MazeWalker:
     """
 
     def __init__(self, seed: int) -> None:
-        rng = np.random.default_rng((seed, 2))
-        self._speed = rng.uniform(2.0, 7.0)
-        self._noise = rng.uniform(0.0, 0.5)
-        self._target: np.ndarray | None = None
+        super().__init__((seed, 2), speeds=(2.0, 7.0), noises=(0.0, 0.5))
 
     def __call__(self, env: Any, rng: np.random.Generator) -> np.ndarray:
         world = env.unwrapped
         state = world.state.astype(np.float64)
         place, velocity = state[:2], state[2:]
-        arrived = self._target is not None and np.abs(self._target - place).max() < 0.3
-        if self._target is None or arrived or rng.random() < LOST:
+
+        def draw() -> np.ndarray:
             cells = np.argwhere(world.maze == 0)
             cell = cells[rng.integers(len(cells))]
-            self._target = world.centre_of(cell) + rng.uniform(-0.35, 0.35, 2)
-        way = next_cell(world, place, self._target) - place
+            return world.centre_of(cell) + rng.uniform(-0.35, 0.35, 2)
+
+        way = next_cell(world, place, self._destination(place, 0.3, draw, rng)) - place
         force = steer(way, velocity, self._speed) + self._noise * rng.standard_normal(2)
         return np.clip(force, -1, 1).astype(np.float32)
 
