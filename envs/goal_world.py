@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import gymnasium as gym
@@ -26,21 +25,16 @@ class WorldConfig:
 
     Args:
         obs_type: "pixels" (uint8 images) or "state" (the state as float32).
-        image_size: rows and columns of the images, 16 to 512.
         terminate_on_success: end the episode at the goal; else only the time limit ends it, so that
             stricter rules can still be met.
     """
 
     obs_type: str = "pixels"
-    image_size: int = 64
     terminate_on_success: bool = False
 
     def __post_init__(self) -> None:
         if self.obs_type not in ("pixels", "state"):
             raise ValueError(f"obs_type must be 'pixels' or 'state', got {self.obs_type!r}")
-        is_whole = isinstance(self.image_size, Integral) and not isinstance(self.image_size, bool)
-        if not is_whole or not 16 <= self.image_size <= 512:
-            raise ValueError(f"image_size must be a whole number 16 to 512, got {self.image_size}")
         if not isinstance(self.terminate_on_success, bool | np.bool_):
             raise TypeError(
                 f"terminate_on_success must be True or False, got {self.terminate_on_success!r}"
@@ -98,7 +92,7 @@ class GoalWorld(gym.Env[Observation, np.ndarray]):
         self.render_mode = render_mode
         self.config = self.config_class.from_kwargs(config)
         self.action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
-        size = self.config.image_size
+        size = self.image_size
         seen: gym.Space = gym.spaces.Box(0, 255, (size, size, 3), np.uint8)
         if self.config.obs_type == "state":
             low, high = (each.astype(np.float32) for each in (self.state_low, self.state_high))
@@ -123,9 +117,18 @@ class GoalWorld(gym.Env[Observation, np.ndarray]):
         """(C,), what is constant in an episode."""
         return np.zeros(0, dtype=np.float32)
 
+    @property
+    @abstractmethod
+    def image_size(self) -> int:
+        """Rows and columns of the images."""
+
     @abstractmethod
     def render_states(self, states: Any, layout: Any) -> Any:
         """Images uint8 (..., H, W, 3) of states (..., S) in layouts (..., C), numpy or torch."""
+
+    @abstractmethod
+    def _frame(self) -> np.ndarray:
+        """A picture (height, width, 3) of the episode for people, with the goal."""
 
     @abstractmethod
     def measure(self, states: np.ndarray, goals: np.ndarray) -> Measure:
@@ -185,6 +188,13 @@ class GoalWorld(gym.Env[Observation, np.ndarray]):
         success = info["is_success"]
         terminated = success and bool(self.config.terminate_on_success)
         return self._observe(), float(success) - 1.0, terminated, False, info
+
+    def render(self) -> np.ndarray | None:
+        """A picture (height, width, 3) of the episode, with the goal in a colour of its own."""
+        if self.render_mode is None:
+            return None
+        self._check_started("a picture")
+        return self._frame()
 
     def compute_reward(
         self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any

@@ -12,6 +12,7 @@ from . import drawing
 from .geodesics import shortest_paths, wall_boxes, way_to
 from .goal_world import GoalWorld, Measure, WorldConfig
 from .maze_layouts import KINDS, SPLITS, Family, Maze, from_text, from_tiles, generate
+from .oracles import MazesOracle
 from .physics import HIGH, LOW, step
 from .rendering import IMAGE_SIZE, render
 from .rewards import norm
@@ -28,7 +29,6 @@ class MazesConfig(WorldConfig):
     """Everything that `gym.make("Mazes-v0", ...)` accepts besides `render_mode`.
 
     Args:
-        image_size: 65, as in Two Rooms.
         kind: "grid" (mazes of cells) or "rooms" (rooms with doors).
         layout: "random", "train", "test" or "ood", or a map: rows of characters between newlines,
             "#" for walls.
@@ -42,7 +42,6 @@ class MazesConfig(WorldConfig):
         bounce_noise: standard deviation in pixels of the bounce off a wall; 0 is deterministic.
     """
 
-    image_size: int = IMAGE_SIZE
     kind: Literal["grid", "rooms"] = "grid"
     layout: str = "random"
     layouts: int = 1000
@@ -68,7 +67,6 @@ class MazesConfig(WorldConfig):
                     f"{name} must be two numbers in order, {least} to {most}, got {low} and {high}"
                 )
         ranges = {
-            "image_size": (IMAGE_SIZE, IMAGE_SIZE),
             "layouts": (1, 1_000_000),
             "loops": (0, 1),
             "success_radius": (1e-3, THINNEST),
@@ -127,6 +125,7 @@ class MazesEnv(GoalWorld):
     state_low = np.full(2, LOW)
     state_high = np.full(2, HIGH)
     strict_radius = 1.41
+    image_size = IMAGE_SIZE
 
     def __init__(self, render_mode: str | None = None, **config: Any) -> None:
         super().__init__(render_mode, **config)
@@ -159,13 +158,6 @@ class MazesEnv(GoalWorld):
         """Images (..., 65, 65, 3) of states (..., 2) in layouts (..., 168), batched."""
         return render(states, layout)
 
-    def render(self) -> np.ndarray | None:
-        """A smooth picture (520, 520, 3), and the goal in green."""
-        if self.render_mode is None:
-            return None
-        self._check_started("a picture")
-        return drawing.to_array(self.scene())
-
     def scene(self, size: int = drawing.PICTURE_SIZE, floor: np.ndarray | None = None) -> Any:
         """The picture as a pygame surface of any size, on a floor of one's own; see `drawing`."""
         walls, radius = wall_boxes(self._maze.solid), self.config.success_radius
@@ -191,9 +183,7 @@ class MazesEnv(GoalWorld):
         return way_to(self._place[0], place, self._layout, self.config.step_length)
 
     def oracle_policy(self) -> Any:
-        """See `jepa_agent.worlds.protocols.OffersOracle`: shortest paths."""
-        from .oracles import MazesOracle
-
+        """Who plays with full knowledge; see `MazesOracle`."""
         return MazesOracle(self.config.step_length)
 
     def any_place(self, rng: np.random.Generator) -> np.ndarray:
@@ -206,6 +196,9 @@ class MazesEnv(GoalWorld):
     ) -> dict[str, Any]:
         """Options for `reset` of the task from a state (2,) to a goal (2,) in a layout (168,)."""
         return {"state": state, "goal": goal, "layout": layout}
+
+    def _frame(self) -> np.ndarray:
+        return drawing.to_array(self.scene())
 
     def _use(self, maze: Maze) -> None:
         self._maze, self._layout = maze, pack(maze.solid)

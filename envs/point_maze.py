@@ -11,8 +11,9 @@ from array_api_compat import device
 
 from .arrays import namespace
 from .extras import needed
-from .goal_world import GoalWorld, Measure, WorldConfig
+from .goal_world import Measure, WorldConfig
 from .oracles import MazeOracle
+from .painted_world import PaintedConfig, PaintedWorld
 from .pictures import Canvas, Colour
 
 MAZES = {"u": "U_MAZE", "medium": "MEDIUM_MAZE", "large": "LARGE_MAZE"}
@@ -29,7 +30,7 @@ FREE, WALL = 0, 1
 
 
 @dataclass(frozen=True)
-class PointMazeConfig(WorldConfig):
+class PointMazeConfig(PaintedConfig):
     """Everything that `gym.make("PointMaze-v0", ...)` accepts besides `render_mode`.
 
     Args:
@@ -44,7 +45,7 @@ class PointMazeConfig(WorldConfig):
             raise ValueError(f"maze must be one of {[*MAZES]}, got {self.maze!r}")
 
 
-class PointMazeEnv(GoalWorld):
+class PointMazeEnv(PaintedWorld):
     """A ball that is pushed by a force reaches a place in a maze.
 
     ## Description
@@ -101,20 +102,6 @@ class PointMazeEnv(GoalWorld):
         distance = np.linalg.norm(states[..., :2] - goals[..., :2], axis=-1)
         return Measure(distance, distance <= SUCCESS_RADIUS, distance <= STRICT_RADIUS)
 
-    def render_states(self, states: Any, layout: Any = None) -> Any:
-        """Images (..., H, W, 3) of states (..., 4), batched; layouts say nothing here."""
-        return self._picture(states, self.config.image_size, BALL_COLOUR).image()
-
-    def render(self) -> np.ndarray | None:
-        """The picture (256, 256, 3), and the goal in red."""
-        if self.render_mode is None:
-            return None
-        self._check_started("a picture")
-        canvas = self._picture(self.goal, 256, GOAL_COLOUR)
-        x, y = self.state[:2]
-        canvas.paint(canvas.disc(x, y, SHOWN_RADIUS), BALL_COLOUR)
-        return canvas.image()
-
     def centre_of(self, cell: Any) -> np.ndarray:
         """The places (..., 2) of the centres of cells (..., 2), a row and a column each."""
         cell = np.asarray(cell)
@@ -160,7 +147,7 @@ class PointMazeEnv(GoalWorld):
     def _act(self, action: np.ndarray) -> None:
         self._world.step(action)
 
-    def _picture(self, states: Any, size: int, ball: Colour) -> Canvas:
+    def _background(self, states: Any, layout: Any, size: int) -> Canvas:
         extent = float(max(self.maze.shape))
         canvas = Canvas(states, size, corner=(-extent / 2, extent / 2), extent=extent, up=True)
         if size not in self._walls:
@@ -168,8 +155,11 @@ class PointMazeEnv(GoalWorld):
         xp = namespace(states)
         walls = xp.asarray(self._walls[size], dtype=states.dtype, device=device(states))
         canvas.blend(walls, WALL_COLOUR)
-        canvas.paint(canvas.disc(states[..., 0], states[..., 1], SHOWN_RADIUS), ball)
         return canvas
+
+    def _paint(self, canvas: Canvas, states: Any, is_goal: bool = False) -> None:
+        ball = canvas.disc(states[..., 0], states[..., 1], SHOWN_RADIUS)
+        canvas.paint(ball, GOAL_COLOUR if is_goal else BALL_COLOUR)
 
     def _wall_shares(self, size: int, extent: float) -> np.ndarray:
         """How much of each pixel (H, W) is wall."""

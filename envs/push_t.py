@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .extras import needed
-from .goal_world import GoalWorld, Measure
+from .goal_world import Measure
+from .painted_world import PaintedWorld
 from .pictures import Canvas, Colour
 
 SIZE = 512.0
@@ -30,7 +31,7 @@ EDGE_COLOUR: Colour = (211.0, 211.0, 211.0)
 TRIES = 1000
 
 
-class PushTEnv(GoalWorld):
+class PushTEnv(PaintedWorld):
     """A disc pushes a T-shaped block to a pose.
 
     ## Description
@@ -96,22 +97,6 @@ class PushTEnv(GoalWorld):
         success = (distance < SUCCESS_DISTANCE) & (turn < SUCCESS_ANGLE)
         return Measure(distance, success, (block < STRICT_DISTANCE) & (turn < STRICT_ANGLE))
 
-    def render_states(self, states: Any, layout: Any = None) -> Any:
-        """Images (..., H, W, 3) of states (..., 8), batched; layouts say nothing here."""
-        canvas = _table(states, self.config.image_size)
-        _draw(canvas, states, BLOCK_COLOUR, AGENT_COLOUR)
-        return canvas.image()
-
-    def render(self) -> np.ndarray | None:
-        """The picture (256, 256, 3), and the goal in green."""
-        if self.render_mode is None:
-            return None
-        self._check_started("a picture")
-        canvas = _table(self.state, 256)
-        _draw(canvas, self.goal, GOAL_COLOUR, GOAL_COLOUR)
-        _draw(canvas, self.state, BLOCK_COLOUR, AGENT_COLOUR)
-        return canvas.image()
-
     def oracle_policy(self) -> Any:
         """Who plays with full knowledge; see `PushOracle`."""
         from .push_oracle import PushOracle  # which needs this module
@@ -152,6 +137,25 @@ class PushTEnv(GoalWorld):
         place = np.array(self._world.agent.position)
         self._world.step(np.clip(place + REACH * action.astype(np.float64), 0.0, SIZE))
 
+    def _background(self, states: Any, layout: Any, size: int) -> Canvas:
+        canvas = Canvas(states, size, corner=(0.0, 0.0), extent=SIZE)
+        low, high = EDGES
+        lines = [canvas.columns(each - 2, each + 2) for each in EDGES]
+        lines += [canvas.rows(each - 2, each + 2) for each in EDGES]
+        inside = canvas.columns(low - 2, high + 2) * canvas.rows(low - 2, high + 2)
+        for line in lines:
+            canvas.blend(line * inside, EDGE_COLOUR)
+        return canvas
+
+    def _paint(self, canvas: Canvas, states: Any, is_goal: bool = False) -> None:
+        """Paint the block and, before it, the agent."""
+        columns = [states[..., index] for index in range(6)]
+        frame = canvas.turned(*columns[2:])
+        bar, stem = canvas.box_in(frame, BAR), canvas.box_in(frame, STEM)
+        canvas.paint(canvas.nearest(bar, stem), GOAL_COLOUR if is_goal else BLOCK_COLOUR)
+        disc = canvas.disc(columns[0], columns[1], AGENT_RADIUS)
+        canvas.paint(disc, GOAL_COLOUR if is_goal else AGENT_COLOUR)
+
 
 def turned_by(states: np.ndarray, goals: np.ndarray) -> np.ndarray:
     """Radians (...) in [0, pi] between the blocks of states and of goals (..., 8)."""
@@ -189,23 +193,3 @@ def is_inside(states: np.ndarray) -> np.ndarray:
             y = states[..., 3] + across * sine + down * cosine
             inside &= (low < x) & (x < high) & (low < y) & (y < high)
     return inside
-
-
-def _table(like: Any, size: int) -> Canvas:
-    canvas = Canvas(like, size, corner=(0.0, 0.0), extent=SIZE)
-    low, high = EDGES
-    lines = [canvas.columns(each - 2, each + 2) for each in EDGES]
-    lines += [canvas.rows(each - 2, each + 2) for each in EDGES]
-    inside = canvas.columns(low - 2, high + 2) * canvas.rows(low - 2, high + 2)
-    for line in lines:
-        canvas.blend(line * inside, EDGE_COLOUR)
-    return canvas
-
-
-def _draw(canvas: Canvas, states: Any, block: Colour, agent: Colour) -> None:
-    """Draw the block and, before it, the agent."""
-    columns = [states[..., index] for index in range(6)]
-    frame = canvas.turned(*columns[2:])
-    bar, stem = canvas.box_in(frame, BAR), canvas.box_in(frame, STEM)
-    canvas.paint(canvas.nearest(bar, stem), block)
-    canvas.paint(canvas.disc(columns[0], columns[1], AGENT_RADIUS), agent)

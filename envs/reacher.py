@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .extras import needed
-from .goal_world import GoalWorld, Measure
+from .goal_world import Measure
+from .painted_world import PaintedWorld
 from .pictures import Canvas, Colour
 
 LINKS, TIP = (0.1, 0.1), 0.11
@@ -24,7 +25,7 @@ ROOT_COLOUR: Colour = (229.0, 102.0, 153.0)
 GOAL_COLOUR: Colour = (230.0, 150.0, 150.0)
 
 
-class ReacherEnv(GoalWorld):
+class ReacherEnv(PaintedWorld):
     """An arm with a shoulder and an elbow reaches a pose.
 
     ## Description
@@ -85,22 +86,6 @@ class ReacherEnv(GoalWorld):
         tips = np.linalg.norm(fingertip(states) - fingertip(goals), axis=-1)
         return Measure(distance, distance < SUCCESS_ANGLE, tips < STRICT_DISTANCE)
 
-    def render_states(self, states: Any, layout: Any = None) -> Any:
-        """Images (..., H, W, 3) of states (..., 6), batched; layouts say nothing here."""
-        canvas = _floor(states, self.config.image_size)
-        _draw(canvas, states, LINK_COLOUR, TIP_COLOUR)
-        return canvas.image()
-
-    def render(self) -> np.ndarray | None:
-        """The picture (256, 256, 3), and the goal in pale red."""
-        if self.render_mode is None:
-            return None
-        self._check_started("a picture")
-        canvas = _floor(self.state, 256)
-        _draw(canvas, self.goal, GOAL_COLOUR, GOAL_COLOUR)
-        _draw(canvas, self.state, LINK_COLOUR, TIP_COLOUR)
-        return canvas.image()
-
     def oracle_policy(self) -> Any:
         """Who plays with full knowledge; see `ArmOracle`."""
         from .oracles import ArmOracle  # which needs this module
@@ -131,6 +116,28 @@ class ReacherEnv(GoalWorld):
     def _act(self, action: np.ndarray) -> None:
         self._world.step(action)
 
+    def _background(self, states: Any, layout: Any, size: int) -> Canvas:
+        corner = (-EXTENT / 2, EXTENT / 2)
+        return Canvas(states, size, corner, EXTENT, up=True, background=FLOOR_COLOUR)
+
+    def _paint(self, canvas: Canvas, states: Any, is_goal: bool = False) -> None:
+        """Paint both links, the fingertip and the shoulder."""
+        cos, sin, elbow_cos, elbow_sin = (states[..., index] for index in range(4))
+        along = cos * elbow_cos - sin * elbow_sin, sin * elbow_cos + cos * elbow_sin
+        elbow = LINKS[0] * cos, LINKS[0] * sin
+        end, tip = (
+            (elbow[0] + length * along[0], elbow[1] + length * along[1])
+            for length in (LINKS[1], TIP)
+        )
+        links = canvas.nearest(
+            canvas.capsule((cos * 0, cos * 0), elbow, LINK_RADIUS),
+            canvas.capsule(elbow, end, LINK_RADIUS),
+        )
+        canvas.paint(links, GOAL_COLOUR if is_goal else LINK_COLOUR)
+        disc = canvas.disc(tip[0], tip[1], LINK_RADIUS)
+        canvas.paint(disc, GOAL_COLOUR if is_goal else TIP_COLOUR)
+        canvas.paint(canvas.disc(cos * 0, cos * 0, ROOT_RADIUS), ROOT_COLOUR)
+
 
 def angles_of(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Angles (...) of shoulder and elbow in states (..., 6), in (-pi, pi]."""
@@ -150,21 +157,3 @@ def fingertip(states: np.ndarray) -> np.ndarray:
     shoulder, elbow = angles_of(states)
     first, second = (np.stack([np.cos(a), np.sin(a)], -1) for a in (shoulder, shoulder + elbow))
     return LINKS[0] * first + TIP * second
-
-
-def _floor(like: Any, size: int) -> Canvas:
-    return Canvas(like, size, (-EXTENT / 2, EXTENT / 2), EXTENT, up=True, background=FLOOR_COLOUR)
-
-
-def _draw(canvas: Canvas, states: Any, link: Colour, tip: Colour) -> None:
-    """Draw both links, the fingertip and the shoulder."""
-    cos, sin, elbow_cos, elbow_sin = (states[..., index] for index in range(4))
-    along = cos * elbow_cos - sin * elbow_sin, sin * elbow_cos + cos * elbow_sin
-    elbow = LINKS[0] * cos, LINKS[0] * sin
-    end, tip_at = (
-        (elbow[0] + length * along[0], elbow[1] + length * along[1]) for length in (LINKS[1], TIP)
-    )
-    first = canvas.capsule((cos * 0, cos * 0), elbow, LINK_RADIUS)
-    canvas.paint(canvas.nearest(first, canvas.capsule(elbow, end, LINK_RADIUS)), link)
-    canvas.paint(canvas.disc(tip_at[0], tip_at[1], LINK_RADIUS), tip)
-    canvas.paint(canvas.disc(cos * 0, cos * 0, ROOT_RADIUS), ROOT_COLOUR)

@@ -9,9 +9,10 @@ import numpy as np
 
 from . import sweeping
 from .arrays import namespace
-from .goal_world import GoalWorld, Measure, WorldConfig
+from .goal_world import Measure, WorldConfig
 from .oracles import RoomOracle
-from .pictures import Canvas
+from .painted_world import PaintedConfig, PaintedWorld
+from .pictures import Canvas, Colour
 from .sweeping import DOOR_HALF_HEIGHT, HIGH, LEFT, LOW, RADIUS, RIGHT
 
 SIZE = 224.0
@@ -19,11 +20,13 @@ SIZE = 224.0
 LINE = 4.0
 """Pixels that the border walls are wide, outwards."""
 SUCCESS_RADIUS, STRICT_RADIUS = 16.0, 8.0
+AGENT_COLOUR: Colour = (255.0, 0.0, 0.0)
+GOAL_COLOUR: Colour = (0.0, 160.0, 0.0)
 DOOR_LOW, DOOR_HIGH = LOW + DOOR_HALF_HEIGHT, HIGH - DOOR_HALF_HEIGHT
 
 
 @dataclass(frozen=True)
-class TwoRoom224Config(WorldConfig):
+class TwoRoom224Config(PaintedConfig):
     """Everything that `gym.make("TwoRoom224-v0", ...)` accepts besides `render_mode`.
 
     Args:
@@ -45,7 +48,7 @@ class TwoRoom224Config(WorldConfig):
             raise ValueError(f"step_length must be in (0, {SIZE:g}], got {self.step_length}")
 
 
-class TwoRoom224Env(GoalWorld):
+class TwoRoom224Env(PaintedWorld):
     """A disc, a wall with one door, and a place to reach in the other room.
 
     ## Description
@@ -76,6 +79,7 @@ class TwoRoom224Env(GoalWorld):
     unit = "px"
     state_low = np.full(2, LOW + RADIUS)
     state_high = np.full(2, HIGH - RADIUS)
+    frame_size = int(SIZE)
 
     def __init__(self, render_mode: str | None = None, **config: Any) -> None:
         super().__init__(render_mode, **config)
@@ -101,20 +105,6 @@ class TwoRoom224Env(GoalWorld):
         """Straight distances (...) of states from goals (..., 2) in pixels."""
         distance = np.linalg.norm(states - goals, axis=-1)
         return Measure(distance, distance < SUCCESS_RADIUS, distance < STRICT_RADIUS)
-
-    def render_states(self, states: Any, layout: Any) -> Any:
-        """Images (..., H, W, 3) of states (..., 2) in layouts (..., 1), batched."""
-        return self._picture(states, layout, self.config.image_size).image()
-
-    def render(self) -> np.ndarray | None:
-        """The picture (224, 224, 3), and the goal in green."""
-        if self.render_mode is None:
-            return None
-        self._check_started("a picture")
-        canvas = self._picture(self.state, self.layout, int(SIZE))
-        canvas.blend(_dot(canvas, self.goal), (0.0, 160.0, 0.0))
-        canvas.blend(_dot(canvas, self.state), (255.0, 0.0, 0.0))
-        return canvas.image()
 
     @staticmethod
     def is_free(states: Any, layout: Any) -> Any:
@@ -156,8 +146,7 @@ class TwoRoom224Env(GoalWorld):
         move = action[None] * self.config.step_length
         self._place = sweeping.sweep(self._place, move, self._door_y)
 
-    @staticmethod
-    def _picture(states: Any, layout: Any, size: int) -> Canvas:
+    def _background(self, states: Any, layout: Any, size: int) -> Canvas:
         canvas = Canvas(states, size, corner=(-0.5, -0.5), extent=SIZE)
         door_y, half = layout[..., 0], 0.5  # whole pixels
         wall = canvas.columns(LEFT - half, RIGHT + half)
@@ -167,16 +156,15 @@ class TwoRoom224Env(GoalWorld):
         down = sum(canvas.rows(*line) for line in lines)
         floor = (1 - wall * (1 - door)) * (1 - across) * (1 - down)
         canvas.blend(1 - floor, (0.0, 0.0, 0.0))
-        canvas.blend(_dot(canvas, states), (255.0, 0.0, 0.0))
         return canvas
 
-
-def _dot(canvas: Canvas, states: Any) -> Any:
-    """Shares (..., H, W) of a Gaussian dot of deviation 7 about states (..., 2)."""
-    xp = namespace(states)
-    x, y = canvas.x - states[..., 0, None], canvas.y[:, 0] - states[..., 1, None]
-    across, down = xp.exp(x * x / (-2 * RADIUS**2)), xp.exp(y * y / (-2 * RADIUS**2))
-    return down[..., :, None] * across[..., None, :]
+    def _paint(self, canvas: Canvas, states: Any, is_goal: bool = False) -> None:
+        """Paint a Gaussian dot of deviation 7."""
+        xp = namespace(states)
+        x, y = canvas.x - states[..., 0, None], canvas.y[:, 0] - states[..., 1, None]
+        across, down = xp.exp(x * x / (-2 * RADIUS**2)), xp.exp(y * y / (-2 * RADIUS**2))
+        dot = down[..., :, None] * across[..., None, :]
+        canvas.blend(dot, GOAL_COLOUR if is_goal else AGENT_COLOUR)
 
 
 def check_door(door_y: Any) -> float:

@@ -17,7 +17,8 @@ from jepa_agent import EnvRef, JEPAAgent, Trajectories, WorldModel, WorldModelCo
 from jepa_agent.data.recording import record
 from jepa_agent.data.source import world_shape
 from jepa_agent.data.windows import ObservationSource
-from jepa_agent.envs.goal_world import GoalWorld, Measure
+from jepa_agent.envs.goal_world import Measure
+from jepa_agent.envs.painted_world import PaintedWorld
 from jepa_agent.envs.pictures import Canvas
 from jepa_agent.evaluation.data_goals import choose_tasks, evaluate_on_data
 from jepa_agent.evaluation.data_tasks import DataGoals, DataTaskEnv, draw_tasks, make_env
@@ -274,7 +275,7 @@ def test_a_goal_stands_beside_the_world_in_frames(tmp_path: Path) -> None:
     np.testing.assert_array_equal(*np.hsplit(env.render(), 2))
 
 
-class Slider(GoalWorld):
+class Slider(PaintedWorld):
     """A dot that slides along a line, whose picture shows no velocity."""
 
     state_names = ("x", "speed")
@@ -288,10 +289,11 @@ class Slider(GoalWorld):
     def state(self) -> np.ndarray:
         return self.at.copy()
 
-    def render_states(self, states: Any, layout: Any) -> Any:
-        canvas = Canvas(states, 16, (0.0, 0.0), 1.0)
+    def _background(self, states: Any, layout: Any, size: int) -> Canvas:
+        return Canvas(states, size, (0.0, 0.0), 1.0)
+
+    def _paint(self, canvas: Canvas, states: Any, is_goal: bool = False) -> None:
         canvas.paint(canvas.disc(states[..., 0], states[..., 0] * 0 + 0.5, 0.2), (0.0, 0.0, 0.0))
-        return canvas.image()
 
     def measure(self, states: np.ndarray, goals: np.ndarray) -> Measure:
         distance = np.abs(states - goals)[..., 0]
