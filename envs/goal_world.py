@@ -76,8 +76,6 @@ class GoalWorld(gym.Env[Observation, np.ndarray]):
     state_high: np.ndarray
     """(S,), largest numbers of a state."""
     layout_names: tuple[str, ...] = ()
-    option_names: tuple[str, ...] | None = None
-    """Options of a reset that concern the layout; by default the layout's names."""
     stores_images = False
     """Recordings hold states; images are rendered from them in training."""
     strict_steps = 1
@@ -165,14 +163,12 @@ class GoalWorld(gym.Env[Observation, np.ndarray]):
         self._set_layout(left)
         given = {name: left.pop(name, None) for name in ("state", "goal")}
         if left:
-            names = self.layout_names if self.option_names is None else self.option_names
-            known = ["state", "goal", *names]
+            known = [*self.reset_options(self.state, self.goal, self.layout)]
             raise ValueError(f"reset options are {known}, got {[*left]}; remove or rename them")
-        drawn = dict(zip(("state", "goal"), self._draw_task(), strict=True))
-        task = {
-            name: self._checked(name, drawn[name] if value is None else value)
-            for name, value in given.items()
-        }
+        if any(value is None for value in given.values()):
+            drawn = dict(zip(given, self._draw_task(), strict=True))
+            given = {name: drawn[name] if value is None else value for name, value in given.items()}
+        task = {name: self._checked(name, value) for name, value in given.items()}
         self.goal = task["goal"]
         self._put(task["state"])
         self._strict_for = self.strict_steps - 1  # who begins there has been there

@@ -120,7 +120,6 @@ class MazesEnv(GoalWorld):
     action_norm = 1.0
     state_names = ("x", "y")
     layout_names = tuple(f"tiles {index}" for index in range(LAYOUT_SIZE))
-    option_names = ("layout",)
     unit = "px"
     state_low = np.full(2, LOW)
     state_high = np.full(2, HIGH)

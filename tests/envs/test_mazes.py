@@ -107,6 +107,19 @@ def test_tasks_have_the_path_that_is_asked_for() -> None:
         assert 5 <= env._maze.hops[cells[0], cells[1]] <= 8
 
 
+def test_a_task_set_exactly_needs_no_path_of_the_length_that_others_have() -> None:
+    env = MazesEnv(obs_type="state", cells=(8, 8), path=(9, 12))
+    task = {"layout": U, "state": np.float32([10, 50]), "goal": np.float32([54, 50])}
+    before = env.np_random.bit_generator.state
+    info = env.reset(options=task)[1]
+    np.testing.assert_array_equal(info["goal"], task["goal"])
+    assert env.np_random.bit_generator.state == before  # nothing is drawn
+    with pytest.raises(ValueError, match="path must be a number of cells that a maze has"):
+        env.reset(options={"layout": U})
+    with pytest.raises(ValueError, match=r"options are \['state', 'goal', 'layout'\], got \['map"):
+        env.reset(options={"map": U})
+
+
 def test_rovers_come_around() -> None:
     env = gym.make("Mazes-v0", obs_type="state", layout="train")
     world: Any = env.unwrapped
