@@ -12,7 +12,7 @@ import numpy as np
 
 from .maze_layouts import all_pairs
 from .physics import LOW
-from .tiles import LAYOUT_SIZE, RIM, maximal_boxes, unpack
+from .tiles import LAYOUT_SIZE, unpack, widest_and_highest, with_rim
 
 GRAZE = 1e-6
 """Pixels that a line may pass through a wall: it touches its corner, or its side."""
@@ -28,8 +28,7 @@ class Geodesics:
     """
 
     def __init__(self, solid: np.ndarray) -> None:
-        rim = np.ones((RIM, RIM), dtype=bool)
-        rim[1:-1, 1:-1] = solid
+        rim = with_rim(solid)
         around = np.stack([rim[:-1, :-1], rim[:-1, 1:], rim[1:, :-1], rim[1:, 1:]], axis=-1)
         count = around.sum(axis=-1)
         crossed = (count == 2) & (around[..., 0] == around[..., 3])
@@ -61,27 +60,24 @@ class Geodesics:
         share = np.minimum(end, 1.0) - np.maximum(begin, 0.0)
         return ~(share * np.linalg.norm(way, axis=-1) > GRAZE).any(axis=-1)
 
-    def to_goal(self, goal: np.ndarray) -> np.ndarray:
+    def _to_goal(self, goal: np.ndarray) -> np.ndarray:
         """Path lengths (N,) from the corners to a goal (2,)."""
         straight = np.linalg.norm(self.corners - goal, axis=-1)
         last = np.where(self.sees(self.corners, goal), straight, np.inf)
         return (self._between + last).min(axis=-1) if len(last) else last
 
-    def first_bends(
-        self, start: np.ndarray, goal: np.ndarray, to_goal: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def first_bends(self, start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where paths to a goal first bend.
 
         Args:
             start: (B, 2) free points.
             goal: (2,).
-            to_goal: see there.
 
         Returns:
             Numbers (B,) of corners, -1 where a path is straight, and the paths' lengths (B,).
         """
         targets = np.concatenate([self.corners, goal[None]])  # the goal is last
-        rest = np.concatenate([to_goal, [0.0]])
+        rest = np.concatenate([self._to_goal(goal), [0.0]])
         lengths = np.linalg.norm(start[:, None] - targets, axis=-1) + rest
         first = np.zeros(len(start), dtype=np.int64)
         left = np.arange(len(start))
@@ -100,7 +96,7 @@ class Geodesics:
         found = np.empty(len(starts))
         for index, goal in enumerate(distinct):
             rows = np.flatnonzero(which.reshape(-1) == index)
-            found[rows] = self.first_bends(starts[rows], goal, self.to_goal(goal))[1]
+            found[rows] = self.first_bends(starts[rows], goal)[1]
         return found
 
 
@@ -143,7 +139,7 @@ def way_to(
     """
     paths = geodesics_of(layout)
     place, goal = np.asarray(place, dtype=np.float64), np.asarray(goal, dtype=np.float64)
-    corner = paths.first_bends(place[None], goal, paths.to_goal(goal))[0][0]
+    corner = paths.first_bends(place[None], goal)[0][0]
     target = goal if corner < 0 else paths.corners[corner] + 0.5 * paths.outward[corner]
     way = (target - place) / step_length
     return (way / max(1.0, float(np.linalg.norm(way)))).astype(np.float32)
@@ -151,6 +147,5 @@ def way_to(
 
 def wall_boxes(solid: np.ndarray) -> np.ndarray:
     """Boxes (W, 4) in pixels, some of which overlap, that cover all solid tiles."""
-    widest = maximal_boxes(solid)[solid]
-    highest = maximal_boxes(solid.T)[..., [1, 0, 3, 2]].swapaxes(0, 1)[solid]
-    return LOW + np.unique(np.concatenate([widest, highest]), axis=0).astype(np.float64)
+    boxes = np.concatenate([each[solid] for each in widest_and_highest(solid)])
+    return LOW + np.unique(boxes, axis=0).astype(np.float64)

@@ -15,12 +15,8 @@ from .tiles import wall_pixels
 IMAGE_SIZE = 65
 DOT_STD = 1.3
 """Standard deviation of the dot in pixels; sampled tasks keep two of them from every wall."""
-
-
 PATCH = 10
 """The dot is below one grey level beyond 4.33 pixels: ten rows and columns hold it."""
-
-
 BETWEEN_BORDERS = slice(int(LOW), int(HIGH) + 1)
 """Rows and columns of a picture that show walls, the border lines included."""
 

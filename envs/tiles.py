@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from array_api_compat import device
+from array_api_compat import device, to_device
 
 from .arrays import Array, cast, clamp, namespace
 from .physics import HIGH, LOW, NEVER, VANISHING, Impact
@@ -41,6 +41,14 @@ def unpack(layout_array: Array) -> Array:
     return bits.reshape(*layout_array.shape[:-1], TILES, WORDS * WORD_BITS)[..., :TILES] == 1
 
 
+def with_rim(solid: Array) -> Array:
+    """Tiles (..., 56, 56) with a rim of solid ones around them: boolean (..., 58, 58)."""
+    shape = (*solid.shape[:-2], RIM, RIM)
+    rim = namespace(solid).ones(shape, dtype=solid.dtype, device=device(solid))
+    rim[..., 1:-1, 1:-1] = solid
+    return rim
+
+
 def wall_pixels(layout_array: Array) -> Array:
     """Which pixels between the border lines show a wall: those whose centres touch a solid tile.
 
@@ -50,10 +58,7 @@ def wall_pixels(layout_array: Array) -> Array:
     Returns:
         Boolean (..., 57, 57), the border lines included.
     """
-    solid = unpack(layout_array)
-    rim = namespace(solid).ones((*solid.shape[:-2], RIM, RIM), dtype=solid.dtype,
-                                device=device(solid))  # fmt: skip
-    rim[..., 1:-1, 1:-1] = solid
+    rim = with_rim(unpack(layout_array))
     rows = rim[..., 1:, :] | rim[..., :-1, :]
     return rows[..., 1:] | rows[..., :-1]
 
@@ -82,8 +87,7 @@ class TileWalls:
     def from_array(cls, layout_array: Array) -> TileWalls:
         """The walls of layouts (..., 168), each of which is looked at once."""
         xp = namespace(layout_array)
-        found = np.asarray(layout_array if xp is np else layout_array.tolist(), dtype=np.float32)
-        flat = np.asarray(found).reshape(-1, LAYOUT_SIZE)
+        flat = np.asarray(to_device(layout_array, "cpu"), dtype=np.float32).reshape(-1, LAYOUT_SIZE)
         distinct, index = np.unique(flat, axis=0, return_inverse=True)
         tables = np.concatenate([box_table(solid) for solid in unpack(distinct)])
         first = (index * RIM**2).reshape(layout_array.shape[:-1])
@@ -92,8 +96,7 @@ class TileWalls:
 
     def rows(self, shape: tuple[int, ...], chosen: Any) -> TileWalls:
         """See `Walls`."""
-        first = self._first
-        return TileWalls(self._boxes, np.broadcast_to(first, shape)[chosen])
+        return TileWalls(self._boxes, np.broadcast_to(self._first, shape)[chosen])
 
     def is_free(self, position: Array) -> Array:
         """Whether points (..., 2) are in free tiles: boolean (...,)."""
@@ -176,14 +179,19 @@ def box_table(solid: np.ndarray) -> np.ndarray:
         For each tile low x, low y, high x, high y in pixels of the larger of its boxes, then of the
         other; zeros for solid tiles.
     """
-    widest = maximal_boxes(~solid)
-    highest = maximal_boxes(~solid.T)[..., [1, 0, 3, 2]].swapaxes(0, 1)
+    widest, highest = widest_and_highest(~solid)
     sizes = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (widest, highest)]
     swap = (sizes[1] > sizes[0])[..., None]
     both = [np.where(swap, highest, widest), np.where(swap, widest, highest)]
     table = np.zeros((RIM, RIM, 8), dtype=np.uint8)
     table[1:-1, 1:-1] = np.where(solid[..., None], 0, np.concatenate(both, axis=-1) + int(LOW))
     return table.reshape(-1, 8)
+
+
+def widest_and_highest(marked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The `maximal_boxes` of runs of marked tiles (rows, columns) along rows and along columns."""
+    turned = maximal_boxes(marked.T)
+    return maximal_boxes(marked), turned[..., [1, 0, 3, 2]].swapaxes(0, 1)
 
 
 def maximal_boxes(marked: np.ndarray) -> np.ndarray:
