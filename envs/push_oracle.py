@@ -92,10 +92,10 @@ class PushOracle:
         for number in range(FIRST + MORE):
             if tried[0].cost < GOOD:
                 break
-            seeds = [plan.push for plan in tried[:KEPT] if plan.push is not None]
             if number < FIRST:
                 push = _drawn(rng, state, goal)
             else:
+                seeds = [plan.push for plan in tried[:KEPT] if plan.push is not None]
                 push = _varied(rng, seeds[number % len(seeds)])
             tried = sorted([*tried, self._try(state, goal, push)], key=lambda plan: plan.cost)
         best = tried[0]
@@ -166,5 +166,4 @@ def _beside(place: np.ndarray, aim: np.ndarray, centre: np.ndarray) -> np.ndarra
     share = np.clip(((centre - place) @ way) / max(way @ way, 1e-6), 0.0, 1.0)
     if np.linalg.norm(place + share * way - centre) > RING or np.linalg.norm(way) < ARRIVED:
         return aim
-    outward = aim - centre
-    return around(place, centre + outward, centre) if share > 0.1 else aim
+    return around(place, aim, centre) if share > 0.1 else aim

@@ -96,6 +96,7 @@ def around(place: np.ndarray, aim: np.ndarray, centre: np.ndarray) -> np.ndarray
 
 
 def direction(angle: float) -> np.ndarray:
+    """The unit vector (2,) at an angle in radians."""
     return np.array([np.cos(angle), np.sin(angle)])
 
 
