@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .tiles import TILES
+from .tiles import TILES, with_rim
 
 KINDS = ("grid", "rooms")
 SPLITS = ("random", "train", "test", "ood")
@@ -22,7 +22,9 @@ TEST_SHARE = 5
 THICK, NARROW_DOOR = 4, 4
 """Tiles of walls and of doors in layouts out of the distribution, whose passages are narrower."""
 LARGER = 2
-"""Layouts out of the distribution have up to so many more cells a side, or twice as many rooms."""
+"""Layouts out of the distribution have up to so many more cells a side, or more rooms."""
+MOST_THICK = 7
+"""Cells along a side at most, where walls are thick: passages of 4 tiles."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,32 +65,25 @@ def generate(family: Family, split: str, number: int) -> Maze:
     seed = (KINDS.index(family.kind), SPLITS.index(split), number)
     rng = np.random.default_rng(seed)
     while True:
-        maze = _outside(family, rng, number) if split == "ood" else _inside(family, rng)
+        maze = _drawn(family, rng, outside=split == "ood", narrow=number % 2 == 1)
         in_test = zlib.crc32(np.packbits(maze.solid).tobytes()) % TEST_SHARE == 0
         if split in ("random", "ood") or in_test == (split == "test"):
             return maze
 
 
-def _inside(family: Family, rng: np.random.Generator) -> Maze:
-    if family.kind == "grid":
-        low, high = family.cells
-        return grid(rng, int(rng.integers(low, high + 1)), family.loops)
-    low, high = family.rooms
-    return rooms(rng, int(rng.integers(low, high + 1)), family.loops)
-
-
-def _outside(family: Family, rng: np.random.Generator, number: int) -> Maze:
-    """Larger mazes and mazes of narrower passages, by turns."""
-    narrow = number % 2 == 1
-    if family.kind == "grid":
-        low, high = family.cells
-        if narrow:
-            return grid(rng, int(rng.integers(low, min(high, 7) + 1)), family.loops, THICK)
-        return grid(rng, int(rng.integers(high + 1, high + LARGER + 1)), family.loops)
-    low, high = family.rooms
-    if narrow:
-        return rooms(rng, int(rng.integers(low, high + 1)), family.loops, NARROW_DOOR)
-    return rooms(rng, int(rng.integers(high + 1, high + LARGER + 1)), family.loops)
+def _drawn(family: Family, rng: np.random.Generator, outside: bool, narrow: bool) -> Maze:
+    """One of a family's mazes, or from outside of it, narrower or larger than all of them."""
+    is_grid = family.kind == "grid"
+    low, high = family.cells if is_grid else family.rooms
+    if outside and not narrow:
+        low, high = high + 1, high + LARGER
+    narrow = outside and narrow
+    if narrow and is_grid:
+        low, high = min(low, MOST_THICK), min(high, MOST_THICK)
+    count = int(rng.integers(low, high + 1))
+    if is_grid:
+        return grid(rng, count, family.loops, THICK if narrow else WALL)
+    return rooms(rng, count, family.loops, NARROW_DOOR if narrow else DOOR)
 
 
 def grid(rng: np.random.Generator, side: int, loops: float, thickness: int = WALL) -> Maze:
@@ -188,6 +183,7 @@ def _carve(
     return Maze(solid, cells, _hops(len(cells), passages))
 
 
+@functools.lru_cache(maxsize=100)
 def from_text(text: str) -> Maze:
     """A maze from a map: rows of characters between newlines, "#" for walls.
 
@@ -222,9 +218,8 @@ def from_text(text: str) -> Maze:
 
 
 def from_tiles(solid: np.ndarray) -> Maze:
-    """A maze of any tiles: its cells are what tiles with free neighbours on all sides join."""
-    rim = np.ones((TILES + 2, TILES + 2), dtype=bool)
-    rim[1:-1, 1:-1] = solid
+    """A maze of any tiles: its cells are some of those with free neighbours on all sides."""
+    rim = with_rim(solid)
     taken = np.logical_or.reduce(
         [rim[r : r + TILES, c : c + TILES] for r in range(3) for c in range(3)]
     )

@@ -55,10 +55,14 @@ class MazesConfig(WorldConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, allowed in (("kind", KINDS), ("layout", SPLITS)):
-            value = getattr(self, name)
-            if value not in allowed and not (name == "layout" and "\n" in str(value)):
-                raise ValueError(f"{name} must be one of {allowed}, got {value!r}; name one")
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {KINDS}, got {self.kind!r}; name one")
+        if "\n" in str(self.layout):
+            from_text(self.layout)  # raises on what is no map
+        elif self.layout not in SPLITS:
+            raise ValueError(
+                f"layout must be one of {SPLITS} or a map, got {self.layout!r}; name one"
+            )
         limits = {"cells": (2, 8), "rooms": (2, 9), "path": (1, 100)}
         for name, (least, most) in limits.items():
             low, high = getattr(self, name)
@@ -202,8 +206,11 @@ class MazesEnv(GoalWorld):
     def _use(self, maze: Maze) -> None:
         self._maze, self._layout = maze, pack(maze.solid)
         self._walls = TileWalls.from_array(self._layout[None])
+
+    def _pairs(self, maze: Maze) -> np.ndarray:
+        """Pairs (P, 2) of cells between which the way is as long as tasks have it."""
         fewest, most = self.config.path
-        self._pairs = np.argwhere((maze.hops >= fewest) & (maze.hops <= most))
+        return np.argwhere((maze.hops >= fewest) & (maze.hops <= most))
 
     def _set_layout(self, options: dict[str, Any]) -> None:
         given = options.pop("layout", None)
@@ -219,19 +226,19 @@ class MazesEnv(GoalWorld):
             if not np.array_equal(array, self._layout):
                 self._use(from_tiles(unpack(array)))
         else:
-            number = int(self.np_random.integers(self.config.layouts))
-            for tried in range(self.config.layouts):
-                self._use(self.config.maze((number + tried) % self.config.layouts))
-                if len(self._pairs):
-                    break
+            first, count = int(self.np_random.integers(self.config.layouts)), self.config.layouts
+            mazes = (self.config.maze((first + tried) % count) for tried in range(count))
+            suitable = (maze for maze in mazes if len(self._pairs(maze)))
+            self._use(next(suitable, self.config.maze(first)))  # if none is, no task is drawn
 
     def _draw_task(self) -> tuple[np.ndarray, np.ndarray]:
-        if not len(self._pairs):
+        pairs = self._pairs(self._maze)
+        if not len(pairs):
             raise ValueError(
                 f"path must be a number of cells that a maze has, got {self.config.path}; "
                 "widen it, or take larger mazes"
             )
-        pair = self._pairs[self.np_random.integers(len(self._pairs))]
+        pair = pairs[self.np_random.integers(len(pairs))]
         boxes = LOW + self._maze.cells[pair]
         margin = np.minimum(MARGIN, (boxes[:, 2:] - boxes[:, :2]) / 4)
         low, high = boxes[:, :2] + margin, boxes[:, 2:] - margin

@@ -52,6 +52,13 @@ def test_every_cell_can_be_reached(kind: str, split: str) -> None:
         assert lengths[0] == 0
 
 
+def test_the_largest_grids_have_narrower_ones_outside_of_them() -> None:
+    sides = [len(generate(Family("grid", (8, 8), (2, 9), 0.1), "ood", number).cells) ** 0.5
+             for number in range(6)]  # fmt: skip
+    assert all(side in (9, 10) for side in sides[::2])
+    assert sides[1::2] == [7, 7, 7]
+
+
 def test_shortest_paths_are_two_rooms() -> None:
     rng = np.random.default_rng(0)
     solid = np.zeros((56, 56), dtype=bool)
@@ -137,6 +144,7 @@ def test_rovers_come_around() -> None:
         ({"success_radius": 4.5}, r"success_radius must be in \[0.001, 2\], got 4.5"),
         ({"cells": (8, 4)}, "cells must be two numbers in order"),
         ({"layout": "..\n."}, "a map must have rows of one length"),
+        ({"layout": "tests"}, "layout must be one of .* or a map, got 'tests'"),
     ],
 )
 def test_what_is_wrong_is_said(config: dict[str, Any], message: str) -> None:

@@ -63,7 +63,7 @@ ALTERNATIVES: dict[str, list[dict[str, Any]]] = {
         {"low": (0.0,) * 3, "high": (1.0,) * 3},
         {"low": (0.0,) * 3, "high": (1.0,) * 3, "categories": (3,), "start": (1,)},
     ],
-    "MazesConfig": [{"layout": "###\n# #\n###"}],
+    "MazesConfig": [{"layout": "###\n#..\n###"}],
 }
 """Others, for fields that only some of these arguments let change."""
 
