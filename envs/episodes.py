@@ -94,10 +94,7 @@ class Episodes:
             rngs: the episodes' generators, for bounces beyond the first 200 steps.
             frozen: boolean (num,), agents that stay where they are.
         """
-        wide = actions.astype(np.float64)  # squares of large float32 overflow
-        lengths = rewards.norm(wide)
-        scale = self.config.step_length / np.maximum(lengths, 1.0)
-        displacement = (wide * scale[:, None]).astype(np.float32)
+        displacement = displacements(actions, self.config.step_length)
         if frozen is not None:
             displacement[frozen] = 0.0
 
@@ -190,6 +187,13 @@ class Bounces:
             rng.standard_normal(dtype=np.float32, out=self._table[row])
         self._table[rows] *= self._std
         self._turn[rows] = 0
+
+
+def displacements(actions: np.ndarray, step_length: float) -> np.ndarray:
+    """Pixels (n, 2), float32, of actions (n, 2), projected onto the unit disc."""
+    wide = actions.astype(np.float64)  # squares of large float32 overflow
+    scale = step_length / np.maximum(rewards.norm(wide), 1.0)
+    return (wide * scale[:, None]).astype(np.float32)
 
 
 def check_actions(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from . import drawing
+from .episodes import displacements
 from .geodesics import shortest_paths, wall_boxes, way_to
 from .goal_world import GoalWorld, Measure, WorldConfig
 from .maze_layouts import KINDS, SPLITS, Family, Maze, from_text, from_tiles, generate
 from .oracles import MazesOracle
 from .physics import HIGH, LOW, step
 from .rendering import IMAGE_SIZE, render
-from .rewards import norm
+from .rewards import fewest_steps, norm
 from .tiles import LAYOUT_SIZE, TileWalls, pack, unpack
 
 THINNEST = 2.0
@@ -177,9 +177,9 @@ class MazesEnv(GoalWorld):
         return shortest_paths(*(np.asarray(each) for each in (states, goals, layout)))
 
     def fewest_steps(self) -> int:
-        """n* = ceil((shortest path - success radius) / step length), from where the agent is."""
-        length = float(self.shortest_path(self.state, self.goal, self._layout))
-        return max(1, math.ceil((length - self.config.success_radius) / self.config.step_length))
+        """Fewest steps from where the agent is to the goal."""
+        path = float(self.shortest_path(self.state, self.goal, self._layout))
+        return fewest_steps(path, self.config.success_radius, self.config.step_length)
 
     def way_to(self, place: np.ndarray) -> np.ndarray:
         """The action (2,) along the shortest path to a place (2,), half a pixel from corners."""
@@ -255,7 +255,6 @@ class MazesEnv(GoalWorld):
         self._place = state[None].astype(np.float32)
 
     def _act(self, action: np.ndarray) -> None:
-        wide = action.astype(np.float64)
-        move = wide * (self.config.step_length / max(1.0, float(np.linalg.norm(wide))))
+        move = displacements(action[None], self.config.step_length)
         bounce = self.np_random.normal(0, self.config.bounce_noise, (1, 2)).astype(np.float32)
-        self._place = step(self._place, move[None].astype(np.float32), self._walls, bounce)
+        self._place = step(self._place, move, self._walls, bounce)

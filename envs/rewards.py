@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +43,11 @@ def sparse_reward(success: np.ndarray) -> np.ndarray:
 def dense_reward(shortest_path: np.ndarray) -> np.ndarray:
     """Minus the path length to the goal (...), in room diagonals."""
     return -(np.asarray(shortest_path, dtype=np.float64) / ROOM_DIAGONAL)
+
+
+def fewest_steps(path: float, success_radius: float, step_length: float) -> int:
+    """n* = ceil((path - success radius) / step length), of a path's length in pixels."""
+    return max(1, math.ceil((path - success_radius) / step_length))
 
 
 def goal_reward(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -212,9 +211,9 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
         return self.config.step_length
 
     def fewest_steps(self) -> int:
-        """n* = ceil((shortest path - success radius) / step length), from where the agent is."""
-        length = float(self._episodes.shortest_path()[0]) - self.config.success_radius
-        return max(1, math.ceil(length / self.config.step_length))
+        """Fewest steps from where the agent is to the goal."""
+        path = float(self._episodes.shortest_path()[0])
+        return rewards.fewest_steps(path, self.config.success_radius, self.config.step_length)
 
     @staticmethod
     def reset_options(state: np.ndarray, goal: np.ndarray, layout: np.ndarray) -> dict[str, Any]:
