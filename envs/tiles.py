@@ -63,15 +63,6 @@ def wall_pixels(layout_array: Array) -> Array:
     return rows[..., 1:] | rows[..., :-1]
 
 
-def read_tiles(walls: np.ndarray) -> np.ndarray:
-    """The layout (..., 168) of pictures' `wall_pixels` (..., 57, 57).
-
-    Exact where every passage is at least two tiles wide.
-    """
-    rows = walls[..., 1:, :] & walls[..., :-1, :]
-    return pack(rows[..., 1:] & rows[..., :-1])
-
-
 class TileWalls:
     """The walls of a batch of points; see `physics.Walls`.
 

@@ -16,7 +16,7 @@ from jepa_agent.envs.geodesics import Geodesics
 from jepa_agent.envs.maze_layouts import KINDS, Family, from_text, generate
 from jepa_agent.envs.mazes import MazesEnv
 from jepa_agent.envs.physics import Layout, shortest_path
-from jepa_agent.envs.tiles import pack, read_tiles
+from jepa_agent.envs.tiles import pack, wall_pixels
 
 GRID = Family("grid", (4, 8), (2, 9), 0.1)
 U = "...\n.#.\n.#."
@@ -94,7 +94,7 @@ def test_a_task_is_set_exactly_and_the_picture_tells_the_walls() -> None:
     env = MazesEnv()
     seen, info = env.reset(options={"layout": U, "state": (10, 50), "goal": (54, 50)})
     np.testing.assert_array_equal(info["state"], [10, 50])
-    np.testing.assert_array_equal(read_tiles(seen["observation"][4:61, 4:61, 1] > 0), env.layout)
+    np.testing.assert_array_equal(seen["observation"][4:61, 4:61, 1] > 0, wall_pixels(env.layout))
     length = float(env.shortest_path(info["state"], info["goal"], env.layout))
     assert length == pytest.approx(2 * np.hypot(23 - 10, 50 - 23) + (41 - 23))  # over two corners
     options = env.reset_options(env.state, env.goal, pack(from_text(U).solid))
