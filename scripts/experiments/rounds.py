@@ -41,9 +41,9 @@ class Args:
 
     seeds: tuple[int, ...] = (0, 1, 2)
     episodes: int = 30
-    """Of the first data, and of each of two rounds."""
+    """Episodes of the first data, and of each of two rounds."""
     steps: int = 150
-    """Of training, and as many of refinement, in each round."""
+    """Steps of training, and as many of refinement, in each round."""
     out: Path = Path("runs/rounds")
 
 
