@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from rich.progress import track
+from rich.progress import Progress
 
 from ..data.formats import read as read_data
 from ..evaluation.label_free import MEASURES
@@ -52,10 +52,11 @@ def main(args: Args) -> int:
     if not found:
         raise ValueError("there must be a run to rank, got none; name the folders of some")
     held_out = HeldOut(read_data(args.data), args.steps, args.windows, args.seed)
-    rows = {
-        name: held_out.measure(path, args.device, args.allow_code)
-        for name, path in track(found.items(), "measuring", transient=True)
-    }
+    with Progress(transient=True) as progress:
+        rows = {
+            name: held_out.measure(path, args.device, args.allow_code)
+            for name, path in progress.track(found.items(), description="measuring")
+        }
     print(format_ranking(rows, args.by))
     better = MEASURES[args.by].better
     print(f"\nranked by {args.by} ({better} is better): {MEASURES[args.by].meaning}")

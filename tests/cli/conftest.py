@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich import get_console
+from rich.live import Live
 
 from jepa_agent import cli
 
@@ -53,6 +55,8 @@ def exit_of(
         with pytest.raises(SystemExit) as caught:
             cli.main(argv=arguments)
         printed = capsys.readouterr()
+        assert get_console().set_live(Live()), "a bar goes on after the command"
+        get_console().clear_live()
         return caught.value.code or 0, f"{caught.value.code}\n{printed.out}{printed.err}"
 
     return call
