@@ -10,10 +10,10 @@ import pytest
 from jepa_agent import Trajectories
 
 
-def test_collect_writes_the_same_data_for_the_same_seed(run: Callable, tmp_path: Path) -> None:
+def test_collect_writes_the_same_data_for_the_same_seed(exit_of: Callable, tmp_path: Path) -> None:
     arguments = ("--episodes", "40", "--steps", "12", "--policy", "mixed", "--out")
     for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
-        said = run("collect", *arguments, f"{name}.h5", "--seed", seed, cwd=tmp_path)
+        _, said = exit_of("collect", *arguments, f"{name}.h5", "--seed", seed)
         assert "40 episodes" in said
         assert f"{name}.h5" in said
     first, again, other = (Trajectories.load(tmp_path / f"{name}.h5") for name in "abc")

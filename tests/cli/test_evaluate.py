@@ -27,13 +27,15 @@ def test_evaluate_writes_a_report(run: Callable, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "report")) == written
 
 
-def test_evaluate_needs_no_probe(run: Callable, without_probe: JEPAAgent, tmp_path: Path) -> None:
+def test_evaluate_needs_no_probe(
+    exit_of: Callable, without_probe: JEPAAgent, tmp_path: Path
+) -> None:
     pytest.importorskip("matplotlib")
     without_probe.save(tmp_path / "checkpoint")
-    printed = run(
-        "evaluate", "--checkpoint", "checkpoint", "--episodes", "1", "--report", "page",
-        cwd=tmp_path,
-    )  # fmt: skip
+    code, printed = exit_of(
+        "evaluate", "--checkpoint", "checkpoint", "--episodes", "1", "--report", "page"
+    )
+    assert code == 0, printed
     assert "open-loop" not in printed
     page = (tmp_path / "page" / "index.html").read_text()
     assert 'class="heat-map"' in page
@@ -61,11 +63,13 @@ def test_reports_are_compared_and_pooled(exit_of: Callable, tmp_path: Path) -> N
     assert "agent, new wall: 75.0 (53.1-88.8) % of 20" in said
 
 
-def test_goals_from_data_are_scored_beside_standing_still(run: Callable, tmp_path: Path) -> None:
-    run("collect", "--layout", "test", "--episodes", "4", "--out", "data.h5", cwd=tmp_path)
-    printed = run(
+def test_goals_from_data_are_scored_beside_standing_still(
+    exit_of: Callable, tmp_path: Path
+) -> None:
+    exit_of("collect", "--layout", "test", "--episodes", "4", "--out", "data.h5")
+    _, printed = exit_of(
         "evaluate", "--goals", "data", "--data", "data.h5", "--offset", "20", "--budget", "50",
-        "--episodes", "2", "--out", "report", cwd=tmp_path,
+        "--episodes", "2", "--out", "report",
     )  # fmt: skip
     rows = {row.policy: row for row in Report.load(tmp_path / "report" / "report.json").rows}
     assert rows["agent"].success == 1.0
