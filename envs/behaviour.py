@@ -77,9 +77,17 @@ class Behaviour:
         mixture: the policy.
         layout: fields (B,).
         rng: the generator of all their choices.
+        beside_wall: pixels from the inner wall's faces in which no walker starts or seeks goals.
     """
 
-    def __init__(self, mixture: Mixture, layout: Layout, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        mixture: Mixture,
+        layout: Layout,
+        rng: np.random.Generator,
+        beside_wall: float = 0.0,
+    ) -> None:
+        self._beside_wall = beside_wall
         self.layout, self.rng, self._mixture = layout, rng, mixture
         count = len(layout.wall_x)
         self._walker = rng.choice(len(Walker), size=count, p=mixture.shares)
@@ -98,7 +106,7 @@ class Behaviour:
         """Initial positions (B, 2)."""
         position = self._random_point(self._starts_left)
         near = self._walker == Walker.BUMP
-        gap = self.rng.uniform(0.5, 8.0, len(near)) + WALL_HALF_THICKNESS
+        gap = self.rng.uniform(0.5, 8.0, len(near)) + WALL_HALF_THICKNESS + self._beside_wall
         beside = self.layout.wall_x + np.where(self._starts_left, -gap, gap)
         beside = np.clip(beside, LOW + 0.5, HIGH - 0.5)
         position[:, 0] = np.where(near, beside, position[:, 0])
@@ -164,4 +172,4 @@ class Behaviour:
     def _random_point(self, in_left: np.ndarray) -> np.ndarray:
         margin = CLOSE_TO_WALLS if self._mixture.varied else TASK_MARGIN
         uniforms = self.rng.random((len(in_left), 2))
-        return point_in_room(uniforms, self.layout, in_left, margin)
+        return point_in_room(uniforms, self.layout, in_left, margin, self._beside_wall)

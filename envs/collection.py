@@ -13,6 +13,7 @@ import numpy as np
 
 from . import physics
 from .behaviour import POLICIES, STEP_LENGTH, Behaviour
+from .hazards import draw_slips, in_strip, slipped
 from .physics import Layout
 from .tasks import TwoRoomsConfig
 
@@ -31,6 +32,9 @@ class Rollouts(NamedTuple):
     """float32 (E, 3): wall_x, door_y, door_halfwidth."""
     metadata: dict[str, Any]
     """Their origin: the environment, the config, the version of this library."""
+    ends: np.ndarray | None = None
+    """int64 (E,): the number of the state in which a hazard ended each episode, and T + 1 for those
+    that it did not; what follows repeats that state. None without a hazard."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class CollectConfig:
         episodes_per_layout: consecutive trajectories that share a layout.
         layouts: use only so many of the set's layouts, chosen by the seed; 0 for all.
         seed: same seed, same bytes.
+        hazard, slip: those of `TwoRoomsConfig`.
     """
 
     policy: str = "reference"
@@ -54,6 +59,8 @@ class CollectConfig:
     episodes_per_layout: int = 16
     layouts: int = 0
     seed: int = 0
+    hazard: str = "none"
+    slip: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.policy, str) or self.policy not in POLICIES:
@@ -63,13 +70,17 @@ class CollectConfig:
             value = getattr(self, name)
             if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-        TwoRoomsConfig(layout=self.layout)
+        self.world()
+
+    def world(self) -> TwoRoomsConfig:
+        """The world of these episodes."""
+        return TwoRoomsConfig(layout=self.layout, hazard=self.hazard, slip=self.slip)
 
 
 def collect(config: CollectConfig, progress: Callable[[int], None] | None = None) -> Rollouts:
     """Roll out a behaviour policy; `progress` is called with the number of finished episodes."""
     episodes, steps = config.episodes, config.steps
-    env_config = TwoRoomsConfig(layout=config.layout)
+    env_config = config.world()
     root, *seeds = np.random.SeedSequence(config.seed).spawn(1 + -(-episodes // BLOCK))
     layout_array = _draw_layouts(env_config, config, np.random.default_rng(root))
     rollouts = Rollouts(
@@ -78,10 +89,15 @@ def collect(config: CollectConfig, progress: Callable[[int], None] | None = None
         layout_array,
         {
             "env_id": "TwoRooms-v0",
-            "env_kwargs": {"layout": config.layout},
+            "env_kwargs": {
+                name: getattr(config, name)
+                for name in ("layout", "hazard", "slip")
+                if name == "layout" or getattr(env_config, name) != getattr(TwoRoomsConfig, name)
+            },
             "collect": asdict(config),
             "library_version": version("jepa-agent"),
         },
+        np.empty(episodes, dtype=np.int64) if config.hazard != "none" else None,
     )
 
     def simulate(index: int) -> None:
@@ -91,8 +107,11 @@ def collect(config: CollectConfig, progress: Callable[[int], None] | None = None
             POLICIES[config.policy],
             Layout.from_array(layout_array[rows]),
             np.random.default_rng(seeds[index]),
+            env_config.beside_wall,
         )
-        _simulate(behaviour, env_config, states, actions)
+        ends = _simulate(behaviour, env_config, states, actions)
+        if rollouts.ends is not None:
+            rollouts.ends[rows] = ends
 
     with ThreadPoolExecutor(max_workers=2) as pool:  # numpy frees the lock on arrays this long
         for index, _ in enumerate(pool.map(simulate, range(len(seeds)))):
@@ -122,17 +141,28 @@ def _draw_layouts(
 
 def _simulate(
     behaviour: Behaviour, config: TwoRoomsConfig, states: np.ndarray, actions: np.ndarray
-) -> None:
-    """Fill one block of states (B, T + 1, 2) and actions (B, T, 2)."""
+) -> np.ndarray:
+    """Fill one block of states (B, T + 1, 2) and actions (B, T, 2); returns its `Rollouts.ends`."""
     position = behaviour.start()
     states[:, 0] = position
+    ends = np.full(len(position), actions.shape[1] + 1)
+    over = np.zeros(len(position), dtype=bool)
     for t in range(actions.shape[1]):
         action = behaviour.act(position)
+        displacement = action * STEP_LENGTH
         bounce = behaviour.rng.standard_normal(position.shape, dtype=np.float32)
-        position = physics.step(
+        if config.slip:
+            noise = draw_slips(behaviour.rng, position.shape, config.slip)
+            displacement = slipped(displacement, noise)
+        moved = physics.step(
             position,
-            action * STEP_LENGTH,
+            displacement,
             behaviour.layout,
             bounce * np.float32(config.bounce_noise),
         )
+        position = np.where(over[:, None], position, moved) if over.any() else moved
         actions[:, t], states[:, t + 1] = action, position
+        if config.hazard == "strip":
+            now = in_strip(position, behaviour.layout) & ~over
+            ends[now], over = t + 1, over | now
+    return ends

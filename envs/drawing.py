@@ -23,6 +23,7 @@ WALL = (38, 43, 51)
 FLOOR = (247, 246, 242)
 AGENT = (213, 94, 0)
 GOAL = (0, 158, 115)
+DANGER = (235, 190, 180)
 
 
 def _pygame() -> Any:
@@ -49,6 +50,7 @@ def scene(
     success_radius: float,
     size: int = PICTURE_SIZE,
     floor: np.ndarray | None = None,
+    dangers: np.ndarray | None = None,
 ) -> Any:
     """Draw the walls, the goal's disc and the agent.
 
@@ -58,6 +60,7 @@ def scene(
         success_radius: radius of the goal's disc in observation pixels.
         size: screen pixels of the picture's side.
         floor: uint8 (height, width, 3), a picture of the space between the borders, walls included.
+        dangers: (W, 4) boxes of what ends an episode, drawn below the walls.
 
     Returns:
         A pygame surface of size x size.
@@ -77,6 +80,8 @@ def scene(
     surface.fill(FLOOR, room)
     if floor is not None:
         surface.blit(pygame.transform.smoothscale(from_array(floor), room.size), room.topleft)
+    for danger in [] if dangers is None else dangers.tolist():
+        surface.fill(DANGER, box(*danger))
     for wall in walls.tolist():
         surface.fill(WALL, box(*wall))
     agent, target = to_screen(position, whole).tolist(), to_screen(goal, whole).tolist()

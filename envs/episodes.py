@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from . import physics, rewards
+from .hazards import draw_slips, in_strip, slipped
 from .physics import Layout
 from .rendering import IMAGE_SIZE, draw_dot, draw_walls
 from .tasks import (
@@ -42,8 +43,10 @@ class Episodes:
         self.layout_array = np.zeros((num, 3), dtype=np.float32)
         self.distance = np.zeros(num, dtype=np.float32)
         self.is_success = np.zeros(num, dtype=bool)
+        self.is_failure = np.zeros(num, dtype=bool)
         self._groups = config.layout_groups()
         self._bounces = Bounces(config.bounce_noise, num)
+        self._slips = Slips(config.slip, num) if config.slip else None
         self._cache_layout()
         self._is_pixels = config.obs_type == "pixels"
         if self._is_pixels:  # drawn once an episode
@@ -65,9 +68,12 @@ class Episodes:
         """
         chosen, groups = self.check_options(options)
         uniforms = np.stack([rng.random(UNIFORMS_PER_TASK) for rng in rngs])
-        task = chosen.apply(sample_tasks(uniforms, groups), uniforms)
+        beside_wall = self.config.beside_wall
+        task = chosen.apply(sample_tasks(uniforms, groups, beside_wall), uniforms, beside_wall)
         self.layout_array[rows], self.position[rows], self.goal[rows] = task
         self._bounces.draw(rows, rngs)
+        if self._slips is not None:
+            self._slips.draw(rows, rngs)
         self._cache_layout()
         if self._is_pixels:
             walls = draw_walls(Layout.from_array(task[0]), task[2])
@@ -97,6 +103,11 @@ class Episodes:
         displacement = displacements(actions, self.config.step_length)
         if frozen is not None:
             displacement[frozen] = 0.0
+        if self._slips is not None:
+            moving = np.flatnonzero(displacement.any(axis=1))
+            if len(moving):
+                noise = self._slips.take(moving, rngs)
+                displacement[moving] = slipped(displacement[moving], noise)
 
         def bounce(rows: np.ndarray) -> np.ndarray:
             return self._bounces.take(rows, rngs)
@@ -144,7 +155,13 @@ class Episodes:
             "door_halfwidth": self._whole[2].copy(),
             "distance": self.distance.astype(np.float64),
             "is_success": self.is_success.copy(),
+            **({} if self.config.hazard == "none" else {"is_failure": self.is_failure.copy()}),
         }
+
+    @property
+    def terminated(self) -> np.ndarray:
+        """Which episodes (num,) are over, reached or failed."""
+        return self.is_failure | (self.is_success & bool(self.config.terminate_on_success))
 
     def _cache_layout(self) -> None:
         """Columns of the layout as arrays of their own, which are faster to compute with."""
@@ -156,6 +173,8 @@ class Episodes:
     def _measure(self) -> None:
         self.distance = rewards.straight_distance(self.position, self.goal)
         self.is_success = rewards.is_success(self.config, self.distance)
+        if self.config.hazard == "strip":
+            self.is_failure = in_strip(self.position, self.layout)
 
 
 class Bounces:
@@ -184,9 +203,27 @@ class Bounces:
     def draw(self, rows: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
         """Draw anew for some rows, each from its own generator."""
         for row, rng in zip(rows.tolist(), rngs, strict=True):
-            rng.standard_normal(dtype=np.float32, out=self._table[row])
-        self._table[rows] *= self._std
+            self._table[row] = self._drawn(rng)
         self._turn[rows] = 0
+
+    def _drawn(self, rng: np.random.Generator) -> np.ndarray:
+        return self._std * rng.standard_normal(self._table.shape[1:], dtype=np.float32)
+
+
+class Slips(Bounces):
+    """The noise of moves, in the same manner.
+
+    Args:
+        scale: of the noise, as a share of a move's length.
+        num: rows.
+    """
+
+    def __init__(self, scale: float, num: int) -> None:
+        super().__init__(scale, num)
+        self._scale = scale
+
+    def _drawn(self, rng: np.random.Generator) -> np.ndarray:
+        return draw_slips(rng, self._table.shape[1:], self._scale)
 
 
 def displacements(actions: np.ndarray, step_length: float) -> np.ndarray:

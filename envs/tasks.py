@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .hazards import HAZARDS, STRIP_WIDTH
 from .physics import DOOR_HALFWIDTH, HIGH, LOW, WALL_HALF_THICKNESS, Array, Layout, is_free
 from .rendering import DOT_STD
 
@@ -19,7 +20,7 @@ TEST_WALLS = (27, 28)
 TEST_DOORS = (33, 34, 35)
 WALL_RANGE = (11, 53)
 """Walls that leave room for a sampled task on both sides."""
-LAYOUT_NAMES = ("random", "fixed", "train", "test", "ood")
+LAYOUT_NAMES = ("random", "fixed", "train", "test", "ood", "hard")
 DOOR_HALFWIDTH_RANGE = (2, 20)
 """At least 2, so that the out-of-distribution doors, a pixel narrower, stay open."""
 LONGEST = 1e6
@@ -37,7 +38,8 @@ class TwoRoomsConfig:
     Args:
         layout: "random" (all 1,125 layouts), "fixed" (wall 32, door 18), "train" and "test" (966
             and 159 layouts, see `TwoRoomsEnv`), "ood" (walls, doors and door widths outside the
-            1,125), or a list of (wall_x, door_y) pairs.
+            1,125), "hard" (a wall outside of them with a door narrower by two pixels on each side),
+            or a list of (wall_x, door_y) pairs.
         wall_x: pins the wall's centre column, an integer in [11, 53].
         door_y: pins the door's centre row; the door must fit between the borders.
         door_halfwidth: the door is open for `|y - door_y| <= door_halfwidth` pixels.
@@ -48,6 +50,9 @@ class TwoRoomsConfig:
         success_radius: pixels.
         step_length: pixels moved by an action of norm 1.
         bounce_noise: standard deviation in pixels of the bounce off a wall; 0 is deterministic.
+        hazard: "none", or "strip": an episode ends as a failure where a step ends beside the inner
+            wall. The strip is not in the observations: it lies the same in every layout.
+        slip: scale of the heavy-tailed noise of moves, as a share of their length.
     """
 
     layout: str | Sequence[tuple[int, int]] = "random"
@@ -60,6 +65,8 @@ class TwoRoomsConfig:
     success_radius: float = 4.5
     step_length: float = 2.45
     bounce_noise: float = 0.5
+    hazard: str = "none"
+    slip: float = 0.0
 
     def __post_init__(self) -> None:
         _check_choice("obs_type", self.obs_type, ("pixels", "state"))
@@ -67,6 +74,8 @@ class TwoRoomsConfig:
         _check_number("success_radius", self.success_radius, low=0.0, open_low=True)
         _check_number("step_length", self.step_length, low=0.0, open_low=True)
         _check_number("bounce_noise", self.bounce_noise, low=0.0)
+        _check_choice("hazard", self.hazard, HAZARDS)
+        _check_number("slip", self.slip, low=0.0)
         _check_layout_value("door_halfwidth", self.door_halfwidth, *DOOR_HALFWIDTH_RANGE)
         if not isinstance(self.terminate_on_success, bool | np.bool_):
             raise TypeError(
@@ -85,6 +94,11 @@ class TwoRoomsConfig:
                 f"{unknown}; correct the name"
             )
         return cls(**kwargs)
+
+    @property
+    def beside_wall(self) -> float:
+        """Pixels beside the inner wall in which no task begins or ends."""
+        return STRIP_WIDTH if self.hazard == "strip" else 0.0
 
     def layout_groups(self) -> LayoutGroups:
         """The layouts that an episode is drawn from, with the pinned values applied."""
@@ -128,13 +142,14 @@ def unseen_factors(layout: Sequence[float]) -> str:
 
 
 def sample_tasks(
-    uniforms: np.ndarray, groups: LayoutGroups
+    uniforms: np.ndarray, groups: LayoutGroups, beside_wall: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Turn uniform numbers into tasks: a layout, a start, and a goal in the other room.
 
     Args:
         uniforms: (..., 6) in [0, 1).
         groups: the layouts to draw from.
+        beside_wall: pixels kept from the inner wall besides the usual ones.
 
     Returns:
         layout_array (..., 3), start (..., 2), goal (..., 2), float32.
@@ -147,18 +162,28 @@ def sample_tasks(
         layout_array[rows] = layouts[((share[rows] - index) * len(layouts)).astype(np.int64)]
     layout = Layout.from_array(layout_array)
     starts_left = uniforms[..., 1] < 0.5
-    start = point_in_room(uniforms[..., 2:4], layout, starts_left)
-    goal = point_in_room(uniforms[..., 4:6], layout, ~starts_left)
+    start = point_in_room(uniforms[..., 2:4], layout, starts_left, beside_wall=beside_wall)
+    goal = point_in_room(uniforms[..., 4:6], layout, ~starts_left, beside_wall=beside_wall)
     return layout_array, start, goal
 
 
 def point_in_room(
-    uniforms: np.ndarray, layout: Layout, in_left: Array, margin: float = TASK_MARGIN
+    uniforms: np.ndarray,
+    layout: Layout,
+    in_left: Array,
+    margin: float = TASK_MARGIN,
+    beside_wall: float = 0.0,
 ) -> np.ndarray:
-    """Map uniform numbers (..., 2) to points of one room, `margin` pixels from its walls."""
-    wall = WALL_HALF_THICKNESS + margin
+    """Map uniform numbers (..., 2) to points of one room, `margin` pixels from its walls.
+
+    From the inner wall they keep `beside_wall` more, as far as the room is deep enough.
+    """
+    wall = WALL_HALF_THICKNESS + margin + beside_wall
     low_x = np.where(in_left, LOW + margin, layout.wall_x + wall)
     high_x = np.where(in_left, layout.wall_x - wall, HIGH - margin)
+    if beside_wall:
+        low_x = np.where(in_left, low_x, np.minimum(low_x, high_x))
+        high_x = np.where(in_left, np.maximum(low_x, high_x), high_x)
     low = np.stack([low_x, np.full_like(low_x, LOW + margin)], axis=-1)
     high = np.stack([high_x, np.full_like(high_x, HIGH - margin)], axis=-1)
     return (low + uniforms * (high - low)).astype(np.float32)
@@ -211,18 +236,23 @@ class ResetOptions:
         return groups
 
     def apply(
-        self, task: tuple[np.ndarray, np.ndarray, np.ndarray], uniforms: np.ndarray
+        self,
+        task: tuple[np.ndarray, np.ndarray, np.ndarray],
+        uniforms: np.ndarray,
+        beside_wall: float = 0.0,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Put the given points into sampled tasks; a point not given is in the other room."""
         layout_array, start, goal = task
         layout = Layout.from_array(layout_array)
         if self.position is not None:
             start = np.broadcast_to(self.position, start.shape).copy()
-            goal = point_in_room(uniforms[..., 4:6], layout, start[..., 0] > layout.wall_x)
+            in_left = start[..., 0] > layout.wall_x
+            goal = point_in_room(uniforms[..., 4:6], layout, in_left, beside_wall=beside_wall)
         if self.goal is not None:
             goal = np.broadcast_to(self.goal, goal.shape).copy()
             if self.position is None:
-                start = point_in_room(uniforms[..., 2:4], layout, goal[..., 0] > layout.wall_x)
+                in_left = goal[..., 0] > layout.wall_x
+                start = point_in_room(uniforms[..., 2:4], layout, in_left, beside_wall=beside_wall)
         return layout_array, start, goal
 
 
@@ -237,8 +267,10 @@ def _named_layouts(name: str, halfwidth: int) -> LayoutGroups:
     every = _grid(walls, doors, halfwidth)
     if name == "random":
         return (every,)
+    new_walls = [*range(11, 20), *range(45, 54)]
+    if name == "hard":
+        return (_grid(new_walls, doors, max(halfwidth - 2, 1)),)
     if name == "ood":
-        new_walls = [*range(11, 20), *range(45, 54)]
         return (
             _grid(new_walls, doors, halfwidth),
             _grid(walls, [8, 9, 55, 56], halfwidth),

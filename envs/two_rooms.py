@@ -10,6 +10,7 @@ import numpy as np
 from . import drawing, rewards
 from .episodes import Episodes, Observation, action_space, check_actions, observation_space
 from .handles import HANDLES, free_grid, handle_at, moved
+from .hazards import strip_boxes
 from .physics import Layout, is_free, shortest_path
 from .rendering import render
 from .tasks import TwoRoomsConfig
@@ -50,11 +51,18 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
     | test | the 159 of them with wall_x in {27, 28} or door_y in {33, 34, 35} |
     | train | the other 966 |
     | ood | one third each: wall_x in [11, 19] or [45, 53]; door_y in {8, 9, 55, 56}; a door narrower by a pixel on each side |
+    | hard | wall_x in [11, 19] or [45, 53] and a door narrower by two pixels on each side |
     | a list | pairs (wall_x, door_y) |
 
     ## Episode end
     Terminates within `success_radius` = 4.5 pixels of the goal (unless
     `terminate_on_success=False`); truncated after 200 steps by registration.
+
+    ## Hazards
+    With `hazard="strip"`, a step that ends within 3 pixels of the inner wall, the door's rows
+    aside, ends the episode as a failure: `info["is_failure"]`. The strip is not in the
+    observations, it is known by its consequences; `render()` shows it. With `slip` > 0, a move
+    is off by its length times `slip` times Student's t of 3 degrees of freedom, on both axes.
 
     ## Info
     `position`, `goal` (float32 (2,)), `wall_x`, `door_y`, `door_halfwidth`, `distance` (straight,
@@ -112,7 +120,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
             raise gym.error.ResetNeeded("step needs an episode; call reset() first")
         self._episodes.advance(check_actions(action, (2,))[None], [self.np_random])
         info = self._info()
-        terminated = info["is_success"] and bool(self.config.terminate_on_success)
+        terminated = bool(self._episodes.terminated[0])
         self._show()
         return self._observation(), float(self._episodes.reward()[0]), terminated, False, info
 
@@ -237,13 +245,15 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
     def scene(self, size: int = drawing.PICTURE_SIZE, floor: np.ndarray | None = None) -> Any:
         """The picture as a pygame surface of any size, on a floor of one's own; see `drawing`."""
         episodes = self._episodes
+        layout = Layout.from_array(episodes.layout_array[0])
         return drawing.scene(
             episodes.position[0],
             episodes.goal[0],
-            Layout.from_array(episodes.layout_array[0]).boxes(),
+            layout.boxes(),
             self.config.success_radius,
             size,
             floor,
+            None if self.config.hazard == "none" else strip_boxes(layout),
         )
 
     @staticmethod
@@ -262,7 +272,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
     def _info(self) -> dict[str, Any]:
         episodes = self._episodes
         wall_x, door_y, door_halfwidth = episodes.layout_array[0]
-        return {
+        info = {
             "position": episodes.position[0].copy(),
             "goal": episodes.goal[0].copy(),
             "wall_x": int(wall_x),
@@ -271,6 +281,9 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
             "distance": float(episodes.distance[0]),
             "is_success": bool(episodes.is_success[0]),
         }
+        if self.config.hazard != "none":
+            info["is_failure"] = bool(episodes.is_failure[0])
+        return info
 
     def _show(self) -> None:
         if self.render_mode == "human":

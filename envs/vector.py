@@ -124,7 +124,7 @@ class TwoRoomsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         episodes.advance(actions, self._generators, frozen=fresh)
         self._elapsed += 1
         reward = episodes.reward()
-        terminated = episodes.is_success & bool(self.config.terminate_on_success)
+        terminated = episodes.terminated
         if fresh is not None:
             self._elapsed[rows] = 0
             reward[rows], terminated[rows] = 0.0, False

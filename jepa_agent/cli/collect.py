@@ -22,6 +22,7 @@ from ..data.recording import record
 from ..data.trajectories import Trajectories
 from ..envs import CollectConfig, collect
 from ..registry import import_object
+from ..worlds.arguments import parse
 from .environments import reference
 
 TWO_ROOMS = "TwoRooms-v0"
@@ -37,7 +38,7 @@ class Args:
     scale=0.2"), or package.module:Name of a class with `predict`, or of a function
     policy(env, rng) that may look into the simulator."""
     layout: str = "random"
-    """TwoRooms-v0's layouts: random, fixed, train, test or ood."""
+    """TwoRooms-v0's layouts: random, fixed, train, test, ood or hard."""
     episodes: int = 20_000
     steps: int = 90
     """Actions per episode, at most."""
@@ -50,7 +51,8 @@ class Args:
     """Any registered Gymnasium environment; "module:Name-v0" imports the module first."""
     env_kwargs: tuple[str, ...] = ()
     """Arguments of the environment, key=value with JSON values, or one JSON object; among them
-    max_episode_steps, its time limit. Training, evaluation and plans use the same."""
+    max_episode_steps, its time limit. Training, evaluation and plans use the same. Two Rooms' own
+    policies know hazard=strip and slip=0.1."""
     wrapper: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """A wrapper, "package.module:Name key=value ...", called with the environment; the first is
     the innermost. It is kept like the arguments."""
@@ -83,6 +85,7 @@ def main(args: Args) -> None:
                 args.steps,
                 args.episodes_per_layout,
                 seed=args.seed,
+                **parse(args.env_kwargs),
             )
             Trajectories.from_rollouts(*collect(config, on_episodes)).save(args.out)
         else:
@@ -105,11 +108,13 @@ def is_scripted(args: Args) -> bool:
     """Whether a policy of Two Rooms' own plays, in many environments at once."""
     if args.env != TWO_ROOMS or args.policy.partition(" ")[0] in NAMED or ":" in args.policy:
         return False
-    changed = args.env_kwargs or args.wrapper or args.pixels or args.rewards
+    changed = parse(args.env_kwargs).keys() - {"hazard", "slip"}
+    changed = changed or args.wrapper or args.pixels or args.rewards
     is_plain = not changed and args.history == 1
     if args.policy and not is_plain:
         raise ValueError(
-            f"the policy {args.policy} plays {TWO_ROOMS} as it is, got --env-kwargs, --wrapper, "
-            "--pixels, --rewards or --history; take --policy random or a class of yours"
+            f"the policy {args.policy} plays {TWO_ROOMS} as it is, got other --env-kwargs than "
+            "hazard and slip, --wrapper, --pixels, --rewards or --history; take --policy random or "
+            "a class of yours"
         )
     return is_plain

@@ -53,8 +53,8 @@ class Args:
     """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
     world: Annotated[WorldArgs, tyro.conf.OmitArgPrefixes] = field(default_factory=WorldArgs)
     suite: tuple[str, ...] = ()
-    """fixed, train-layouts, test-layouts, ood; by default fixed for an agent of the fixed layout,
-    and test-layouts, which it never saw, for any other."""
+    """fixed, train-layouts, test-layouts, ood, hard; by default fixed for an agent of the fixed
+    layout, and test-layouts, which it never saw, for any other."""
     planner: str = ""
     """cem, icem, mppi, gradient, cem-gradient, random, or a class of yours as package.module:Name;
     by default the checkpoint's."""

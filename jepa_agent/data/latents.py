@@ -64,5 +64,6 @@ def encode_trajectories(
             trajectories.layout[long],
             offsets,
             trajectories.metadata,
+            terminal=None if trajectories.terminal is None else trajectories.terminal[rows],
         ),
     )

@@ -49,7 +49,8 @@ def record(
     one row of bytes, see `Parts`. Beside images and such rows, the compact state is stored where
     one is known: `info["state"]`, the observation's entry "state", or the world's `state`; else the
     vectors among the parts. A world that renders states also gives its layouts; with
-    `stores_images = False`, what it renders is not stored. Episode i is reset with `seed + i`.
+    `stores_images = False`, what it renders is not stored. The last state of an episode that
+    terminates without success is marked as terminal. Episode i is reset with `seed + i`.
 
     Args:
         env: the environment; with `pixels`, built with `render_mode="rgb_array"`.
@@ -161,7 +162,7 @@ class Player:
         states: list[Any] = []
         actions: list[np.ndarray] = []
         rewards: list[float] = []
-        done = False
+        done = failed = False
         while True:
             is_dict = isinstance(observation, dict)
             seen.append(observation["observation"] if is_dict else observation)
@@ -172,6 +173,8 @@ class Player:
             observation, reward, terminated, truncated, info = env.step(action)
             rewards.append(float(reward))
             done = terminated or truncated
+            reached = info.get("is_success", info.get("success", False))
+            failed = bool(terminated and not reached)
             actions.append(to_row(self.bounds, action))
         is_rendered = is_rendered and shows_rendering(world, observation)
         shown = np.stack(states if is_rendered else seen)
@@ -188,6 +191,7 @@ class Player:
             np.array([0, len(shown)]),
             self.metadata,
             shown if is_stored or self.rewards else None,
+            np.arange(len(shown)) == len(shown) - 1 if failed else np.zeros(len(shown), dtype=bool),
         )
 
 

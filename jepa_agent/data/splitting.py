@@ -48,4 +48,5 @@ def selected(trajectories: Trajectories, episodes: np.ndarray) -> Trajectories:
         layout=trajectories.layout[episodes],
         offsets=np.cumsum([0, *map(len, spans)], dtype=np.int64),
         observations=None if seen is None else seen[rows],
+        terminal=None if trajectories.terminal is None else trajectories.terminal[rows],
     )

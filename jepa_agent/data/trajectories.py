@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..worlds.reference import EnvRef
 from .arrays import as_bounds, checked_history, one_hot, parts_of
 from .joined import Joined, Rows
 from .trajectory_file import (
+    OPTIONAL,
     PARTS,
     TrajectoryFileError,
     TrajectoryWriter,
@@ -50,6 +51,8 @@ class Trajectories:
         observations: uint8 images (N, H, W, C), float32 vectors (N, V), or rows of bytes if the
             metadata name `parts`; None where the states are shown, or the environment renders them
             in batch.
+        terminal: boolean (N, 1), the states in which an episode ended for good elsewhere than at a
+            goal; None where none did.
 
     Raises:
         TrajectoryFileError: naming the array that has another shape or type, or is not finite.
@@ -61,6 +64,7 @@ class Trajectories:
     offsets: np.ndarray
     metadata: dict[str, Any] = field(default_factory=dict)
     observations: Rows | None = None
+    terminal: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name in ("states", "actions", "layout"):
@@ -69,6 +73,9 @@ class Trajectories:
         may_be_bytes = seen is not None and (len(seen.shape) == 4 or "parts" in self.metadata)
         if seen is not None and not (may_be_bytes and seen.dtype == np.uint8):
             object.__setattr__(self, "observations", _numbers("observations", seen[:]))
+        if self.terminal is not None:
+            terminal = np.asarray(self.terminal, dtype=bool).reshape(-1, 1)
+            object.__setattr__(self, "terminal", terminal)
         object.__setattr__(self, "offsets", np.asarray(self.offsets, dtype=np.int64))
         self.check_finite()
         lengths = np.diff(self.offsets)
@@ -83,11 +90,13 @@ class Trajectories:
                 f"states and actions must have {expected} rows by the offsets, got "
                 f"{(len(self.states), len(self.actions))}; collect again"
             )
-        if self.observations is not None and len(self.observations) != len(self.states):
-            raise TrajectoryFileError(
-                f"observations must be as many as the states, got {len(self.observations)} and "
-                f"{len(self.states)}; collect again"
-            )
+        for name in OPTIONAL:
+            part = getattr(self, name)
+            if part is not None and len(part) != len(self.states):
+                raise TrajectoryFileError(
+                    f"{name} must be as many as the states, got {len(part)} and "
+                    f"{len(self.states)}; collect again"
+                )
 
     def __len__(self) -> int:
         return len(self.layout)
@@ -96,7 +105,7 @@ class Trajectories:
         """Raise TrajectoryFileError if a number is not finite."""
         for name in PARTS:
             part = getattr(self, name)
-            if part is None or part.dtype == np.uint8:
+            if part is None or part.dtype in (np.uint8, np.bool_):
                 continue
             rows = np.flatnonzero(~np.isfinite(part).all(axis=1))
             if len(rows):
@@ -109,7 +118,8 @@ class Trajectories:
         """Hexadecimal digits of all that training reads, of observations only of some rows."""
         rows = np.linspace(0, len(self.states) - 1, CHECKED_ROWS, dtype=np.int64)
         seen = () if self.observations is None else (self.observations[rows],)
-        return checksum(self.offsets, self.states, self.actions, self.layout, *seen)
+        ends = () if self.terminal is None else (self.terminal,)
+        return checksum(self.offsets, self.states, self.actions, self.layout, *seen, *ends)
 
     @classmethod
     def concatenate(cls, recordings: Sequence[Trajectories]) -> Trajectories:
@@ -120,6 +130,8 @@ class Trajectories:
         Raises:
             TrajectoryFileError: if their environments or the shapes of their arrays differ.
         """
+        if any(each.terminal is not None for each in recordings):
+            recordings = [each._with_terminal() for each in recordings]
         first, offsets = recordings[0], [np.zeros(1, dtype=np.int64)]
         for each in recordings:
             offsets.append(each.offsets[1:] + offsets[-1][-1])
@@ -143,6 +155,11 @@ class Trajectories:
         kept = {key: first.metadata[key] for key in ENVIRONMENT if key in first.metadata}
         metadata = kept | {"recordings": [each.metadata for each in recordings]}
         return cls(**parts, offsets=np.concatenate(offsets), metadata=metadata)
+
+    def _with_terminal(self) -> Trajectories:
+        if self.terminal is not None:
+            return self
+        return replace(self, terminal=np.zeros(len(self.states), dtype=bool))
 
     def _size(self, name: str) -> tuple[int, ...] | None:
         part = getattr(self, name)
@@ -218,17 +235,55 @@ class Trajectories:
         actions: np.ndarray,
         layout: np.ndarray,
         metadata: dict[str, Any],
+        ends: np.ndarray | None = None,
         observations: np.ndarray | None = None,
     ) -> Trajectories:
-        """Flatten episodes of equal length: states (E, T + 1, S) and actions (E, T, A)."""
-        episodes, length = states.shape[:2]
+        """Flatten episodes: states (E, T + 1, S) and actions (E, T, A).
+
+        `ends` (E,) are the numbers of the states that are terminal, T + 1 for episodes without one;
+        what follows them is left out.
+        """
+        step, wanted = np.arange(states.shape[1]), ends
+        if ends is None:
+            wanted = np.full(len(states), len(step))
+        kept = step <= wanted[:, None]  # (E, T + 1)
         return cls(
-            states.reshape(-1, *states.shape[2:]),
-            actions.reshape(-1, *actions.shape[2:]),
+            states[kept],
+            actions[kept[:, 1:]],
             layout,
-            np.arange(episodes + 1, dtype=np.int64) * length,
+            np.concatenate([[0], np.cumsum(kept.sum(axis=1))]),
             metadata,
-            None if observations is None else observations.reshape(-1, *observations.shape[2:]),
+            None if observations is None else observations[kept],
+            None if ends is None else (step == wanted[:, None])[kept],
+        )
+
+    def absorbing(self, steps: int, seed: int = 0) -> Trajectories:
+        """A copy in which what follows a terminal state is shown: it stays, whatever is done.
+
+        Args:
+            steps: how often the last state is repeated, under actions drawn from the data.
+            seed: of these draws.
+        """
+        if self.terminal is None:
+            return self
+        lengths, last = np.diff(self.offsets), self.offsets[1:] - 1
+        more = np.where(self.terminal[last, 0], steps, 0)
+        offsets = np.concatenate([[0], np.cumsum(lengths + more)])
+        episode = np.repeat(np.arange(len(lengths)), lengths + more)
+        step = np.arange(offsets[-1]) - offsets[episode]
+        rows = self.offsets[episode] + np.minimum(step, lengths[episode] - 1)
+        acts = np.delete(np.arange(offsets[-1]), offsets[1:] - 1)
+        taken = rows[acts] - episode[acts]
+        made_up = step[acts] >= lengths[episode[acts]] - 1
+        drawn = np.random.default_rng(seed).integers(len(self.actions), size=made_up.sum())
+        taken[made_up] = drawn
+        return replace(
+            self,
+            states=self.states[rows],
+            actions=self.actions[taken],
+            offsets=offsets,
+            observations=None if self.observations is None else self.observations[rows],
+            terminal=self.terminal[rows],
         )
 
     def episodes(self) -> Iterator[Trajectories]:
@@ -242,6 +297,7 @@ class Trajectories:
                 np.array([0, end - begin]),
                 self.metadata,
                 None if self.observations is None else self.observations[begin:end],
+                None if self.terminal is None else self.terminal[begin:end],
             )
 
     def save(self, path: str | Path) -> None:

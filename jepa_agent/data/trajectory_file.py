@@ -14,7 +14,9 @@ from ..io.serialisation import to_json
 
 FORMAT = "jepa-agent-trajectories"
 VERSION = 2
-PARTS = ("states", "actions", "layout", "observations")
+PARTS = ("states", "actions", "layout", "observations", "terminal")
+OPTIONAL = ("observations", "terminal")
+"""Those that may be missing."""
 PARTIAL = ".partial"
 CHUNK_BYTES = 1 << 20
 OBSERVATION_CHUNK_BYTES = 1 << 14
@@ -100,7 +102,7 @@ def _read(file: Any, path: Path, recover: bool, in_memory: bool) -> dict[str, An
             f"{path} must be finished, its writing was interrupted after {len(offsets) - 1} "
             "whole episodes; keep them with Trajectories.load(path, recover=True).save(...)"
         )
-    keys = {name: name for name in PARTS if name != "observations" or name in file}
+    keys = {name: name for name in PARTS if name not in OPTIONAL or name in file}
     if "context" in file:  # the layout's name before 0.2
         keys["layout"] = "context"
     parts: dict[str, Any] = {

@@ -17,7 +17,13 @@ from .metrics import Report, measured_with, summarise
 from .open_loop import open_loop
 from .policies import Policy
 
-SUITES = {"fixed": "fixed", "train-layouts": "train", "test-layouts": "test", "ood": "ood"}
+SUITES = {
+    "fixed": "fixed",
+    "train-layouts": "train",
+    "test-layouts": "test",
+    "ood": "ood",
+    "hard": "hard",
+}
 """Layouts by the name of the suite."""
 SETTINGS = {
     suite: {"layout": layout, "terminate_on_success": False} for suite, layout in SUITES.items()

@@ -36,7 +36,7 @@ def test_same_seed_same_bytes_also_across_blocks() -> None:
 @pytest.mark.parametrize("policy", POLICIES)
 def test_rollouts_obey_the_physics(policy: str, layout: str) -> None:
     rollouts = collect(replace(SMALL, policy=policy, layout=layout))
-    states, actions, context, _ = rollouts
+    states, actions, context, *_ = rollouts
     assert (states.shape, actions.shape, context.shape) == ((300, 41, 2), (300, 40, 2), (300, 3))
     assert {array.dtype for array in (states, actions, context)} == {np.dtype(np.float32)}
     assert is_free(states, layout_of(rollouts)).all()
@@ -72,7 +72,7 @@ def test_the_environment_replays_an_episode_until_it_touches_a_wall() -> None:
 
 def test_reference_policy_has_the_statistics_of_pldm() -> None:
     rollouts = collect(CollectConfig(episodes=4000, layout="train"))
-    states, actions, context, _ = rollouts
+    states, actions, context, *_ = rollouts
     assert states.shape == (4000, 91, 2)
     length = 2.45 * np.linalg.norm(actions, axis=-1)
     assert length.min() >= 0.2 - 1e-5

@@ -282,6 +282,8 @@ def observable(**config: Any) -> list[bytes]:
         ("success_radius", 12.0),
         ("step_length", 2.0),
         ("bounce_noise", 0.2),
+        ("hazard", "strip"),
+        ("slip", 0.1),
     ],
 )
 def test_every_option_changes_something(field: str, value: Any) -> None:
