@@ -108,8 +108,8 @@ def is_scripted(args: Args) -> bool:
     """Whether a policy of Two Rooms' own plays, in many environments at once."""
     if args.env != TWO_ROOMS or args.policy.partition(" ")[0] in NAMED or ":" in args.policy:
         return False
-    changed = parse(args.env_kwargs).keys() - {"hazard", "slip"}
-    changed = changed or args.wrapper or args.pixels or args.rewards
+    others = parse(args.env_kwargs).keys() - {"hazard", "slip"}
+    changed = others or args.wrapper or args.pixels or args.rewards
     is_plain = not changed and args.history == 1
     if args.policy and not is_plain:
         raise ValueError(

@@ -243,9 +243,8 @@ class Trajectories:
         `ends` (E,) are the numbers of the states that are terminal, T + 1 for episodes without one;
         what follows them is left out.
         """
-        step, wanted = np.arange(states.shape[1]), ends
-        if ends is None:
-            wanted = np.full(len(states), len(step))
+        step = np.arange(states.shape[1])
+        wanted = np.full(len(states), len(step)) if ends is None else ends
         kept = step <= wanted[:, None]  # (E, T + 1)
         return cls(
             states[kept],
@@ -264,10 +263,11 @@ class Trajectories:
             steps: how often the last state is repeated, under actions drawn from the data.
             seed: of these draws.
         """
-        if self.terminal is None:
+        terminal = self.terminal
+        if terminal is None:
             return self
         lengths, last = np.diff(self.offsets), self.offsets[1:] - 1
-        more = np.where(self.terminal[last, 0], steps, 0)
+        more = np.where(terminal[last, 0], steps, 0)
         offsets = np.concatenate([[0], np.cumsum(lengths + more)])
         episode = np.repeat(np.arange(len(lengths)), lengths + more)
         step = np.arange(offsets[-1]) - offsets[episode]
@@ -283,7 +283,7 @@ class Trajectories:
             actions=self.actions[taken],
             offsets=offsets,
             observations=None if self.observations is None else self.observations[rows],
-            terminal=self.terminal[rows],
+            terminal=terminal[rows],
         )
 
     def episodes(self) -> Iterator[Trajectories]:

@@ -119,7 +119,7 @@ for world in WORLDS.values():
 
 def distracted(config: CollectConfig, kind: str) -> Trajectories:
     """Trajectories of one of `WORLDS`, whose pictures are rendered when needed."""
-    states, actions, layout, metadata = collect(config)
+    states, actions, layout, metadata, *_ = collect(config)
     episodes, length = states.shape[:2]
     seed = np.arange(episodes, dtype=np.float32)[:, None] + config.seed
     step = np.arange(length, dtype=np.float32)[None]

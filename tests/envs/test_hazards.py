@@ -1,4 +1,4 @@
-"""Hazards: off by default bit for bit, one failure rule for all ways to play, marked in the data."""
+"""Hazards: off by default bit for bit, one rule for all ways to play, marked in the data."""
 
 from __future__ import annotations
 
