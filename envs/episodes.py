@@ -38,6 +38,7 @@ class Episodes:
     def __init__(self, config: TwoRoomsConfig, num: int) -> None:
         self.config = config
         self.num = num
+        self.single_observation_space = observation_space(config.obs_type)
         self.position = np.zeros((num, 2), dtype=np.float32)
         self.goal = np.zeros((num, 2), dtype=np.float32)
         self.layout_array = np.zeros((num, 3), dtype=np.float32)
@@ -144,6 +145,10 @@ class Episodes:
         """Pixels from each agent to its goal around the wall."""
         layout = Layout.from_array(self.layout_array[rows])
         return physics.shortest_path(self.position[rows], self.goal[rows], layout)
+
+    def first_info(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What the infos of rows (n,) have besides at the beginning: the shortest path."""
+        return {"shortest_path": self.shortest_path(rows)}
 
     def info(self) -> dict[str, np.ndarray]:
         """The info of every episode: position, goal, layout, distance, success."""

@@ -157,6 +157,14 @@ class GoalWorld(gym.Env[Observation, np.ndarray]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Start an episode; see the class for `options`."""
         super().reset(seed=seed)
+        self._put(self._new_task(options))
+        self._strict_for = self.strict_steps - 1  # who begins there has been there
+        self._started = True
+        self._goal_shown = self._show(self.goal)
+        return self._observe(), self._info()
+
+    def _new_task(self, options: Any) -> np.ndarray:
+        """Set the layout and the goal, from options or `np_random`; the start (S,)."""
         if not isinstance(options, Mapping | None):
             raise TypeError(f"reset options must be a dict, got {options!r}; pass a dict")
         left = dict(options or {})
@@ -170,20 +178,15 @@ class GoalWorld(gym.Env[Observation, np.ndarray]):
             given = {name: drawn[name] if value is None else value for name, value in given.items()}
         task = {name: self._checked(name, value) for name, value in given.items()}
         self.goal = task["goal"]
-        self._put(task["state"])
-        self._strict_for = self.strict_steps - 1  # who begins there has been there
-        self._started = True
-        self._goal_shown = self._show(self.goal)
-        return self._observe(), self._info()
+        return task["state"]
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Move by one action."""
         self._check_started("step")
         self._act(np.clip(check_actions(action, (2,)), -1.0, 1.0))
         info = self._info()
-        success = info["is_success"]
-        terminated = success and bool(self.config.terminate_on_success)
-        return self._observe(), float(success) - 1.0, terminated, False, info
+        terminated = info["is_success"] and bool(self.config.terminate_on_success)
+        return self._observe(), self._reward(info), terminated, False, info
 
     def render(self) -> np.ndarray | None:
         """A picture (height, width, 3) of the episode, with the goal in a colour of its own."""
@@ -265,6 +268,10 @@ class GoalWorld(gym.Env[Observation, np.ndarray]):
         if len(self._shown) > REMEMBERED:
             self._shown.popitem(last=False)
         return picture
+
+    def _reward(self, info: dict[str, Any]) -> float:
+        """The reward of a step with an info."""
+        return float(info["is_success"]) - 1.0
 
     def _info(self) -> dict[str, Any]:
         state = self.state

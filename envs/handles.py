@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,20 +40,26 @@ def moved(name: str, point: np.ndarray, info: dict[str, Any]) -> dict[str, Any]:
 
 def nearest_free(point: np.ndarray, layout: np.ndarray) -> np.ndarray:
     """A point (2,), or the free one nearest to it, half a pixel from walls."""
-    point, walls = np.asarray(point, dtype=np.float32), Layout.from_array(layout)
-    if is_free(point, walls):
-        return point
-    line = np.arange(LOW + 0.5, HIGH, 0.5, dtype=np.float32)
-    places = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
-    places = places[is_free(places, walls)]
-    return places[np.square(places - point).sum(axis=-1).argmin()]
+    places = np.array(point, dtype=np.float32).reshape(1, 2)
+    return moved_out(places, lambda each: is_free(each, Layout.from_array(layout)))[0]
 
 
-def free_grid(side: int, layout: np.ndarray) -> np.ndarray:
-    """Points (side, side, 2) that cover the rooms evenly; those in the wall are moved beside it."""
+def free_grid(side: int, is_outside: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Points (side, side, 2) that cover the room evenly; those in walls are moved beside them.
+
+    Args:
+        side: points along each axis.
+        is_outside: whether points (..., 2) are outside of walls.
+    """
     line = LOW + (np.arange(side, dtype=np.float32) + 0.5) * (HIGH - LOW) / side
-    places = np.stack(np.meshgrid(line, line), axis=-1)
-    across, margin = places[..., 0], WALL_HALF_THICKNESS + 0.5
-    beside = layout[0] + np.where(across < layout[0], -margin, margin)
-    places[..., 0] = np.where(is_free(places, Layout.from_array(layout)), across, beside)
+    return moved_out(np.stack(np.meshgrid(line, line), axis=-1), is_outside)
+
+
+def moved_out(places: np.ndarray, is_outside: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Points (..., 2), those in walls replaced by the nearest others, half a pixel from walls."""
+    line = np.arange(LOW + 0.5, HIGH, 0.5, dtype=np.float32)
+    others = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    others, inside = others[is_outside(others)], ~is_outside(places)
+    apart = np.square(places[inside][:, None] - others).sum(axis=-1)
+    places[inside] = others[apart.argmin(axis=-1)]
     return places

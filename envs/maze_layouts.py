@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .tiles import TILES, with_rim
+from .tiles import TILES, box_table, pack, with_rim
 
 KINDS = ("grid", "rooms")
 SPLITS = ("random", "train", "test", "ood")
@@ -38,6 +38,16 @@ class Maze:
     hops: np.ndarray
     """(C, C): how many cells the shortest way from one to another enters; infinite without one."""
 
+    @functools.cached_property
+    def layout(self) -> np.ndarray:
+        """The tiles as the layout of an episode (168,), see `tiles.pack`."""
+        return pack(self.solid)
+
+    @functools.cached_property
+    def boxes(self) -> np.ndarray:
+        """What `TileWalls` looks up, see `tiles.box_table`."""
+        return box_table(self.solid)
+
 
 @dataclass(frozen=True)
 class Family:
@@ -56,7 +66,7 @@ class Family:
     loops: float
 
 
-@functools.lru_cache(maxsize=20_000)
+@functools.lru_cache(maxsize=5000)
 def generate(family: Family, split: str, number: int) -> Maze:
     """One of a split's mazes; the same number is always the same maze.
 

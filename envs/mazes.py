@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from array_api_compat import device, to_device
 
 from . import drawing
-from .episodes import displacements
+from .arrays import namespace
+from .episodes import Bounces, displacements
 from .geodesics import shortest_paths, wall_boxes, way_to
 from .goal_world import GoalWorld, Measure, WorldConfig
+from .handles import free_grid
 from .maze_layouts import KINDS, SPLITS, Family, Maze, from_text, from_tiles, generate
 from .oracles import MazesOracle
 from .physics import HIGH, LOW, step
 from .rendering import IMAGE_SIZE, render
-from .rewards import fewest_steps, norm
-from .tiles import LAYOUT_SIZE, TileWalls, pack, unpack
+from .rewards import dense_reward, fewest_steps, infos_of, norm
+from .tiles import LAYOUT_SIZE, TileWalls, unpack
 
 THINNEST = 2.0
 """Pixels of the thinnest wall: a larger success radius would reach through it."""
 MARGIN = 2.6
 """Pixels that tasks keep from the sides of their cells, but at most a quarter of the cell."""
+
+PATHS = (28.0, 56.0, 112.0)
+"""Pixels that part near pairs of places from far ones: half a side, a side and two of them."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,8 @@ class MazesConfig(WorldConfig):
         rooms: fewest and most rooms, 2 to 9.
         loops: chance that a wall beyond a spanning tree has a passage too.
         path: fewest and most cells that the way from start to goal enters.
+        reward_type: "sparse" (-1, and 0 at the goal) or "dense" (minus the shortest path to the
+            goal, in diagonals between the borders: 79.2 pixels).
         success_radius: pixels, at most 2: no wall is thinner.
         step_length: pixels moved by an action of norm 1.
         bounce_noise: standard deviation in pixels of the bounce off a wall; 0 is deterministic.
@@ -49,6 +58,7 @@ class MazesConfig(WorldConfig):
     rooms: tuple[int, int] = (2, 9)
     loops: float = 0.1
     path: tuple[int, int] = (1, 100)
+    reward_type: Literal["sparse", "dense"] = "sparse"
     success_radius: float = THINNEST
     step_length: float = 2.45
     bounce_noise: float = 0.5
@@ -62,6 +72,10 @@ class MazesConfig(WorldConfig):
         elif self.layout not in SPLITS:
             raise ValueError(
                 f"layout must be one of {SPLITS} or a map, got {self.layout!r}; name one"
+            )
+        if self.reward_type not in ("sparse", "dense"):
+            raise ValueError(
+                f"reward_type must be 'sparse' or 'dense', got {self.reward_type!r}; name one"
             )
         limits = {"cells": (2, 8), "rooms": (2, 9), "path": (1, 100)}
         for name, (least, most) in limits.items():
@@ -107,6 +121,10 @@ class MazesEnv(GoalWorld):
     uint8 image 65 x 65 x 3, the dot in red and walls in green; with `obs_type="state"` it is
     (x, y), which does not tell the walls.
 
+    ## Rewards
+    `sparse`: 0 at the goal, else -1. `dense`: minus the length of the shortest path to the goal, in
+    diagonals between the borders; it knows the map, and infos have the `layout` then.
+
     ## Starting state
     Start and goal are in two cells that `path` allows. `reset(options={"state", "goal",
     "layout"})`, any subset, sets a task exactly; a layout is an array (168,) or a map.
@@ -133,6 +151,7 @@ class MazesEnv(GoalWorld):
     def __init__(self, render_mode: str | None = None, **config: Any) -> None:
         super().__init__(render_mode, **config)
         self._place = np.zeros((1, 2), dtype=np.float32)
+        self._bounces = Bounces(self.config.bounce_noise, num=1)
         self._use(self.config.maze(0))
 
     @property
@@ -143,7 +162,7 @@ class MazesEnv(GoalWorld):
     @property
     def layout(self) -> np.ndarray:
         """The layout of the episode (168,): see `tiles.pack`."""
-        return self._layout.copy()
+        return self._maze.layout.copy()
 
     @property
     def step_length(self) -> float:
@@ -172,22 +191,65 @@ class MazesEnv(GoalWorld):
         return drawing.to_screen(states, size)
 
     @staticmethod
-    def shortest_path(states: Any, goals: Any, layout: Any) -> np.ndarray:
+    def is_free(states: Any, layout: Any) -> Any:
+        """Whether states (..., 2) are outside of walls in layouts (..., 168), batched."""
+        return TileWalls.from_array(layout).is_free(states)
+
+    @staticmethod
+    def shortest_path(states: Any, goals: Any, layout: Any) -> Any:
         """Pixels (...) from states to goals (..., 2) around all walls, in layouts (..., 168)."""
-        return shortest_paths(*(np.asarray(each) for each in (states, goals, layout)))
+        found = shortest_paths(
+            *(np.asarray(to_device(each, "cpu")) for each in (states, goals, layout))
+        )
+        xp = namespace(states)
+        return xp.asarray(found, dtype=xp.float32, device=device(states))
+
+    @staticmethod
+    def free_states(side: int, layout: np.ndarray) -> np.ndarray:
+        """Free states (side, side, 2) that cover the picture evenly; others are moved beside."""
+        return free_grid(side, lambda places: MazesEnv.is_free(places, layout))
+
+    @staticmethod
+    def pair_groups(states: Any, goals: Any, layout: Any) -> dict[str, Any]:
+        """Which pairs of states (..., 2) are near, and which far, by the shortest path."""
+        length = MazesEnv.shortest_path(states, goals, layout)
+        ends = (0.0, *PATHS, np.inf)
+        return {
+            f"paths of {low:g} to {high:g} px": (length >= low) & (length < high)
+            for low, high in itertools.pairwise(ends)
+        }
 
     def fewest_steps(self) -> int:
         """Fewest steps from where the agent is to the goal."""
-        path = float(self.shortest_path(self.state, self.goal, self._layout))
+        path = float(self.shortest_path(self.state, self.goal, self.layout))
         return fewest_steps(path, self.config.success_radius, self.config.step_length)
 
     def way_to(self, place: np.ndarray) -> np.ndarray:
         """The action (2,) along the shortest path to a place (2,), half a pixel from corners."""
-        return way_to(self._place[0], place, self._layout, self.config.step_length)
+        return way_to(self._place[0], place, self._maze.layout, self.config.step_length)
 
     def oracle_policy(self) -> Any:
         """Who plays with full knowledge; see `MazesOracle`."""
         return MazesOracle(self.config.step_length)
+
+    def draw(self, rng: np.random.Generator, options: Any) -> tuple[Maze, np.ndarray, np.ndarray]:
+        """A maze, a start and a goal (2,), as `reset` draws them from a generator and options."""
+        self.np_random = rng
+        start = self._new_task(options)
+        return self._maze, start, self.goal
+
+    def compute_reward(
+        self, achieved_goal: np.ndarray, desired_goal: np.ndarray, info: Any
+    ) -> float | np.ndarray:
+        """See `GoalWorld`; the dense reward takes the `layout` of the infos."""
+        if self.config.reward_type == "sparse":
+            return super().compute_reward(achieved_goal, desired_goal, info)
+        achieved, desired = self._states_of(achieved_goal), self._states_of(desired_goal)
+        layouts = np.stack([each["layout"] for each in infos_of(info)])
+        reward = dense_reward(
+            self.shortest_path(achieved, desired, layouts.reshape(*achieved.shape[:-1], -1))
+        )
+        return float(reward) if reward.ndim == 0 else reward
 
     def any_place(self, rng: np.random.Generator) -> np.ndarray:
         """A place (2,) anywhere in a random cell."""
@@ -204,8 +266,8 @@ class MazesEnv(GoalWorld):
         return drawing.to_array(self.scene())
 
     def _use(self, maze: Maze) -> None:
-        self._maze, self._layout = maze, pack(maze.solid)
-        self._walls = TileWalls.from_array(self._layout[None])
+        self._maze = maze
+        self._walls = TileWalls(maze.boxes, np.zeros(1, dtype=np.int64))
 
     def _pairs(self, maze: Maze) -> np.ndarray:
         """Pairs (P, 2) of cells between which the way is as long as tasks have it."""
@@ -223,7 +285,7 @@ class MazesEnv(GoalWorld):
                     f"layout must be a map or {LAYOUT_SIZE} numbers, got shape {array.shape}; take "
                     "the world's `layout`"
                 )
-            if not np.array_equal(array, self._layout):
+            if not np.array_equal(array, self._maze.layout):
                 self._use(from_tiles(unpack(array)))
         else:
             first, count = int(self.np_random.integers(self.config.layouts)), self.config.layouts
@@ -253,8 +315,20 @@ class MazesEnv(GoalWorld):
 
     def _put(self, state: np.ndarray) -> None:
         self._place = state[None].astype(np.float32)
+        self._bounces.draw(np.zeros(1, dtype=np.int64), [self.np_random])
 
     def _act(self, action: np.ndarray) -> None:
+        def bounce(rows: np.ndarray) -> np.ndarray:
+            return self._bounces.take(rows, [self.np_random])
+
         move = displacements(action[None], self.config.step_length)
-        bounce = self.np_random.normal(0, self.config.bounce_noise, (1, 2)).astype(np.float32)
         self._place = step(self._place, move, self._walls, bounce)
+
+    def _info(self) -> dict[str, Any]:
+        known = {"layout": self.layout} if self.config.reward_type == "dense" else {}
+        return {**super()._info(), **known}
+
+    def _reward(self, info: dict[str, Any]) -> float:
+        if self.config.reward_type == "sparse":
+            return super()._reward(info)
+        return float(dense_reward(self.shortest_path(info["state"], info["goal"], info["layout"])))

@@ -91,7 +91,7 @@ def as_positions(goal: np.ndarray, info: Any, name: str) -> np.ndarray:
     if not is_image(goal):
         return goal.astype(np.float32, copy=False)
     seen = locate_dot(_channels_last(goal))
-    infos = _infos(info)
+    infos = infos_of(info)
     if not all(name in each for each in infos) or len(infos) != seen[..., 0].size:
         return seen
     known = np.stack([each[name] for each in infos]).reshape(seen.shape)
@@ -103,12 +103,13 @@ def _channels_last(image: np.ndarray) -> np.ndarray:
     return image if image.shape[-1] == 3 else np.moveaxis(image, -3, -1)
 
 
-def _infos(info: Any) -> list[Any]:
+def infos_of(info: Any) -> list[Any]:
+    """The infos that one info is, or a sequence of them."""
     return [info] if isinstance(info, Mapping) else list(np.asarray(info, dtype=object).flat)
 
 
 def _layout_of(info: Any, shape: tuple[int, ...]) -> Layout:
-    infos = _infos(info)
+    infos = infos_of(info)
     try:
         rows = [
             (each["wall_x"], each["door_y"], each.get("door_halfwidth", DOOR_HALFWIDTH))

@@ -199,13 +199,13 @@ def maximal_boxes(marked: np.ndarray) -> np.ndarray:
     low = np.maximum.accumulate(np.where(marked, 0, line + 1), axis=1)
     high = np.minimum.accumulate(np.where(marked, columns, line)[:, ::-1], axis=1)[:, ::-1]
     boxes = np.zeros((rows, columns, 4), dtype=np.int64)
-    counts = np.concatenate([np.zeros((rows, 1), int), np.cumsum(marked, axis=1)], axis=1)
-    begins = np.argwhere(marked & (low == line))
-    for row, column in begins.tolist():
-        left, right = column, int(high[row, column])
-        full = counts[:, right] - counts[:, left] == right - left
-        above, below = np.flatnonzero(~full[:row]), np.flatnonzero(~full[row:])
-        top = above[-1] + 1 if len(above) else 0
-        bottom = row + below[0] if len(below) else rows
+    lines = [sum(1 << at for at in np.flatnonzero(each).tolist()) for each in marked]  # as bits
+    for row, left in np.argwhere(marked & (low == line)).tolist():
+        right, top, bottom = int(high[row, left]), row, row + 1
+        run = (1 << right) - (1 << left)
+        while top > 0 and lines[top - 1] & run == run:
+            top -= 1
+        while bottom < rows and lines[bottom] & run == run:
+            bottom += 1
         boxes[row, left:right] = (left, top, right, bottom)
     return boxes

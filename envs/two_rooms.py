@@ -232,7 +232,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
     @staticmethod
     def free_states(side: int, layout: np.ndarray) -> np.ndarray:
         """Free states (side, side, 2) that cover the rooms evenly."""
-        return free_grid(side, layout)
+        return free_grid(side, lambda places: is_free(places, Layout.from_array(layout)))
 
     def handle_at(self, state: np.ndarray) -> str | None:
         """The agent, the wall or the door, if one of them is at a point (2,)."""

@@ -1,9 +1,9 @@
-"""Thousands of Two Rooms in one batched step: what `gym.make_vec("TwoRooms-v0")` builds."""
+"""Thousands of episodes in one batched step: what `gym.make_vec` builds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -11,30 +11,78 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from .episodes import Episodes, Observation, action_space, check_actions, observation_space
+from .episodes import Episodes, Observation, action_space, check_actions
+from .maze_episodes import MazeEpisodes
+from .mazes import MazesConfig
 from .tasks import TwoRoomsConfig
 
 
-class TwoRoomsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
-    """`num_envs` copies of `TwoRoomsEnv`, episode for episode the same for the same seeds.
+class Batch(Protocol):
+    """`num` episodes of a world side by side, moved by one batched step."""
+
+    single_observation_space: gym.Space
+    """That of one episode."""
+
+    @property
+    def terminated(self) -> np.ndarray:
+        """Boolean (num,), the caller's own: which episodes have ended."""
+
+    def check_options(self, options: dict | None) -> Any:
+        """Raise where reset options are wrong, before anything is drawn."""
+
+    def begin(
+        self, rows: np.ndarray, rngs: Sequence[np.random.Generator], options: dict | None
+    ) -> None:
+        """Start new episodes in rows (n,), each from its own generator."""
+
+    def advance(
+        self,
+        actions: np.ndarray,
+        rngs: Sequence[np.random.Generator],
+        frozen: np.ndarray | None = None,
+    ) -> None:
+        """Move every agent by its action (num, 2), but those of boolean `frozen` (num,)."""
+
+    def observe(self) -> Observation:
+        """The observations (num, ...) in fresh arrays."""
+
+    def reward(self) -> np.ndarray:
+        """Rewards (num,), float64."""
+
+    def info(self) -> dict[str, np.ndarray]:
+        """The infos (num, ...)."""
+
+    def first_info(self, rows: np.ndarray) -> Mapping[str, np.ndarray]:
+        """What infos have besides at the beginning: float64 (n,) of rows (n,)."""
+
+
+class EpisodesVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
+    """`num_envs` copies of an environment, episode for episode the same for the same seeds.
 
     Args:
         num_envs: how many.
-        max_episode_steps: truncation; `gym.make_vec` passes the registered 200.
+        max_episode_steps: truncation; by default, the registered number.
         autoreset_mode: when a finished episode is followed by the next, see Gymnasium's
             `AutoresetMode`: at the next step, at once, or by `reset(options={"reset_mask": ...})`.
         render_mode: None; single environments render.
-        config: the fields of `TwoRoomsConfig`.
+        config: the fields of the environment's config.
     """
+
+    config_class: ClassVar[Any]
+    episodes_class: ClassVar[Any]
+    """Built from a config and a number, it is a `Batch`."""
+    time_limit: ClassVar[int]
 
     def __init__(
         self,
         num_envs: int = 1,
-        max_episode_steps: int = 200,
+        max_episode_steps: int | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: None = None,
         **config: Any,
     ) -> None:
+        if max_episode_steps is None:
+            max_episode_steps = self.time_limit
         if num_envs < 1 or max_episode_steps < 1:
             raise ValueError(
                 "num_envs and max_episode_steps must be at least 1, got "
@@ -45,16 +93,16 @@ class TwoRoomsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
                 f"render_mode must be None for a vector environment, got {render_mode!r}; "
                 "render a single environment"
             )
-        self.config = TwoRoomsConfig.from_kwargs(config)
+        self.config = self.config_class.from_kwargs(config)
+        self._episodes: Batch = self.episodes_class(self.config, num_envs)
         self.num_envs, self.max_episode_steps = num_envs, max_episode_steps
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.render_mode = None
         self.metadata = {"render_modes": [], "autoreset_mode": self.autoreset_mode}
         self.single_action_space = action_space()
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.single_observation_space: gym.Space = observation_space(self.config.obs_type)
+        self.single_observation_space = self._episodes.single_observation_space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._episodes = Episodes(self.config, num_envs)
         self._generators: list[np.random.Generator] = []
         self._used_seeds: list[int] = []
         self._elapsed = np.zeros(num_envs, dtype=np.int64)
@@ -70,8 +118,8 @@ class TwoRoomsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
 
         Args:
             seed: one seed per environment, or s for s, s + 1, ...
-            options: those of `TwoRoomsEnv.reset`, the same for all, and `reset_mask`, a boolean
-                array (num_envs,).
+            options: those of a single environment's `reset`, the same for all, and `reset_mask`, a
+                boolean array (num_envs,).
         """
         options = dict(options or {})
         mask = options.pop("reset_mask", None)
@@ -171,11 +219,9 @@ class TwoRoomsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         for key, value in self._episodes.info().items():
             info[key], info[f"_{key}"] = value, everyone
         if len(reset_rows):
-            path = np.zeros(self.num_envs, dtype=np.float64)
-            path[reset_rows] = self._episodes.shortest_path(reset_rows)
-            has_path = np.zeros(self.num_envs, dtype=bool)
-            has_path[reset_rows] = True
-            info["shortest_path"], info["_shortest_path"] = path, has_path
+            for key, value in self._episodes.first_info(reset_rows).items():
+                info[key], info[f"_{key}"] = np.zeros(self.num_envs), ~everyone
+                info[key][reset_rows], info[f"_{key}"][reset_rows] = value, True
         return info
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
@@ -189,3 +235,15 @@ class TwoRoomsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
                 "give one per environment"
             )
         return list(seed)
+
+
+class TwoRoomsVectorEnv(EpisodesVectorEnv):
+    """`num_envs` copies of `TwoRoomsEnv`; its config is `TwoRoomsConfig`."""
+
+    config_class, episodes_class, time_limit = TwoRoomsConfig, Episodes, 200
+
+
+class MazesVectorEnv(EpisodesVectorEnv):
+    """`num_envs` copies of `MazesEnv`, each in a maze of its own; its config is `MazesConfig`."""
+
+    config_class, episodes_class, time_limit = MazesConfig, MazeEpisodes, 400

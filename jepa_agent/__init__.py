@@ -30,7 +30,12 @@ register(
     vector_entry_point="jepa_agent.envs.vector:TwoRoomsVectorEnv",
     max_episode_steps=200,
 )
-register(id="Mazes-v0", entry_point="jepa_agent.envs.mazes:MazesEnv", max_episode_steps=400)
+register(
+    id="Mazes-v0",
+    entry_point="jepa_agent.envs.mazes:MazesEnv",
+    vector_entry_point="jepa_agent.envs.vector:MazesVectorEnv",
+    max_episode_steps=400,
+)
 register(
     id="TwoRoom224-v0",
     entry_point="jepa_agent.envs.two_room_224:TwoRoom224Env",

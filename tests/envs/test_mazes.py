@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_for_sb3
 
@@ -17,6 +18,7 @@ from jepa_agent.envs.maze_layouts import KINDS, Family, from_text, generate
 from jepa_agent.envs.mazes import MazesEnv
 from jepa_agent.envs.physics import Layout, shortest_path
 from jepa_agent.envs.tiles import pack, wall_pixels
+from jepa_agent.worlds.protocols import HasMap
 
 GRID = Family("grid", (4, 8), (2, 9), 0.1)
 U = "...\n.#.\n.#."
@@ -117,14 +119,39 @@ def test_tasks_have_the_path_that_is_asked_for() -> None:
 def test_a_task_set_exactly_needs_no_path_of_the_length_that_others_have() -> None:
     env = MazesEnv(obs_type="state", cells=(8, 8), path=(9, 12))
     task = {"layout": U, "state": np.float32([10, 50]), "goal": np.float32([54, 50])}
-    before = env.np_random.bit_generator.state
     info = env.reset(options=task)[1]
     np.testing.assert_array_equal(info["goal"], task["goal"])
-    assert env.np_random.bit_generator.state == before  # nothing is drawn
     with pytest.raises(ValueError, match="path must be a number of cells that a maze has"):
         env.reset(options={"layout": U})
     with pytest.raises(ValueError, match=r"options are \['state', 'goal', 'layout'\], got \['map"):
         env.reset(options={"map": U})
+
+
+def test_the_dense_reward_is_the_way_that_is_left() -> None:
+    env = MazesEnv(obs_type="state", reward_type="dense", bounce_noise=0.0)
+    env.reset(options={"layout": U, "state": (10, 50), "goal": (54, 50)})
+    rewards = [env.step(env.way_to(env.goal))[1] for _ in range(5)]
+    np.testing.assert_allclose(np.diff(rewards), 2.45 / (56 * 2**0.5), atol=1e-4)
+    seen, reward, _, _, info = env.step(np.zeros(2, np.float32))
+    goals = (seen["achieved_goal"], seen["desired_goal"])
+    assert env.compute_reward(*goals, info) == pytest.approx(reward)
+    both = env.compute_reward(*(np.stack([each] * 2) for each in goals), np.array([info] * 2))
+    np.testing.assert_allclose(both, reward)
+
+
+def test_the_map_is_the_worlds_own() -> None:
+    env = MazesEnv()
+    assert isinstance(env, HasMap)
+    layouts = np.stack([pack(from_text(text).solid) for text in (U, "...\n...\n#.#")])
+    places = np.stack([env.free_states(14, layout) for layout in layouts])
+    assert env.is_free(places, layouts[:, None, None]).all()
+    assert (np.ptp(places, axis=(1, 2)) > 50).all()
+    lengths = env.shortest_path(places, places[:, ::-1], layouts[:, None, None])
+    turned = env.shortest_path(*(torch.as_tensor(each) for each in (
+        places[:, ::-1].copy(), places, layouts[:, None, None])))  # fmt: skip
+    np.testing.assert_allclose(lengths, turned.numpy(), atol=1e-4)
+    groups = env.pair_groups(places, places[:, ::-1], layouts[:, None, None])
+    assert (np.sum([*groups.values()], axis=0) == 1).all()
 
 
 def test_rovers_come_around() -> None:
@@ -141,6 +168,7 @@ def test_rovers_come_around() -> None:
     ("config", "message"),
     [
         ({"kind": "cave"}, "kind must be one of"),
+        ({"reward_type": "steps"}, "reward_type must be 'sparse' or 'dense', got 'steps'"),
         ({"success_radius": 4.5}, r"success_radius must be in \[0.001, 2\], got 4.5"),
         ({"cells": (8, 4)}, "cells must be two numbers in order"),
         ({"layout": "..\n."}, "a map must have rows of one length"),

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
-from jepa_agent.envs.vector import TwoRoomsVectorEnv
+from jepa_agent.envs.vector import MazesVectorEnv, TwoRoomsVectorEnv
 
 NUM = 6
 
 
-def singles(mode: AutoresetMode, **config: Any) -> SyncVectorEnv:
+def singles(
+    mode: AutoresetMode, name: str = "jepa_agent:TwoRooms-v0", **config: Any
+) -> SyncVectorEnv:
     def make() -> gym.Env:
-        return gym.make("jepa_agent:TwoRooms-v0", **config)
+        return gym.make(name, **config)
 
     return SyncVectorEnv([make] * NUM, autoreset_mode=mode)
 
@@ -64,6 +66,34 @@ def test_episodes_equal_those_of_single_environments(
 ) -> None:
     batch = TwoRoomsVectorEnv(NUM, autoreset_mode=mode, **config)
     assert finished_episodes(batch, singles(mode, **config), steps) > 3
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("obs_type", ["state", "pixels"])
+def test_mazes_equal_those_of_single_environments(mode: AutoresetMode, obs_type: str) -> None:
+    config: dict[str, Any] = {
+        "obs_type": obs_type,
+        "layouts": 5,
+        "path": (1, 1),
+        "terminate_on_success": True,
+        "reward_type": "dense" if obs_type == "pixels" else "sparse",
+        "max_episode_steps": 40,
+    }
+    batch = MazesVectorEnv(NUM, autoreset_mode=mode, **config)
+    assert finished_episodes(batch, singles(mode, "jepa_agent:Mazes-v0", **config), 100) > 3
+
+
+def test_a_maze_of_ones_own_in_every_copy() -> None:
+    env = gym.make_vec("jepa_agent:Mazes-v0", num_envs=2, obs_type="pixels")
+    assert isinstance(env.unwrapped, MazesVectorEnv)
+    options = {"layout": "...\n.#.\n.#.", "state": (10, 50)}
+    seen, info = env.reset(seed=0, options=options)
+    np.testing.assert_array_equal(info["state"], [(10, 50)] * 2)
+    np.testing.assert_array_equal(*seen["observation"])
+    assert (info["goal"][0] != info["goal"][1]).any()
+    with pytest.raises(ValueError, match="state must be outside of walls"):
+        env.reset(options={**options, "state": (32, 50)})
+    assert (env.reset()[0]["observation"][0] != env.reset()[0]["observation"][1]).any()
 
 
 def test_make_vec_builds_it_with_the_registered_time_limit() -> None:
