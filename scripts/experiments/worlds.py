@@ -122,13 +122,13 @@ def by_world(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
             policy: [run["success"] for run in same if run["policy"] == policy]
             for policy in ("agent", "random", "stand still")
         }
+        minutes = [run["minutes"] for run in same]
         rows.append(
             {
                 "world": world.replace("_", " "),
                 "ahead": suite.removeprefix("offset ") if suite.startswith("offset") else "any",
                 "seeds": ", ".join(f"{each:g}" for each in scores["agent"]),
-                "minutes": f"{min(run['minutes'] for run in same):.0f} to "
-                f"{max(run['minutes'] for run in same):.0f}",
+                "minutes": " to ".join(dict.fromkeys(f"{f(minutes):.0f}" for f in (min, max))),
             }
             | {
                 policy.partition(" ")[2] or policy: f"{sum(all_) / len(all_):.1f}"
