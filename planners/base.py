@@ -122,6 +122,8 @@ class PlannerConfig(Registered):
     """Whether it searches continuous actions."""
     takes_categories: ClassVar[bool] = True
     """Whether it searches discrete actions, which its candidates hold after `bounds.project`."""
+    differentiates: ClassVar[bool] = False
+    """Whether it needs gradients of the cost, and so no exported graph."""
     takes_proposals: ClassVar[bool] = False
     """Whether `plan` takes proposals (B, M, H, A) after the warm start, the likeliest first."""
 

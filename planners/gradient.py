@@ -41,6 +41,7 @@ class GradientConfig(PlannerConfig, kind="gradient"):
     """
 
     takes_categories: ClassVar[bool] = False
+    differentiates: ClassVar[bool] = True
 
     horizon: int = 4
     starts: int = 16
@@ -132,6 +133,7 @@ class CEMGradientConfig(PlannerConfig, kind="cem-gradient"):
     """
 
     takes_categories: ClassVar[bool] = False
+    differentiates: ClassVar[bool] = True
 
     cem: CEMConfig = field(default_factory=CEMConfig)
     gradient: GradientConfig = field(

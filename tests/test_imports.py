@@ -113,6 +113,7 @@ ROOMS = (
     "data",
     "models",
     "agent",
+    "exporting",
     "evaluation",
     "training",
     "pretraining",

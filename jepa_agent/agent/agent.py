@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from .goals import (
     state_goals,
 )
 from .hub import HubMixin
-from .search import search
+from .search import decide
 from .state import AgentState, fresh_state
 
 
@@ -295,26 +294,20 @@ class JEPAAgent(HubMixin):
         """The state after some rows (k,) have noted their last plan's outcome and planned anew."""
         index, fresh = self._on_device(rows), self._on_device(started)
         latents, wanted = self._encoded(seen, goals)
-        played, memory, learned = state.plan[index], state.error_memory, None
-        chunks, knots = self.chunks, self.chunks.knots
-        if memory is not None:
-            learned = memory.select(index)
-            done = played[:, :knots].flatten(1)
-            learned = learned.observe_outcome(self.model, latents, done, fresh)
-        warm_start = torch.cat([played[:, knots:], played[:, -1:].expand(-1, knots, -1)], dim=1)
-        idle = self.bounds.units(like=warm_start).idle
-        warm_start = torch.where(fresh[:, None, None], idle, warm_start)
+        memory = state.error_memory
         seeds = [_mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows]
         horizon = self.planner.horizon
         left = self._on_device(horizon - state.decision[rows] % horizon)
-        find = self._compiled or partial(search, self)
-        found = find(latents, wanted, warm_start, Noise(seeds), left, learned)
-        chunk = chunks.fill(found.actions[:, :knots].to(state.plan))
-        if memory is not None and learned is not None:
-            memory = memory.replaced(index, learned.expect(self.model, chunk))
+        known = None if memory is None else memory.select(index)
+        chunk, found, known = decide(
+            self, latents, wanted, state.plan[index], fresh, Noise(seeds), left, known,
+            self._compiled,
+        )  # fmt: skip
+        if memory is not None and known is not None:
+            memory = memory.replaced(index, known)
         all_goals, actions = state.goals.copy(), state.actions.copy()
         all_goals[rows] = goals
-        actions[rows] = chunk.unflatten(-1, (chunks.steps, -1)).cpu().numpy()
+        actions[rows] = chunk.unflatten(-1, (self.chunks.steps, -1)).cpu().numpy()
         return replace(
             state,
             actions=actions,

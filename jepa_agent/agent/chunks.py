@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from ..planners import constant
@@ -50,8 +51,7 @@ class Chunks:
         steps = actions.unflatten(-1, (self.steps, -1))
         if self.knots == self.steps:
             return steps
-        weights = constant(self._shares(), steps.dtype, steps.device)  # (K, knots)
-        return torch.linalg.pinv(weights) @ steps
+        return constant(_inverse(self._shares()), steps.dtype, steps.device) @ steps
 
     def _shares(self) -> tuple[tuple[float, ...], ...]:
         """Shares (K, knots) of the knots in every step."""
@@ -63,3 +63,9 @@ class Chunks:
             at = [float(int(place + 0.5)) for place in at]
         knots = range(self.knots)
         return tuple(tuple(max(0.0, 1 - abs(place - knot)) for knot in knots) for place in at)
+
+
+@cache
+def _inverse(shares: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+    """The pseudoinverse (knots, K) of shares (K, knots)."""
+    return tuple(map(tuple, np.linalg.pinv(np.array(shares)).tolist()))

@@ -1,9 +1,11 @@
-"""One search: from latents and goals to a plan, by an agent's model, planner and cost."""
+"""One decision: from latents and goals to a plan, by an agent's model, planner and cost."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..planners import Noise, Plan
@@ -51,3 +53,53 @@ def search(
         likely = model.propose(latents, goals, ahead, planner.horizon)
         proposed["proposals"] = chunks.fit(likely).flatten(2, 3)
     return planner.plan(cost, agent.bounds, noise, warm_start, **proposed)
+
+
+class Decision(NamedTuple):
+    """What B problems do next."""
+
+    chunk: Tensor
+    """(B, K * A): the actions of the next K steps."""
+    found: Plan
+    """The plan, and what else the search evaluated."""
+    error_memory: ErrorMemory | None
+    """With the outcomes of the last chunks, and the predictions for the next ones."""
+
+
+def decide(
+    agent: JEPAAgent,
+    latents: Tensor,
+    goals: Tensor,
+    plan: Tensor,
+    fresh: Tensor,
+    noise: Noise,
+    left: Tensor,
+    error_memory: ErrorMemory | None = None,
+    find: Callable[..., Plan] | None = None,
+) -> Decision:
+    """Note what the last plans of B problems led to, and plan anew from what is left of them.
+
+    Args:
+        agent: whose model, planner and cost are used.
+        latents: (B, D), where the problems are.
+        goals: (B, D), or states (B, S) if the agent seeks those.
+        plan: (B, H * knots, A), the last plans, whose first chunk was played.
+        fresh: (B,) boolean, whether an episode has just begun, which has no last plan.
+        noise: one source of random numbers a problem.
+        left: (B,), chunks to the deadline.
+        error_memory: past outcomes of the B episodes.
+        find: the search, with the arguments of `search` after the agent; by default `search`.
+    """
+    chunks, knots = agent.chunks, agent.chunks.knots
+    if error_memory is not None:
+        played = plan[:, :knots].flatten(1)
+        error_memory = error_memory.observe_outcome(agent.model, latents, played, fresh)
+    warm_start = torch.cat([plan[:, knots:], plan[:, -1:].expand(-1, knots, -1)], dim=1)
+    idle = agent.bounds.units(like=warm_start).idle
+    warm_start = torch.where(fresh[:, None, None], idle, warm_start)
+    problem = (latents, goals, warm_start, noise, left, error_memory)
+    found = search(agent, *problem) if find is None else find(*problem)
+    chunk = chunks.fill(found.actions[:, :knots].to(plan))
+    if error_memory is not None:
+        error_memory = error_memory.expect(agent.model, chunk)
+    return Decision(chunk, found, error_memory)

@@ -123,10 +123,14 @@ class Fused(nn.Module):
 
     def forward(self, rows: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """Rows of bytes (B, S), their parts standardised by mean and std, to latents (B, D)."""
+        return self.encode(self.unpack(rows), mean, std)
+
+    def encode(self, parts: list[Tensor], mean: Tensor, std: Tensor) -> Tensor:
+        """Parts (B, *shape), standardised by mean and std, to latents (B, D)."""
         means, stds = mean.split(self.channels), std.split(self.channels)
         seen = [
             scaled(part, shape) if len(shape) == 3 else part
-            for part, shape in zip(self.unpack(rows), self.shapes, strict=True)
+            for part, shape in zip(parts, self.shapes, strict=True)
         ]
         latents = [
             encoder(*each) for encoder, *each in zip(self.encoders, seen, means, stds, strict=True)

@@ -1,0 +1,1 @@
+"""Agents as files that run without this library: ONNX, or programs of torch.export."""
