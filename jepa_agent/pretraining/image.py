@@ -14,7 +14,8 @@ from ..data.trajectories import CHECKED_ROWS, checksum
 from ..device import resolve_device
 from ..models.backbones import RESNET18, Backbone, BackboneConfig
 from ..training import distributed, losses
-from ..training.loop import Callback, StepOutput, Trainer
+from ..training.loop import Callback, Trainer
+from ..training.task import StepOutput
 from .augment import Augment, AugmentConfig
 from .datasets import ImageData
 from .pretrainer import Pretrainer, PretrainingConfig
@@ -151,7 +152,7 @@ class ImagePretrainer(Pretrainer):
         rows = order[place * self.config.batch : (place + 1) * self.config.batch]
         return rows.to(self.device, non_blocking=True)
 
-    def compute_losses(self, step: int) -> StepOutput:
+    def compute_losses(self, step: int, given: tuple[Tensor, ...] = ()) -> StepOutput:
         """The loss terms of two views of a step's images."""
         rows = self._rows(step)
         images = self.images[rows]

@@ -15,8 +15,8 @@ from ..evaluation.collapse import collapse_stats
 from ..io.serialisation import to_dict
 from ..models.backbones import Backbone, BackboneConfig
 from ..training import distributed, losses
-from ..training.loop import Progress, StepOutput, Task
-from ..training.optim import LARS, cosine
+from ..training.optim import LARS, adamw, cosine
+from ..training.task import Progress, StepOutput, Task
 
 PROJECTIONS = 256
 """Number of random directions for SIGReg."""
@@ -129,7 +129,7 @@ class Pretrainer(Task):
             {"params": decayed, "weight_decay": self.config.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        return LARS(groups) if self.config.optimizer == "lars" else torch.optim.AdamW(groups)
+        return LARS(groups) if self.config.optimizer == "lars" else adamw(groups, 0.0)
 
     def learning_rate(self, step: int) -> float:
         """A cosine after a warm-up."""

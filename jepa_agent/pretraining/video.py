@@ -16,7 +16,8 @@ from ..io import checkpoint
 from ..io.serialisation import from_dict, to_dict
 from ..models.backbones import Backbone, BackboneConfig, ResNetConfig
 from ..training import distributed, losses
-from ..training.loop import Callback, StepOutput, Trainer
+from ..training.loop import Callback, Trainer
+from ..training.task import StepOutput
 from .pretrainer import Pretrainer, PretrainingConfig
 from .videos import Videos
 
@@ -171,7 +172,7 @@ class VideoPretrainer(Pretrainer):
         self.model.backbone.standardise(seen.flatten(0, 1))
         self._imagine = self.compile(self.model)
 
-    def compute_losses(self, step: int) -> StepOutput:
+    def compute_losses(self, step: int, given: tuple[Tensor, ...] = ()) -> StepOutput:
         """The loss terms of a step's clips."""
         frames = PAST + self.config.prediction_steps
         clips = self.videos.clips(self.config.batch, frames, self.seed_for(1, step)).frames

@@ -10,7 +10,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from .loop import Progress
+from .task import Progress
 
 
 def _package(name: str) -> Any:

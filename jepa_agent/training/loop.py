@@ -6,82 +6,23 @@ every step, the log, the state from which an interrupted run goes on, and the ca
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ..device import check_compiler, missing_compiler
-from ..evaluation.collapse import CollapseStats
-from ..evaluation.diagnostics import Diagnostics
 from . import distributed
+from .graph import StepGraph
 from .loss_meter import LossMeter
-from .optim import check_finite, pack, strip_prefix, unpack
+from .optim import check_finite, pack, set_learning_rate, strip_prefix, unpack
 from .run_folder import Run
+from .task import Progress, StepOutput, Task
 
 LOG_EVERY = 50
 """Steps per line of the log."""
-
-COMPILED_FROM = 10_000
-"""Steps from which compiling is taken to pay on a GPU: a minute or so, for 6 ms less a step."""
-
-
-class StepOutput(NamedTuple):
-    """The losses of one batch."""
-
-    terms: dict[str, Tensor]
-    """The unweighted loss terms, whose means are logged."""
-    loss: Tensor
-    """The weighted sum of the terms."""
-    frames: int
-    """Number of frames in the batches of all processes."""
-    features: Tensor | None = None
-    """(N, F), checked for collapse."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One line of a training's log, with means over the steps since the last line.
-
-    Args:
-        step: optimiser steps done.
-        steps: optimiser steps of the whole training.
-        seconds: time that all steps so far took.
-        frames_per_second: throughput since the last line.
-        losses: the loss terms, unweighted.
-        probe_error: root mean square error of the states that a world model's probe reads off
-            latents, in the environment's units (pixels).
-        accuracy: accuracy of the linear probe beside an image backbone, on images before it is
-            trained on them; None without labels.
-        collapse: whether a backbone's features have collapsed.
-        diagnostics: a world model's errors on held-out data, where they are due.
-    """
-
-    step: int
-    steps: int
-    seconds: float
-    frames_per_second: float
-    losses: dict[str, float]
-    probe_error: float | None = None
-    accuracy: float | None = None
-    collapse: CollapseStats | None = None
-    diagnostics: Diagnostics | None = None
-
-    def metrics(self) -> dict[str, float]:
-        """All numbers but the steps by name, such as `losses/prediction`."""
-
-        def numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
-            if isinstance(value, dict | list):
-                for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-                    yield from numbers(f"{name}/{key}", part)
-            elif isinstance(value, int | float) and name not in ("step", "steps"):
-                yield name, value
-
-        return dict(found for item in asdict(self).items() for found in numbers(*item))
 
 
 class Callback(Protocol):
@@ -94,84 +35,20 @@ class Callback(Protocol):
     def __call__(self, progress: Progress, trained: Any, /) -> None: ...
 
 
-class Task(ABC):
-    """What is trained.
-
-    Args:
-        model: the network; its parameters are checked to stay finite.
-        config: has `seed`, `bfloat16` and `compiled`; None for the latter two means on CUDA GPUs,
-            and compiled only where that pays: see `compile`.
-        device: where to train.
-    """
-
-    model: nn.Module
-    stages: tuple[int, ...]
-    """The steps at which a stage ends; the next one begins with a new optimiser."""
-    trained: Any
-    """The agent or backbone that callbacks get."""
-    run_config: dict[str, Any]
-    """JSON data that must be the same when a run is resumed."""
-    clipped: tuple[nn.Module, ...] = ()
-    """Modules whose gradient's norm is limited, each by `max_grad_norm`."""
-    max_grad_norm: float
-    generator: torch.Generator | None = None
-    """A random generator that is part of the state."""
-
-    def __init__(self, model: nn.Module, config: Any, device: torch.device) -> None:
-        on_gpu = device.type == "cuda"
-        self.model, self.config, self.device = model.to(device), config, device
-        self.modules = {"model": self.model}
-        """All modules that learn, by their names in a run's state."""
-        self._bfloat16 = on_gpu if config.bfloat16 is None else config.bfloat16
-
-    @abstractmethod
-    def compute_losses(self, step: int) -> StepOutput:
-        """The losses of a step's batch."""
-
-    @abstractmethod
-    def new_optimizer(self, step: int) -> torch.optim.Optimizer:
-        """An optimiser for the stage that a step belongs to."""
-
-    @abstractmethod
-    def learning_rate(self, step: int) -> float:
-        """The learning rate's schedule."""
-
-    @abstractmethod
-    def report(self, progress: Progress, output: StepOutput) -> Progress:
-        """Complete a line of the log; `output` is the last step's."""
-
-    @abstractmethod
-    def save(self, folder: Path, step: int, seconds: float) -> None:
-        """Write the agent or backbone into the run's folder."""
-
-    def autocast(self) -> torch.autocast:
-        """The precision of forward passes."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)
-
-    def compile(self, module: Callable[..., Any]) -> Callable[..., Any]:
-        """The module, compiled if the settings say so, or where it pays and they say nothing.
-
-        Raises:
-            ValueError: if the settings say so and this machine has no compiler.
-        """
-        wanted = self.config.compiled
-        if wanted is None:
-            long = self.device.type == "cuda" and self.stages[-1] >= COMPILED_FROM
-            wanted = long and missing_compiler(self.device) is None
-        elif wanted:
-            check_compiler(self.device)
-        return torch.compile(module) if wanted else module
-
-
 class Trainer:
     """Trains a task, from the beginning or from where an interrupted run ended.
 
+    On a CUDA GPU, every step of a task that is static is launched as one graph; see `StepGraph`.
+
     Args:
         task: what is trained.
+        graphs: whether to use graphs where they can be.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, graphs: bool = True) -> None:
         self.task, self.step, self.meter = task, 0, LossMeter()
+        on_gpu = task.device.type == "cuda" and distributed.processes() == 1
+        self._graphs = graphs and on_gpu and task.is_static
         self.optimizer = self._begin_stage(0)
 
     def fit(self, folder: str | Path | None = None, callbacks: Sequence[Callback] = ()) -> None:
@@ -235,16 +112,21 @@ class Trainer:
         if self.step in task.stages:
             self.optimizer = self._begin_stage(self.step)
         task.model.train()
-        output = task.compute_losses(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = task.learning_rate(self.step)
+        set_learning_rate(self.optimizer, task.learning_rate(self.step))
+        output = self._take(task.given(self.step))
+        self.step += 1
+        return output
+
+    def _update(self, given: tuple[Tensor, ...]) -> StepOutput:
+        """Losses, gradients and the optimiser's step: all that a graph holds."""
+        task = self.task
+        output = task.compute_losses(self.step, given)
         self.optimizer.zero_grad(set_to_none=True)
         output.loss.backward()
         distributed.average_gradients(p for g in self.optimizer.param_groups for p in g["params"])
         for module in task.clipped:
             nn.utils.clip_grad_norm_(module.parameters(), task.max_grad_norm)
         self.optimizer.step()
-        self.step += 1
         return output
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -274,4 +156,5 @@ class Trainer:
         for module in self.task.modules.values():
             for parameter in module.parameters():
                 parameter.requires_grad_(parameter in trained).grad = None
+        self._take = StepGraph(self._update, self.task) if self._graphs else self._update
         return optimizer

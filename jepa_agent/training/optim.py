@@ -17,6 +17,35 @@ def cosine(step: int, steps: int, warmup: float, floor: float = 0.0) -> float:
     return rise * (floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * step / steps)))
 
 
+def adamw(parameters: Iterable[Any], weight_decay: float) -> torch.optim.AdamW:
+    """AdamW; on a CUDA GPU one kernel, which reads the learning rate there as graphs need it.
+
+    Args:
+        parameters: parameters on one device, or groups of them.
+        weight_decay: of groups that name none.
+    """
+    parameters = list(parameters)
+    first = parameters[0]
+    device = (first["params"][0] if isinstance(first, dict) else first).device
+    if device.type != "cuda":
+        return torch.optim.AdamW(parameters, weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(
+        parameters, weight_decay=weight_decay, fused=True, capturable=True
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = torch.zeros((), device=device)
+    return optimizer
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all parameters; one that is a tensor stays where it is."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
 def check_finite(
     means: dict[str, float], parameters: Iterable[Tensor], step: int, seed: int
 ) -> None:

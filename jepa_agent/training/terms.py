@@ -199,8 +199,7 @@ class ContrastHead(nn.Module):
     def update_prototypes(self, embedding: Tensor, which: Tensor) -> None:
         """Move the prototypes of some layouts halfway to their new embeddings (G, E)."""
         moved = 0.5 * (self.prototypes[which] + embedding)
-        # a new tensor: the old one is still needed for the gradient
-        self.prototypes = self.prototypes.index_copy(0, which, moved)
+        self.prototypes.index_copy_(0, which, moved)
 
     @torch.no_grad()
     def draw_hard_negatives(self, count: int, cluster: int, generator: torch.Generator) -> Tensor:

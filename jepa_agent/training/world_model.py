@@ -34,9 +34,10 @@ from ..models.world_model import WorldModel
 from ..worlds.parts import Parts
 from . import distributed
 from .config import Preset, RefinementConfig, TrainingConfig
-from .loop import Callback, Progress, StepOutput, Task, Trainer
+from .loop import Callback, Trainer
 from .objective import Objective
-from .optim import cosine
+from .optim import adamw, cosine
+from .task import Progress, StepOutput, Task
 
 FLOOR = 0.05
 """Final learning rate of joint training, as a share of its peak, if refinement follows."""
@@ -54,6 +55,7 @@ class WorldModelTask(Task):
     model: WorldModel
     config: TrainingConfig
     generator: torch.Generator
+    is_static = True
 
     def __init__(
         self,
@@ -134,7 +136,7 @@ class WorldModelTask(Task):
         self.trained = JEPAAgent(self.model, bounds, env_ref, planner, preset.cost, notes=notes)
         self.model.requires_grad_(True)
 
-    def compute_losses(self, step: int) -> StepOutput:
+    def compute_losses(self, step: int, given: tuple[Tensor, ...] = ()) -> StepOutput:
         """Joint training's terms, or refinement's."""
         terms = self._joint_terms() if step < self.config.steps else self._refinement_terms()
         stage = self._stage(step)
@@ -149,7 +151,7 @@ class WorldModelTask(Task):
         else:
             modules = [self.model.predictor, self.model.probe, self.model.proposals]
         parameters = [p for module in modules if module for p in module.parameters()]
-        return torch.optim.AdamW(parameters, weight_decay=self.config.weight_decay)
+        return adamw(parameters, self.config.weight_decay)
 
     def learning_rate(self, step: int) -> float:
         """A cosine after a warm-up, in each stage."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..envs.drawing import to_array
 from ..training.loggers import TensorBoard
-from ..training.loop import Progress
+from ..training.task import Progress
 from .plan_view import draw
 from .session import Session
 

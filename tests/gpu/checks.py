@@ -44,20 +44,24 @@ from jepa_agent.presets import PRESETS
 from jepa_agent.pretraining import image, video
 from jepa_agent.pretraining.datasets import ImageData, Split
 from jepa_agent.pretraining.videos import MovingDigits
-from jepa_agent.training import losses
+from jepa_agent.training import graph, losses
 from jepa_agent.training.config import LossWeights, RefinementConfig
-from jepa_agent.training.loop import Task, Trainer
+from jepa_agent.training.loop import Trainer
 from jepa_agent.training.run_folder import Run
+from jepa_agent.training.task import Task
 from jepa_agent.training.world_model import WorldModelTask
 from jepa_agent.viz.session import Session
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
+IN_A_STEP = 3
+"""Launches of a training step by its graph: the learning rate, the graph, a copy of the losses."""
 IN_A_DECISION = 2
 """Waits of the host in a decision: for the check that costs are numbers, and for the actions."""
 LAUNCHES = {
     "quick": 600, "base": 1350, "eb_jepa": 720, "vector": 550, "proposals": 630, "lewm": 400,
 }  # fmt: skip
-"""Most launches in a joint step of a preset; `proposals` are `pixels` with one network more."""
+"""Most launches in the graph of a preset's joint step; `proposals` are `pixels` with one
+network more."""
 launches: dict[str, int] = {}
 """Launches by what was done."""
 
@@ -96,7 +100,10 @@ def shown(pixels: bool) -> Trajectories:
 
 
 def steps_of(seen: Seen, task: Task, may_wait: tuple[int, ...] = ()) -> list[int]:
-    """Launches of each step of a training, in which nothing waits for the device."""
+    """Launches that the graph of each stage holds; nothing waits for the device in any step.
+
+    Every stage has a step that is launched kernel by kernel, and one that is recorded and replayed.
+    """
     trainer, counts = Trainer(task), []
     assert task._bfloat16, "training on a GPU must be in bfloat16"
     while trainer.step < task.stages[-1]:
@@ -105,7 +112,10 @@ def steps_of(seen: Seen, task: Task, may_wait: tuple[int, ...] = ()) -> list[int
         output = trainer.update()
         trainer.meter.add(output.terms, output.frames)
         assert step in may_wait or not seen.waits, f"step {step} waits: {dict(seen.waits)}"
-        counts.append(seen.launches.total())
+        if task.is_static and trainer.step in task.stages:
+            asked = seen.launches.total() - 1  # for the recording
+            assert asked == IN_A_STEP, f"step {step} of {task.stages} is {asked} launches"
+            counts.append(seen.inside.total())
     return counts
 
 
@@ -137,10 +147,10 @@ def check_losses(seen: Seen) -> None:
     head.prototypes.normal_(std=10.0, generator=task.generator)
     with torch.no_grad():
         head.embedding[-1].bias.add_(10.0)
-    state, prototypes = task.generator.get_state(), head.prototypes
+    state, prototypes = task.generator.get_state(), head.prototypes.clone()
     for task._bfloat16 in (False, True):
         task.generator.set_state(state)
-        head.prototypes = prototypes
+        head.prototypes.copy_(prototypes)
         found.append({name: term.item() for name, term in task._joint_terms().items()})
     assert found[0]["prediction"] != found[1]["prediction"], "the model must run in bfloat16"
     for name, exact in found[0].items():
@@ -150,6 +160,23 @@ def check_losses(seen: Seen) -> None:
     expected = losses.covariance(latents)
     with task.autocast():
         assert torch.equal(losses.covariance(latents).cpu(), expected.cpu()), "covariance is coarse"
+
+
+def check_graphs(seen: Seen) -> None:
+    """A training by graphs has the bits of one that is launched kernel by kernel."""
+    found = []
+    for graphs in (False, True):
+        trainer, losses = Trainer(WorldModelTask(rooms(), SMALL, CUDA), graphs), []
+        while trainer.step < trainer.task.stages[-1]:
+            losses.append(trainer.update())
+        found.append((trainer.state()[0], losses))
+    (one, all_losses), (other, same) = found
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor.cpu(), other[name].cpu()), f"{name} must be what it is without"
+    for step, pair in enumerate(zip(all_losses, same, strict=True)):
+        terms, kept = ([*each.terms.values(), each.loss] for each in pair)
+        assert [each.item() for each in terms] == [each.item() for each in kept], f"step {step}"
 
 
 @contextmanager
@@ -293,6 +320,7 @@ def check_stored(seen: Seen) -> None:
 CHECKS: dict[str, Callable[[Seen], None]] = {
     **{f"steps of {name}": partial(check_steps, name=name) for name in LAUNCHES},
     "losses": check_losses,
+    "graphs": check_graphs,
     "resume": check_resume,
     "diagnostics": check_diagnostics,
     **{
@@ -309,6 +337,7 @@ CHECKS: dict[str, Callable[[Seen], None]] = {
 def main() -> None:
     """Run all checks, and every planted fault's check; print what failed and what was missed."""
     torch.set_num_threads(1)
+    graph.WARM_UP = 1  # steps of each stage before there is a graph
     failed, caught, missed = {}, {}, []
     for name, check in CHECKS.items():
         try:

@@ -19,8 +19,9 @@ from jepa_agent.models.world_model import WorldModel
 from jepa_agent.planners import CandidateTracker, Noise, bounds
 from jepa_agent.pretraining.image import ImagePretrainer
 from jepa_agent.training import loss_meter, losses
-from jepa_agent.training.loop import Task, Trainer
+from jepa_agent.training.loop import Trainer
 from jepa_agent.training.loss_meter import LossMeter
+from jepa_agent.training.task import Task
 from jepa_agent.training.world_model import WorldModelTask
 from jepa_agent.viz import session
 
@@ -77,7 +78,7 @@ def nothing(task: Task) -> AbstractContextManager[Any]:
 
 def looped(*args: Any, **kwargs: Any) -> torch.optim.Optimizer:
     """An optimiser with launches for every parameter."""
-    return torch.optim.Adam(*args, **kwargs, foreach=False)
+    return torch.optim.Adam(*args, **kwargs | {"fused": False, "foreach": False})
 
 
 def drawn_on_the_cpu(task: WorldModelTask, *_: Any) -> None:

@@ -3,10 +3,11 @@
 Within `pretended_gpu()`, `torch.device("cuda")` can be used without a GPU: mixing devices,
 `.numpy()` of a device tensor and generators of the wrong device raise as they do there, autocast
 takes CUDA's lists of operators, fused GRU cells and foreach optimisers are taken as there, and
-launches, copies and waits of the host are counted, by line. It runs under `with_hooks.py`.
+launches, copies and waits of the host are counted, by line. CUDA graphs are those of `tape.py`. It
+runs under `with_hooks.py`.
 
-What it cannot see: real kernels, Triton, CUDA graphs, NCCL, races, memory limits, speed;
-`torch.compile` is the identity in it.
+What it cannot see: real kernels, Triton, NCCL, races, memory limits, speed; `torch.compile` is the
+identity in it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from unittest import mock
 
 import safetensors.torch
 import torch
+from tape import INDEXING, WAITS, Graph, Recording, masks
 from torch.optim import optimizer
 from torch.overrides import TorchFunctionMode
 from torch.utils import _foreach_utils
@@ -36,13 +38,6 @@ FREE = {
     "_reshape_alias", "empty_strided", "new_empty_strided", "is_same_size",
 }  # fmt: skip
 """Operators that launch nothing, besides views."""
-WAITS = {
-    "_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "equal",
-    "unique_consecutive", "bincount", "linalg_svdvals", "_linalg_svd", "_linalg_eigh",
-    "_linalg_solve_ex", "histc", "is_nonzero",
-}  # fmt: skip
-"""Operators whose result's size or value the host needs."""
-INDEXING = {"index", "index_put", "index_put_", "_unsafe_index", "_index_put_impl_"}
 ALL_ON_ONE = {"cat", "stack"}
 """Operators that take no CPU scalars beside device tensors."""
 
@@ -58,6 +53,22 @@ class Seen:
         """By operator."""
         self.waits: Counter[str] = Counter()
         """By what the host waits for, and the line that does."""
+
+    @contextlib.contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """What happens here is one launch."""
+        launches, waits = self.launches.copy(), self.waits.copy()
+        yield
+        self.inside = self.launches - launches
+        """Launches that a graph holds or has replayed, by operator."""
+        self.launches, self.waits = launches + Counter(graph=1), waits
+
+
+class Stream:
+    """Stands for `torch.cuda.Stream`: all is done at once, in the order in which it is asked."""
+
+    def wait_stream(self, stream: Stream) -> None:
+        """Nothing is left to wait for."""
 
 
 def blamed() -> str:
@@ -124,10 +135,7 @@ class Device(TorchDispatchMode):
             self._check(name, tensors, args)
             if not func.is_view and name not in FREE:
                 self.seen.launches[name] += 1
-            masked = name in INDEXING and any(
-                each is not None and each.dtype in (torch.bool, torch.uint8) for each in args[1]
-            )
-            if name in WAITS or masked:
+            if name in WAITS or masks(name, args):
                 self.seen.waits[f"{name} at {blamed()}"] += 1
         elif on_gpu and name not in FREE:
             self.seen.launches[name] += 1
@@ -249,6 +257,8 @@ def pretended_gpu() -> Iterator[Seen]:
         "is_current_stream_capturing": lambda: False, "manual_seed_all": lambda seed: None,
         "set_rng_state": lambda *_, **__: None, "get_rng_state": lambda *_, **__: random(),
         "_is_in_bad_fork": lambda: False, "manual_seed": lambda seed: None,
+        "CUDAGraph": lambda: Graph(uncounted=seen.uncounted), "graph": Recording,
+        "Stream": Stream, "current_stream": Stream, "stream": lambda _: contextlib.nullcontext(),
     }  # fmt: skip
 
     def submitted(executor: Any, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

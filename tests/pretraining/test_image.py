@@ -20,7 +20,8 @@ from jepa_agent.pretraining.augment import Augment, AugmentConfig
 from jepa_agent.pretraining.datasets import ImageData, Split
 from jepa_agent.pretraining.image import ImageConfig, ImagePretrainer, ImageWeights, pretrain
 from jepa_agent.pretraining.probes import features_of, linear_probe, nearest_neighbours
-from jepa_agent.training.loop import Progress, StepOutput, Trainer
+from jepa_agent.training.loop import Trainer
+from jepa_agent.training.task import Progress, StepOutput
 
 CPU = torch.device("cpu")
 

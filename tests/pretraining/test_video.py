@@ -28,7 +28,8 @@ from jepa_agent.pretraining.video import (
     pretrain,
 )
 from jepa_agent.pretraining.videos import DIGIT, MovingDigits
-from jepa_agent.training.loop import Progress, Trainer
+from jepa_agent.training.loop import Trainer
+from jepa_agent.training.task import Progress
 
 CPU = torch.device("cpu")
 VIDEOS = MovingDigits(np.full((4, DIGIT, DIGIT), 200, np.uint8), "blocks")

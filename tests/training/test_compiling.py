@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from jepa_agent import Preset, Trajectories
-from jepa_agent.training import loop
+from jepa_agent.training import task as tasks
 from jepa_agent.training.world_model import WorldModelTask
 
 
@@ -45,7 +45,7 @@ def test_it_is_the_default_where_it_pays(
     task: Long, monkeypatch: pytest.MonkeyPatch,
     device: str, steps: int, compiled: bool | None, expected: bool,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(loop, "missing_compiler", lambda device: None)
+    monkeypatch.setattr(tasks, "missing_compiler", lambda device: None)
     assert task.pretend(device, steps, compiled) == expected
 
 

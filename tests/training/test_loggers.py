@@ -14,7 +14,7 @@ from jepa_agent import Preset, Trajectories, train
 from jepa_agent.evaluation.collapse import CollapseStats
 from jepa_agent.evaluation.diagnostics import Diagnostics
 from jepa_agent.training.loggers import TensorBoard, Trackio, WandB
-from jepa_agent.training.loop import Progress
+from jepa_agent.training.task import Progress
 
 PROGRESS = Progress(50, 100, 2.0, 10.0, {"prediction": 0.5}, collapse=CollapseStats(0.1, 3.0, 8))
 

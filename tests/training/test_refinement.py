@@ -14,7 +14,8 @@ from jepa_agent.models.encoders import ImpalaConfig
 from jepa_agent.models.predictors import GRUConfig, PredictorConfig, ResidualMLPConfig
 from jepa_agent.models.proposals import ProposalsConfig
 from jepa_agent.training.config import RefinementConfig
-from jepa_agent.training.loop import Progress, Trainer
+from jepa_agent.training.loop import Trainer
+from jepa_agent.training.task import Progress
 from jepa_agent.training.world_model import WorldModelTask
 
 Run = Callable[..., dict[str, Tensor]]

@@ -21,8 +21,9 @@ from jepa_agent.planners import MPPIConfig
 from jepa_agent.training import loop
 from jepa_agent.training import run_folder as runs
 from jepa_agent.training.config import RefinementConfig
-from jepa_agent.training.loop import Progress, StepOutput, Trainer
+from jepa_agent.training.loop import Trainer
 from jepa_agent.training.run_folder import Run
+from jepa_agent.training.task import Progress, StepOutput
 
 
 def same(first: JEPAAgent, second: JEPAAgent) -> bool:

@@ -23,7 +23,7 @@ from jepa_agent.planners import CEMConfig
 from jepa_agent.presets import LEWM, PIXELS, PROPOSALS, QUICK, VECTOR
 from jepa_agent.training import loop
 from jepa_agent.training.config import LossWeights, RefinementConfig
-from jepa_agent.training.loop import Progress
+from jepa_agent.training.task import Progress
 from jepa_agent.training.world_model import WorldModelTask
 
 TERMS = {

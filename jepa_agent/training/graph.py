@@ -1,0 +1,97 @@
+"""A step of training as one CUDA graph: one launch instead of a thousand."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .task import StepOutput, Task
+
+WARM_UP = 3
+"""Steps that are launched kernel by kernel first; they make what steps share, such as moments."""
+
+Step = Callable[[tuple[Tensor, ...]], StepOutput]
+
+
+class StepGraph:
+    """Takes the steps of a stage, from the fourth on by replaying their kernels as one graph.
+
+    What Python does in a step happens at its recording alone, which runs no kernel. So a step may
+    depend on nothing but tensors that stay where they are (parameters, moments, the learning rate,
+    prototypes, data on the device), on the task's generator, and on what is given, which is copied
+    to where the recorded step found it. The host must not wait within a step.
+
+    Where recording fails, a warning says why, and steps are launched kernel by kernel.
+
+    Args:
+        step: losses, gradients and the optimiser's step, of what the host gives.
+        task: what is trained; its generator draws the step's random numbers.
+    """
+
+    def __init__(self, step: Step, task: Task) -> None:
+        self._step, self._task, self._taken = step, task, 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._failed = False
+
+    def __call__(self, given: tuple[Tensor, ...]) -> StepOutput:
+        """Take a step; its losses are the caller's own."""
+        self._taken += 1
+        if self._failed:
+            return self._step(given)
+        if self._taken <= WARM_UP:
+            return self._warm_up(given)
+        if self._graph is None:
+            self._record(given)
+        if self._graph is None:
+            return self._step(given)
+        for place, tensor in zip(self._given, given, strict=True):
+            place.copy_(tensor)
+        self._graph.replay()
+        *terms, loss = self._numbers.clone().unbind()
+        return self._output._replace(
+            terms=dict(zip(self._output.terms, terms, strict=True)), loss=loss
+        )
+
+    def _warm_up(self, given: tuple[Tensor, ...]) -> StepOutput:
+        """Take a step on another stream than the default one, which cannot be recorded."""
+        stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
+            output, _ = _without_gradients(self._step(given))
+        current.wait_stream(stream)
+        return output
+
+    def _record(self, given: tuple[Tensor, ...]) -> None:
+        generator = self._task.generator
+        state = None if generator is None else generator.get_state()
+        self._given = tuple(tensor.clone() for tensor in given)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            if generator is not None:
+                graph.register_generator_state(generator)
+            # other threads may use the GPU meanwhile
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                self._output, self._numbers = _without_gradients(self._step(self._given))
+            self._graph = graph
+        except RuntimeError as error:
+            self._failed = True
+            reason = " ".join(str(error).split())
+            warnings.warn(
+                "steps are launched kernel by kernel, which is slower: they could not be recorded "
+                f"as a CUDA graph ({reason})",
+                stacklevel=2,
+            )
+            if generator is not None and state is not None:  # a recording may leave it unusable
+                self._task.generator = torch.Generator(generator.device)
+                self._task.generator.set_state(state)
+
+
+def _without_gradients(output: StepOutput) -> tuple[StepOutput, Tensor]:
+    """The losses without what gradients need, and all of them as one tensor (n,)."""
+    terms = {name: term.detach() for name, term in output.terms.items()}
+    output = StepOutput(terms, output.loss.detach(), output.frames)
+    return output, torch.stack([*output.terms.values(), output.loss])
