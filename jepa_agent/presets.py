@@ -110,6 +110,13 @@ PROPOSALS = replace(
 )
 """Images of any world, from data in which someone goes somewhere: a script, a policy, people."""
 
+GC_IDM = replace(
+    PROPOSALS,
+    model=replace(PROPOSALS.model, proposals=ProposalsConfig(heads=1)),
+    planner=replace(PROPOSALS.planner, iterations=0),
+)
+"""A goal-conditioned inverse model on frozen latents, played without any search, as a control."""
+
 LEWM = Preset(
     training=TrainingConfig(
         steps=3000,
@@ -141,6 +148,7 @@ PRESETS = {
     "vector": VECTOR,
     "pixels": PIXELS,
     "proposals": PROPOSALS,
+    "gc_idm": GC_IDM,
     "lewm": LEWM,
 }
 
@@ -155,6 +163,7 @@ DATA = {
     "vector": CollectConfig(episodes=1),
     "pixels": CollectConfig(episodes=1),
     "proposals": CollectConfig(episodes=1),
+    "gc_idm": CollectConfig(episodes=1),
     "lewm": CollectConfig(episodes=1),
 }
 """The data that each preset collects, unless trajectories are given."""

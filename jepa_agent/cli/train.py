@@ -113,6 +113,7 @@ ABOUT = {
     "vector": "Any environment whose observations are vectors; --data names its trajectories.",
     "pixels": "Any environment whose observations are images; --data names its trajectories.",
     "proposals": "Images of any world, from behaviour that goes somewhere; --data as above.",
+    "gc_idm": "A goal-conditioned inverse model, without any search; --data as above.",
     "lewm": "LeWM's two losses and planner (arXiv 2603.19312) in small networks; --data as above.",
 }
 

@@ -1,6 +1,7 @@
 """The field's worlds from data of our own: collect, train, and score on held-out goals, both rules.
 
 python scripts/experiments/scoreboard.py --only push_t --seeds 0 --record
+python scripts/experiments/scoreboard.py --preset lewm --seeds 0 --record      # a control
 
 Each world is a script in scoreboard/, run in a folder of its own; a run that was interrupted goes
 on where it was, by the same command. With --record, its rows go into
@@ -58,7 +59,14 @@ COLUMNS = {
     | {"own data, own goals: % (Wilson)": "{agent}", "by seed": "{seeds}"}
     | LAST
     | {"tasks": "{tasks}", "published, on other data and goals": "{published}"},
+    "controls": {"preset": "{preset}"}
+    | FIRST
+    | {"first hit: % (Wilson)": "{agent}", "by seed": "{seeds}", "strictly": "{strict}"}
+    | {"ms, median / 99 %": "{latency}", "minutes": "{minutes}"},
 }
+OURS = "proposals"
+"""The preset of the tables; others are controls, trained on the same data and scored on the same
+tasks."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,9 @@ def main(args: Args) -> None:
 
 
 def measure(name: str, seed: int, folder: Path, args: Args) -> list[dict[str, Any]]:
-    """Run a world's script in a folder; the rows of its scores."""
+    """Run a world's script in a folder; the rows of its scores.
+
+    Data lie in the folder, what a preset made of them in a folder of its name there."""
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "SEED": str(seed),
@@ -106,14 +116,14 @@ def measure(name: str, seed: int, folder: Path, args: Args) -> list[dict[str, An
     settings |= {} if args.episodes is None else {"EPISODES": str(args.episodes)}
     script = HERE / "scoreboard" / f"{name}.sh"
     subprocess.run(["bash", "-ex", script], cwd=folder, env=os.environ | settings, check=True)
-    return rows_of(name, seed, folder)
+    return rows_of(name, seed, folder, args.preset)
 
 
-def rows_of(name: str, seed: int, folder: Path) -> list[dict[str, Any]]:
+def rows_of(name: str, seed: int, folder: Path, preset: str) -> list[dict[str, Any]]:
     """The rows of a world that has been scored."""
-    report = Report.load(folder / "score" / "report.json")
-    notes = json.loads((folder / "run" / "config.json").read_text())["notes"]
-    collected = int((folder / "collected.txt").read_text())
+    collected, made = int((folder / "collected.txt").read_text()), folder / preset
+    report = Report.load(made / "score" / "report.json")
+    notes = json.loads((made / "run" / "config.json").read_text())["notes"]
     return [
         {
             "world": name,
@@ -127,25 +137,46 @@ def rows_of(name: str, seed: int, folder: Path) -> list[dict[str, Any]]:
             "left_out": report.config["goals"][row.suite]["tasks left out, solved at the start"],
             "latency": [row.latency_p50_ms, row.latency_p99_ms],
             "minutes": (collected + notes["seconds"]) / 60,
-            "trained": (folder / "trained.txt").read_text().strip(),
+            "trained": (made / "trained.txt").read_text().strip(),
         }
         for row in report.rows
     ]
 
 
 def add(rows: list[dict[str, Any]]) -> None:
-    """Put rows among the figures, in the place of older ones of the same world and seed."""
+    """Put rows among the figures, in the place of older ones of the same run."""
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {"runs": []}
-    new = {(row["world"], row["seed"]) for row in rows}
-    kept = [row for row in figures["runs"] if (row["world"], row["seed"]) not in new]
+    new = set(map(run_of, rows))
     figures["runs"] = sorted(
-        [*kept, *rows],
-        key=lambda row: (WORLDS.index(row["world"]), row["ahead"], row["policy"], row["seed"]),
+        [*(row for row in figures["runs"] if run_of(row) not in new), *rows],
+        key=lambda row: (WORLDS.index(row["world"]), row["ahead"], row["policy"], *run_of(row)),
     )
+    ours = [run for run in figures["runs"] if run_of(run)[2] == OURS]
+    made = {
+        "first": by_world(ours, strict=False),
+        "strict": by_world(ours, strict=True),
+        "controls": controls(figures["runs"]),
+    }
     for name, columns in COLUMNS.items():
         table = figures.setdefault("tables", {}).setdefault(name, {})
-        table |= {"columns": columns, "rows": by_world(figures["runs"], name == "strict")}
+        table |= {"columns": columns, "rows": made[name]}
     write_json(FIGURES, figures)
+
+
+def run_of(row: dict[str, Any]) -> tuple[str, int, str]:
+    """The world, the seed and the preset of a row."""
+    return row["world"], row["seed"], row["trained"].partition(" ")[0]
+
+
+def controls(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row per preset besides ours, world and offset, over the seeds."""
+    agents = [run for run in runs if run["policy"] == "agent"]
+    rows = []
+    for preset in sorted({run_of(run)[2] for run in agents} - {OURS}):
+        same = [run for run in agents if run_of(run)[2] == preset]
+        for first, strict in zip(by_world(same, False), by_world(same, True), strict=True):
+            rows.append(first | {"preset": preset, "strict": strict["agent"]})
+    return rows
 
 
 def by_world(runs: list[dict[str, Any]], strict: bool) -> list[dict[str, Any]]:

@@ -58,7 +58,8 @@ IN_A_STEP = 3
 IN_A_DECISION = 2
 """Waits of the host in a decision: for the check that costs are numbers, and for the actions."""
 LAUNCHES = {
-    "quick": 600, "base": 1350, "eb_jepa": 720, "vector": 550, "proposals": 630, "lewm": 400,
+    "quick": 600, "base": 1350, "eb_jepa": 720, "vector": 550, "proposals": 630, "gc_idm": 630,
+    "lewm": 400,
 }  # fmt: skip
 """Most launches in the graph of a preset's joint step; `proposals` are `pixels` with one
 network more."""
@@ -122,7 +123,7 @@ def steps_of(seen: Seen, task: Task, may_wait: tuple[int, ...] = ()) -> list[int
 def check_steps(seen: Seen, name: str) -> None:
     """Joint and refinement steps of a preset, with its model and losses, on small batches."""
     preset, data = PRESETS[name], rooms()
-    if name in ("vector", "pixels", "proposals", "lewm"):
+    if name in ("vector", "pixels", "proposals", "gc_idm", "lewm"):
         data = shown(pixels=name != "vector")
     training = preset.training
     few = {"layouts_per_batch": 8, "windows_per_layout": 2}

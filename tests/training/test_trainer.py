@@ -20,7 +20,7 @@ from jepa_agent.data.recording import record
 from jepa_agent.evaluation.episodes import play
 from jepa_agent.models.encoders import VectorMLPConfig
 from jepa_agent.planners import CEMConfig
-from jepa_agent.presets import LEWM, PIXELS, PROPOSALS, QUICK, VECTOR
+from jepa_agent.presets import GC_IDM, LEWM, PIXELS, PROPOSALS, QUICK, VECTOR
 from jepa_agent.training import loop
 from jepa_agent.training.config import LossWeights, RefinementConfig
 from jepa_agent.training.task import Progress
@@ -287,7 +287,9 @@ def test_any_vectors_are_learnt_by_the_preset_for_vectors(tmp_path: Path) -> Non
         train(trajectories, QUICK)
 
 
-@pytest.mark.parametrize("preset", [PIXELS, PROPOSALS, LEWM], ids=["pixels", "proposals", "lewm"])
+@pytest.mark.parametrize(
+    "preset", [PIXELS, PROPOSALS, GC_IDM, LEWM], ids=["pixels", "proposals", "gc_idm", "lewm"]
+)
 def test_any_images_are_learnt_by_the_presets_for_images(preset: Preset) -> None:
     """Large ones, of one layout, in actions of any unit; some episodes are kept back."""
     rng = np.random.default_rng(0)

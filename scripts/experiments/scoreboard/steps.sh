@@ -8,11 +8,12 @@ fi
 if [ ! -f held-out.h5 ]; then
     jepa-agent collect $WORLD --episodes 200 --steps 150 --seed 1000000 --workers 2 --out held-out.h5
 fi
-if [ ! -f trained.txt ]; then
-    jepa-agent train $PRESET --data train.h5 --training.seed $SEED ${TRAIN-} --out run
-    echo $PRESET ${TRAIN-} > trained.txt
+mkdir -p $PRESET
+if [ ! -f $PRESET/trained.txt ]; then
+    jepa-agent train $PRESET --data train.h5 --training.seed $SEED ${TRAIN-} --out $PRESET/run
+    echo $PRESET ${TRAIN-} > $PRESET/trained.txt
 fi
-if [ ! -f score/report.json ]; then
-    jepa-agent evaluate --checkpoint run --goals data --data held-out.h5 --offset $OFFSETS --budget offset+25 \
-        --episodes $TASKS $ORACLE --out score --video plan.gif
+if [ ! -f $PRESET/score/report.json ]; then
+    jepa-agent evaluate --checkpoint $PRESET/run --goals data --data held-out.h5 --offset $OFFSETS --budget offset+25 \
+        --episodes $TASKS $ORACLE --out $PRESET/score --video $PRESET/plan.gif
 fi
