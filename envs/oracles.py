@@ -13,6 +13,7 @@ import numpy as np
 
 from .generators import next_cell, pull, steer, waypoint
 from .geodesics import way_to
+from .point_maps import BlockMap
 from .reacher import angles_of, turns
 from .sweeping import sweep
 
@@ -88,7 +89,10 @@ class MazeOracle(Oracle):
 
     def act(self, state: np.ndarray, goal: np.ndarray, layout: np.ndarray) -> np.ndarray:
         """Towards the velocity that leads to the next cell."""
-        way = next_cell(self._world, state[:2], goal[:2]) - state[:2]
+        world = self._world
+        if len(layout):  # it differs between episodes
+            world = BlockMap(layout.reshape(world.maze.shape))
+        way = next_cell(world, state[:2], goal[:2]) - state[:2]
         return steer(way, state[2:], SPEED)
 
 

@@ -15,6 +15,7 @@ from .goal_world import Measure, WorldConfig
 from .oracles import MazeOracle
 from .painted_world import PaintedConfig, PaintedWorld
 from .pictures import Canvas, Colour
+from .point_maps import FREE, WALL, BlockMap
 
 MAZES = {"u": "U_MAZE", "medium": "MEDIUM_MAZE", "large": "LARGE_MAZE"}
 """Names of mazes here and in gymnasium-robotics."""
@@ -26,7 +27,6 @@ SUCCESS_RADIUS, STRICT_RADIUS = 0.5, 0.25
 WALL_COLOUR: Colour = (178.0, 128.0, 76.0)
 BALL_COLOUR: Colour = (76.0, 153.0, 76.0)
 GOAL_COLOUR: Colour = (255.0, 0.0, 0.0)
-FREE, WALL = 0, 1
 
 
 @dataclass(frozen=True)
@@ -73,23 +73,33 @@ class PointMazeEnv(PaintedWorld):
         "render_fps": 50,
     }
     config_class: ClassVar[type[WorldConfig]] = PointMazeConfig
-    config: PointMazeConfig
     state_names = ("x", "y", "speed x", "speed y")
     unit = "m"
 
     def __init__(self, render_mode: str | None = None, **config: Any) -> None:
-        maze = PointMazeConfig.from_kwargs(config).maze
         mazes = needed("gymnasium_robotics.envs.maze", "PointMaze-v0")
         needed("mujoco", "PointMaze-v0")
-        self.maze = np.array(getattr(mazes.maps, MAZES[maze]))
-        """(rows, columns): 1 is a wall, 0 is free; rows count down."""
+        self._physics: Any = mazes.point_maze.PointMazeEnv
+        self._use(self._first_map(self.config_class.from_kwargs(config), mazes.maps))
         half = np.array([self.maze.shape[1], self.maze.shape[0]]) / 2
         self.state_low = np.array([*(RADIUS - half), -6, -6])
         self.state_high = np.array([*(half - RADIUS), 6, 6])
         super().__init__(render_mode, **config)
-        self._world = mazes.point_maze.PointMazeEnv(maze_map=self.maze.tolist())
+
+    @property
+    def maze(self) -> np.ndarray:
+        """(rows, columns): 1 is a wall, 0 is free; rows count down."""
+        return self._map.maze
+
+    def _first_map(self, config: Any, maps: Any) -> BlockMap:
+        """The map to begin with, given gymnasium-robotics' maps."""
+        return BlockMap(np.array(getattr(maps, MAZES[config.maze])))
+
+    def _use(self, block_map: BlockMap) -> None:
+        """Take a map, and build its physics."""
+        self._map = block_map
+        self._world = self._physics(maze_map=block_map.maze.tolist())
         os.remove(self._world.tmp_xml_file_path)  # it has been read, and nobody else removes it
-        self._walls: dict[int, np.ndarray] = {}
 
     @property
     def state(self) -> np.ndarray:
@@ -104,15 +114,11 @@ class PointMazeEnv(PaintedWorld):
 
     def centre_of(self, cell: Any) -> np.ndarray:
         """The places (..., 2) of the centres of cells (..., 2), a row and a column each."""
-        cell = np.asarray(cell)
-        rows, columns = self.maze.shape
-        return np.stack([cell[..., 1] + 0.5 - columns / 2, rows / 2 - cell[..., 0] - 0.5], axis=-1)
+        return self._map.centre_of(cell)
 
     def cell_of(self, places: np.ndarray) -> np.ndarray:
         """The cells (..., 2), a row and a column, of places (..., 2)."""
-        rows, columns = self.maze.shape
-        cells = np.stack([rows / 2 - places[..., 1], places[..., 0] + columns / 2], axis=-1)
-        return np.floor(cells).astype(np.int64)
+        return self._map.cell_of(places)
 
     def is_free(self, states: np.ndarray, layout: Any = None) -> np.ndarray:
         """Whether a ball at states (..., 4 or 2) touches no wall, up to a thousandth of a metre."""
@@ -148,23 +154,21 @@ class PointMazeEnv(PaintedWorld):
         self._world.step(action)
 
     def _background(self, states: Any, layout: Any, size: int) -> Canvas:
-        extent = float(max(self.maze.shape))
+        rows, columns = self.maze.shape
+        extent = float(max(rows, columns))
         canvas = Canvas(states, size, corner=(-extent / 2, extent / 2), extent=extent, up=True)
-        if size not in self._walls:
-            self._walls[size] = self._wall_shares(size, extent)
-        xp = namespace(states)
-        walls = xp.asarray(self._walls[size], dtype=states.dtype, device=device(states))
-        canvas.blend(walls, WALL_COLOUR)
+        xp, place = namespace(states), device(states)
+        left = xp.arange(columns, dtype=states.dtype, device=place) - columns / 2  # (columns,)
+        bottom = rows / 2 - 1 - xp.arange(rows, dtype=states.dtype, device=place)  # (rows,)
+        across = canvas.columns(left, left + 1)[:, 0]  # (columns, W), shares of pixels
+        down = canvas.rows(bottom, bottom + 1)[..., 0]  # (rows, H)
+        canvas.blend(down.T @ self._blocks(states, layout) @ across, WALL_COLOUR)
         return canvas
+
+    def _blocks(self, states: Any, layout: Any) -> Any:
+        """Which cells (..., rows, columns) are walls, 1 or 0, as numbers like states."""
+        return namespace(states).asarray(self.maze, dtype=states.dtype, device=device(states))
 
     def _paint(self, canvas: Canvas, states: Any, is_goal: bool = False) -> None:
         ball = canvas.disc(states[..., 0], states[..., 1], SHOWN_RADIUS)
         canvas.paint(ball, GOAL_COLOUR if is_goal else BALL_COLOUR)
-
-    def _wall_shares(self, size: int, extent: float) -> np.ndarray:
-        """How much of each pixel (H, W) is wall."""
-        canvas = Canvas(np.zeros(1), size, (-extent / 2, extent / 2), extent, up=True)
-        shares = np.zeros((size, size))
-        for x, y in self.centre_of(np.argwhere(self.maze == WALL)):
-            shares += canvas.columns(x - 0.5, x + 0.5) * canvas.rows(y - 0.5, y + 0.5)
-        return np.minimum(shares, 1.0)

@@ -47,6 +47,11 @@ register(
     max_episode_steps=600,
 )
 register(
+    id="PointMazes-v0",
+    entry_point="jepa_agent.envs.point_mazes:PointMazesEnv",
+    max_episode_steps=800,
+)
+register(
     id="ReacherPose-v0", entry_point="jepa_agent.envs.reacher:ReacherEnv", max_episode_steps=100
 )
 register(id="PushT-v0", entry_point="jepa_agent.envs.push_t:PushTEnv", max_episode_steps=300)
