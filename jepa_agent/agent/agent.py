@@ -268,6 +268,7 @@ class JEPAAgent(HubMixin):
             decision=np.where(started, 0, state.decision + due),
             planned=due,
             search=None,
+            outlook=None,
         )
         rows = np.flatnonzero(due)
         if len(rows):
@@ -275,6 +276,11 @@ class JEPAAgent(HubMixin):
         played = state.actions[np.arange(count), state.elapsed - 1]  # a copy, the caller's own
         actions = from_rows(self.bounds, played)
         return (actions[0] if single else actions), state
+
+    @property
+    def foresees(self) -> bool:
+        """Whether plans have an outlook: its model has several heads, or foresees ends."""
+        return self.model.num_heads > 1 or self.model.ending is not None
 
     @property
     def chunks(self) -> Chunks:
@@ -299,12 +305,15 @@ class JEPAAgent(HubMixin):
         horizon = self.planner.horizon
         left = self._on_device(horizon - state.decision[rows] % horizon)
         known = None if memory is None else memory.select(index)
-        chunk, found, known = decide(
+        budget = state.budget
+        chunk, found, known, remaining, expected = decide(
             self, latents, wanted, state.plan[index], fresh, Noise(seeds), left, known,
-            self._compiled,
+            self._compiled, None if budget is None else budget[index],
         )  # fmt: skip
         if memory is not None and known is not None:
             memory = memory.replaced(index, known)
+        if budget is not None and remaining is not None:
+            budget = budget.index_copy(0, index, remaining)
         all_goals, actions = state.goals.copy(), state.actions.copy()
         all_goals[rows] = goals
         actions[rows] = chunk.unflatten(-1, (self.chunks.steps, -1)).cpu().numpy()
@@ -317,6 +326,8 @@ class JEPAAgent(HubMixin):
             goal_latents=state.goal_latents.index_copy(0, index, wanted),
             error_memory=memory,
             search=found,
+            budget=budget,
+            outlook=expected,
         )
 
     def _encoded(self, seen: np.ndarray, goals: np.ndarray) -> tuple[Tensor, Tensor]:

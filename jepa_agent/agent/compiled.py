@@ -62,6 +62,7 @@ class CompiledSearch:
         noise: Noise,
         left: Tensor,
         memory: ErrorMemory | None = None,
+        budget: Tensor | None = None,
     ) -> Plan:
         """Plan; see `search`."""
         if self._planner is not self._agent.planner:
@@ -69,12 +70,13 @@ class CompiledSearch:
             self._shapes.clear()
         if warm_start.shape not in self._shapes:
             noted = NotedNoise(noise)
-            plan = search(self._agent, latents, goals, warm_start, noted, left, memory)
+            plan = search(self._agent, latents, goals, warm_start, noted, left, memory, budget)
             self._shapes[warm_start.shape] = noted.shapes
             return plan
         shapes = self._shapes[warm_start.shape]
         numbers = [noise.normal(*shape, like=warm_start) for shape in shapes]
-        actions, cost, trace = self._fast(latents, goals, warm_start, numbers, left, memory)
+        given = (latents, goals, warm_start, numbers, left, memory, budget)
+        actions, cost, trace = self._fast(*given)
         check_costs(trace.costs)
         copies = (tuple(each.clone() for each in found) for found in trace)
         return Plan(actions.clone(), cost.clone(), Trace(*copies))
@@ -87,6 +89,7 @@ class CompiledSearch:
         numbers: list[Tensor],
         left: Tensor,
         memory: ErrorMemory | None,
+        budget: Tensor | None,
     ) -> Plan:
         noise = DrawnNoise(numbers, len(warm_start))
-        return search(self._agent, latents, goals, warm_start, noise, left, memory)
+        return search(self._agent, latents, goals, warm_start, noise, left, memory, budget)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,9 +13,11 @@ from ..planners import ActionUnits
 from .chunks import Chunks
 from .error_memory import ErrorMemory
 from .goals import state_cost
+from .risk import tail
 
 DISTANCES = ("learned", "latent")
 REDUCTIONS = ("sum", "last", "discounted", "deadline", "arrival")
+RISKS = ("neutral", "cvar")
 TIMED = ("deadline", "arrival")
 """Those that look at one moment, which may come nearer."""
 NEAR = 0.1
@@ -42,6 +45,12 @@ class CostConfig:
             widths of their box, summed over components.
         error_memory: past chunks of the episode whose outcomes correct the predictions; see
             `ErrorMemory`.
+        risk: "neutral", the mean over outcomes, or "cvar", half of it and half the mean of the
+            worst outcomes, with a budget that is carried along the episode; see `risk`. Outcomes
+            are those of the predictor's heads, each of which may end as the model foresees.
+        alpha: the share of the worst outcomes; 1 is neutral.
+        failure: chunks that an episode counts which ends elsewhere than at its goal.
+        slack: how much longer than the first plan's worst outcomes the budget allows, as a share.
     """
 
     distance: str = "learned"
@@ -50,14 +59,20 @@ class CostConfig:
     discount: float = 0.9
     action_cost: float = 0.0
     error_memory: int = 0
+    risk: str = "neutral"
+    alpha: float = 0.2
+    failure: float = 40.0
+    slack: float = 0.5
 
     def __post_init__(self) -> None:
-        for name, choices in (("distance", DISTANCES), ("reduction", REDUCTIONS)):
+        choices_of = {"distance": DISTANCES, "reduction": REDUCTIONS, "risk": RISKS}
+        for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
-        if not 0 < self.discount <= 1:
-            raise ValueError(f"discount must be in (0, 1], got {self.discount}")
-        for name in ("near_weight", "action_cost", "error_memory"):
+        for name in ("discount", "alpha"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in (0, 1], got {getattr(self, name)}")
+        for name in ("near_weight", "action_cost", "error_memory", "failure", "slack"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
         if self.near_weight and self.distance == "latent":
@@ -65,6 +80,33 @@ class CostConfig:
                 "near_weight adds to the learned distance, got "
                 f"{self.near_weight} with distance 'latent'; leave it out"
             )
+        if self.risk == "cvar" and self.distance == "latent":
+            raise ValueError(
+                "risk 'cvar' is measured in chunks to the goal, got distance 'latent'; take "
+                "distance 'learned'"
+            )
+
+
+class Foresight(NamedTuple):
+    """What each head expects of N candidates for B problems."""
+
+    imagined: Tensor
+    """(B, heads, N, H, D): latents."""
+    arrival: Tensor
+    """(B, heads, N): chunks until the goal is reached."""
+    ending: Tensor
+    """(B, heads, N, H): the chance that the episode ends in a chunk, if it has not before."""
+
+    @property
+    def alive(self) -> Tensor:
+        """The chance (B, heads, N) that the episode has not ended after the horizon."""
+        return (1 - self.ending).prod(dim=-1)
+
+    def outcomes(self, failure: float) -> tuple[Tensor, Tensor]:
+        """Costs in chunks and chances (B, N, 2 * heads): each head arrives, or the episode ends."""
+        arrival, alive = self.arrival.movedim(1, -1), self.alive.movedim(1, -1)
+        costs = torch.cat([arrival, torch.full_like(arrival, failure)], dim=-1)
+        return costs, torch.cat([alive, 1 - alive], dim=-1) / arrival.shape[-1]
 
 
 class PlanningCost:
@@ -80,6 +122,8 @@ class PlanningCost:
         chunks: how actions fill chunks; None holds one for each.
         of_state: the goals are states (B, S) in the place of latents; see `state_cost`.
         left: (B,), chunks to the deadline or the arrival; by default, the whole horizon.
+        budget: (B,), chunks that are left of the episodes' budgets of risk, NaN at their first
+            decisions; by default, all are first ones.
     """
 
     def __init__(
@@ -93,49 +137,104 @@ class PlanningCost:
         chunks: Chunks | None = None,
         of_state: bool = False,
         left: Tensor | None = None,
+        budget: Tensor | None = None,
     ) -> None:
         self._model, self._latents, self._config = model, latents, config
         self._distance = "state" if of_state else config.distance
         self._error_memory, self._units, self._chunks = error_memory, units, chunks
-        self._left = left
+        self._left, self._budget = left, budget
+        if config.risk == "cvar" and of_state:
+            raise ValueError(
+                "risk 'cvar' is measured in chunks to the goal, got a goal that is a state; set "
+                "an observation as the goal, or cost.risk to 'neutral'"
+            )
+        self._in_chunks = self._distance == "learned" and (
+            config.risk == "cvar" or model.ending is not None
+        )
         self._goals = goals[:, None, None]
         if self._distance == "learned":
             self._embedded_goals = model.distance_embedding(goals)[:, None, None]
 
     def __call__(self, candidates: Tensor) -> Tensor:
         """Costs (B, N) of candidates (B, N, H * knots, A), differentiable."""
-        config = self._config
-        imagined, embedding = imagine(
-            self._model, self._latents, candidates, self._error_memory, self._chunks
-        )
-        if self._distance == "state":
-            distance = state_cost(self._model, imagined, self._goals)
-        elif self._distance == "learned":
-            distance = self._model.embedding_distance(
-                self._model.distance_embedding(imagined) if embedding is None else embedding,
-                self._embedded_goals,
-            )
-            if config.near_weight:
-                apart = self._apart(imagined)
-                distance = distance + config.near_weight * apart / (apart + NEAR)
+        config, heads = self._config, self._model.num_heads
+        if self._in_chunks:
+            cost = self._risk(self.foresee(candidates))
         else:
-            distance = self._apart(imagined)
-        if config.reduction in TIMED and self._left is not None:
-            last = (self._left - 1)[:, None, None].expand(-1, distance.shape[1], 1)
-            cost = distance.gather(-1, last)[..., 0]
-        elif config.reduction in ("last", *TIMED):
-            cost = distance[..., -1]
-        elif config.reduction == "discounted":
-            chunks = torch.arange(distance.shape[-1], device=distance.device)
-            cost = (distance * config.discount**chunks).sum(dim=-1)
-        else:
-            cost = distance.sum(dim=-1)
+            cost = self._reduced(self._distances(*self._imagined(candidates)))
+            if heads > 1:
+                cost = cost.unflatten(1, (heads, -1)).mean(dim=1)
         if config.action_cost:
             effort = candidates
             if self._units is not None:
                 effort = (effort - self._units.idle) / self._units.half_width
             cost = cost + config.action_cost * effort.square().sum(dim=-1).mean(dim=-1)
         return cost
+
+    def foresee(self, candidates: Tensor) -> Foresight:
+        """What every head expects of candidates (B, N, H * knots, A)."""
+        model, heads = self._model, self._model.num_heads
+        imagined, embedding = self._imagined(candidates)
+        distance = self._distances(imagined, embedding)  # (B, heads * N, H)
+        chunk = 1.0 + torch.arange(distance.shape[-1], device=distance.device)
+        arrival = self._reduced(distance + chunk) / self._reduced(torch.ones_like(distance))
+        ending = torch.zeros_like(distance)
+        if model.ending is not None:
+            chunks = self._chunks or Chunks(model.config.chunk)
+            filled = chunks.fill(chunks.split(candidates)).repeat(1, heads, 1, 1)
+            first = self._latents[:, None, None].expand(-1, imagined.shape[1], -1, -1)
+            starts = torch.cat([first, imagined[:, :, :-1]], dim=2)
+            ending = model.chance_of_ending(starts, filled)
+            if self._config.reduction in TIMED and self._left is not None:
+                ending = ending * (chunk <= self._left[:, None, None])
+        found = (imagined, arrival, ending)
+        return Foresight(*(each.unflatten(1, (heads, -1)) for each in found))
+
+    def _risk(self, seen: Foresight) -> Tensor:
+        """The cost (B, N) of what is foreseen, in the units of the reduction."""
+        config, (costs, chances) = self._config, seen.outcomes(self._config.failure)
+        cost = (chances * costs).sum(dim=-1)
+        if config.risk == "cvar":
+            budget = self._budget
+            if budget is None:
+                budget = torch.full_like(cost[:, 0], torch.nan)
+            left = budget[:, None].expand_as(cost)
+            cost = 0.5 * (cost + tail(costs, chances, config.alpha, left))
+        return cost * self._reduced(torch.ones_like(seen.ending[:, 0]))
+
+    def _imagined(self, candidates: Tensor) -> tuple[Tensor, Tensor | None]:
+        """See `imagine_heads`."""
+        return imagine_heads(
+            self._model, self._latents, candidates, self._error_memory, self._chunks
+        )
+
+    def _distances(self, imagined: Tensor, embedding: Tensor | None) -> Tensor:
+        """Distances (B, heads * N, H) of imagined latents from the goals."""
+        if self._distance == "state":
+            return state_cost(self._model, imagined, self._goals)
+        if self._distance == "latent":
+            return self._apart(imagined)
+        distance = self._model.embedding_distance(
+            self._model.distance_embedding(imagined) if embedding is None else embedding,
+            self._embedded_goals,
+        )
+        if self._config.near_weight:
+            apart = self._apart(imagined)
+            distance = distance + self._config.near_weight * apart / (apart + NEAR)
+        return distance
+
+    def _reduced(self, distance: Tensor) -> Tensor:
+        """What is minimised (B, M) of distances (B, M, H)."""
+        config = self._config
+        if config.reduction in TIMED and self._left is not None:
+            last = (self._left - 1)[:, None, None].expand(-1, distance.shape[1], 1)
+            return distance.gather(-1, last)[..., 0]
+        if config.reduction in ("last", *TIMED):
+            return distance[..., -1]
+        if config.reduction == "discounted":
+            chunks = torch.arange(distance.shape[-1], device=distance.device)
+            return (distance * config.discount**chunks).sum(dim=-1)
+        return distance.sum(dim=-1)
 
     def _apart(self, imagined: Tensor) -> Tensor:
         """The mean squared difference (B, N, H) of latents from the goals."""
@@ -171,3 +270,30 @@ def imagine(
         imagined.append(latents)
         embedded.append(embedding)
     return torch.stack(imagined, dim=2), torch.stack(embedded, dim=2)
+
+
+def imagine_heads(
+    model: WorldModel,
+    latents: Tensor,
+    candidates: Tensor,
+    error_memory: ErrorMemory | None = None,
+    chunks: Chunks | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """What `imagine` does, for every head by itself: (B, heads * N, H, D), the heads outside."""
+    heads = model.num_heads
+    if heads == 1:
+        return imagine(model, latents, candidates, error_memory, chunks)
+    chunks = chunks or Chunks(model.config.chunk)
+    planned = chunks.split(candidates)
+    filled = chunks.fill(planned)
+    imagined = []
+    latents = latents[:, None].expand(heads, -1, candidates.shape[1], -1)  # (heads, B, N, D)
+    for knots, actions in zip(planned.unbind(dim=2), filled.unbind(dim=2), strict=True):
+        before = latents.movedim(0, 1).flatten(1, 2)  # (B, heads * N, D)
+        latents = model.predict_heads(latents, actions)
+        if error_memory is not None:
+            played = knots.flatten(-2).repeat(1, heads, 1)
+            wrong = error_memory.correction(model, model.distance_embedding(before), played)
+            latents = latents + wrong.unflatten(1, (heads, -1)).movedim(1, 0)
+        imagined.append(latents.movedim(0, 1).flatten(1, 2))
+    return torch.stack(imagined, dim=2), None

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..planners import Noise, Plan
 from .costs import PlanningCost
 from .error_memory import ErrorMemory
+from .outlook import Outlook, outlook
 
 if TYPE_CHECKING:
     from .agent import JEPAAgent
@@ -24,6 +25,7 @@ def search(
     noise: Noise,
     left: Tensor,
     error_memory: ErrorMemory | None = None,
+    budget: Tensor | None = None,
 ) -> Plan:
     """Plan for B problems.
 
@@ -35,6 +37,7 @@ def search(
         noise: one source of random numbers a problem.
         left: (B,), chunks to the deadline.
         error_memory: past outcomes of the B episodes.
+        budget: (B,), see `PlanningCost`.
     """
     model, planner, chunks = agent.model, agent.planner, agent.chunks
     proposals = None if agent.seeks_state else model.proposals
@@ -42,10 +45,7 @@ def search(
     if proposals is not None and agent.cost.reduction == "arrival":
         ahead = proposals.chunks_ahead(latents, goals)
         left = ahead.clamp_max(planner.horizon)
-    units = agent.bounds.units(like=warm_start)
-    cost = PlanningCost(
-        model, latents, goals, agent.cost, error_memory, units, chunks, agent.seeks_state, left
-    )
+    cost = planning_cost(agent, latents, goals, left, error_memory, budget)
     proposed: dict[str, Any] = {}
     if proposals is not None and getattr(
         getattr(planner, "config", None), "takes_proposals", False
@@ -53,6 +53,30 @@ def search(
         likely = model.propose(latents, goals, ahead, planner.horizon)
         proposed["proposals"] = chunks.fit(likely).flatten(2, 3)
     return planner.plan(cost, agent.bounds, noise, warm_start, **proposed)
+
+
+def planning_cost(
+    agent: JEPAAgent,
+    latents: Tensor,
+    goals: Tensor,
+    left: Tensor | None,
+    error_memory: ErrorMemory | None,
+    budget: Tensor | None,
+) -> PlanningCost:
+    """The cost that an agent's searches minimise; see `search`."""
+    units = agent.bounds.units(like=latents)
+    return PlanningCost(
+        agent.model,
+        latents,
+        goals,
+        agent.cost,
+        error_memory,
+        units,
+        agent.chunks,
+        agent.seeks_state,
+        left,
+        budget,
+    )
 
 
 class Decision(NamedTuple):
@@ -64,6 +88,10 @@ class Decision(NamedTuple):
     """The plan, and what else the search evaluated."""
     error_memory: ErrorMemory | None
     """With the outcomes of the last chunks, and the predictions for the next ones."""
+    budget: Tensor | None
+    """(B,): chunks left of the budgets of risk, if they have some."""
+    outlook: Outlook | None
+    """What is expected of the plans, where the model has several heads or foresees ends."""
 
 
 def decide(
@@ -76,6 +104,7 @@ def decide(
     left: Tensor,
     error_memory: ErrorMemory | None = None,
     find: Callable[..., Plan] | None = None,
+    budget: Tensor | None = None,
 ) -> Decision:
     """Note what the last plans of B problems led to, and plan anew from what is left of them.
 
@@ -89,6 +118,7 @@ def decide(
         left: (B,), chunks to the deadline.
         error_memory: past outcomes of the B episodes.
         find: the search, with the arguments of `search` after the agent; by default `search`.
+        budget: (B,), chunks left of the budgets of risk at the last decisions.
     """
     chunks, knots = agent.chunks, agent.chunks.knots
     if error_memory is not None:
@@ -97,9 +127,18 @@ def decide(
     warm_start = torch.cat([plan[:, knots:], plan[:, -1:].expand(-1, knots, -1)], dim=1)
     idle = agent.bounds.units(like=warm_start).idle
     warm_start = torch.where(fresh[:, None, None], idle, warm_start)
-    problem = (latents, goals, warm_start, noise, left, error_memory)
+    if budget is not None:  # a chunk was spent
+        budget = torch.where(fresh, torch.nan, budget - 1)
+    problem = (latents, goals, warm_start, noise, left, error_memory, budget)
     found = search(agent, *problem) if find is None else find(*problem)
+    expected = None
+    if agent.foresees or budget is not None:
+        cost = planning_cost(agent, latents, goals, None, error_memory, budget)
+        expected = outlook(agent, cost, found.actions)
+        if budget is not None:
+            first = (1 + agent.cost.slack) * expected.worst
+            budget = torch.where(budget.isnan(), first.to(budget), budget)
     chunk = chunks.fill(found.actions[:, :knots].to(plan))
     if error_memory is not None:
         error_memory = error_memory.expect(agent.model, chunk)
-    return Decision(chunk, found, error_memory)
+    return Decision(chunk, found, error_memory, budget, expected)

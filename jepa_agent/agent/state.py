@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..planners import Plan
 from .error_memory import ErrorMemory
+from .outlook import Outlook
 
 if TYPE_CHECKING:
     from .agent import JEPAAgent
@@ -33,6 +34,9 @@ class AgentState:
         environment: (n,), the number of each environment, by which goals set by hand are given.
         error_memory: outcomes of past chunks, if the cost has a memory.
         search: the last call's search result of the environments that planned, for drawing.
+        budget: (n,), chunks left of the budgets of risk, see `risk`; NaN before it is chosen.
+        outlook: what the last call expects of its new plans, where the model has several heads or
+            foresees ends.
     """
 
     actions: np.ndarray
@@ -47,6 +51,8 @@ class AgentState:
     environment: np.ndarray
     error_memory: ErrorMemory | None = None
     search: Plan | None = None
+    budget: Tensor | None = None
+    outlook: Outlook | None = None
 
     def select(self, rows: np.ndarray) -> AgentState:
         """The memory of some of the environments (k,), in that order, without the last search."""
@@ -79,4 +85,5 @@ def fresh_state(agent: JEPAAgent, goals: np.ndarray) -> AgentState:
         planned=zeros.astype(bool),
         environment=np.arange(count),
         error_memory=ErrorMemory.none(model, count, size, unit) if size else None,
+        budget=latents.new_full((count,), torch.nan) if agent.cost.risk == "cvar" else None,
     )

@@ -77,7 +77,7 @@ class DecisionGraph(nn.Module):
         memory = self._layout.read(inputs[-1])
         horizon = agent.planner.horizon
         left = horizon - memory.decisions.long() % horizon
-        chunk, found, errors = decide(
+        chunk, found, errors, *_ = decide(
             agent, latents, goals, memory.plan, memory.fresh, noise, left, memory.errors
         )
         following = Memory(memory.decisions + 1, found.actions, errors)

@@ -73,7 +73,14 @@ ADDED: dict[str, dict[str, Any]] = {
     "training.weights": {"window_contrast": 0.0},
     "env_ref": {"wrappers": [], "max_episode_steps": None},
     "bounds": {"idle": None, "categories": [], "start": [], "shape": None, "dtype": None},
-    "cost": {"near_weight": 0.0},
+    "cost": {
+        "near_weight": 0.0,
+        "risk": "neutral",
+        "alpha": 0.2,
+        "failure": 40.0,
+        "slack": 0.5,
+    },
+    "predictor": {"heads": 1},
     "planner": {"knots": 1},
     "cem": {"knots": 1},
     "gradient": {"knots": 1},
@@ -85,6 +92,8 @@ MAX_IMAGE_SIZE = 72
 """The size to which images are scaled by default since they are."""
 NO_PROPOSALS = {"heads": 0, "horizon": 5, "reach": 20, "width": 512, "depth": 2}
 """The config of a model without proposals, which there were not."""
+NO_ENDING = {"width": 0, "depth": 2}
+"""The config of a model that foresees no ends."""
 USERS_OWN = ("data", "notes", "kwargs")
 """Objects that are no configs of the library."""
 
@@ -109,7 +118,11 @@ def _filled(name: str, value: Any, holder: str = "") -> Any:
     if name == "model":  # large images were not scaled
         shape = value.get("observation_shape", ())
         is_large = len(shape) == 3 and max(shape[:2]) > MAX_IMAGE_SIZE
-        added = {"max_image_size": 0 if is_large else MAX_IMAGE_SIZE, "proposals": NO_PROPOSALS}
+        added = {
+            "max_image_size": 0 if is_large else MAX_IMAGE_SIZE,
+            "proposals": NO_PROPOSALS,
+            "ending": NO_ENDING,
+        }
     return added | {key: _filled(key, item, name) for key, item in value.items()}
 
 

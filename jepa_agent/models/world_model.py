@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from ..data.resizing import scaled, scaled_shape
 from .distances import BlockNormConfig, DistanceHeadConfig
 from .encoders import EncoderConfig, PatchCNNConfig
+from .ending import EndingConfig
 from .layers import mlp
-from .predictors import PredictorConfig, ResidualMLPConfig
+from .predictors import Ensemble, PredictorConfig, ResidualMLPConfig
+from .predictors.ensemble import dealt, gathered
 from .proposals import ProposalsConfig
 
 
@@ -33,6 +35,7 @@ class WorldModelConfig:
         predictor: the predictor's config.
         distance_head: the distance's config.
         proposals: the config of the network that proposes actions, if there is one.
+        ending: the config of the network that foresees an episode's end, if there is one.
     """
 
     observation_shape: tuple[int, ...] = (65, 65, 3)
@@ -45,6 +48,7 @@ class WorldModelConfig:
     predictor: PredictorConfig = field(default_factory=ResidualMLPConfig)
     distance_head: DistanceHeadConfig = field(default_factory=BlockNormConfig)
     proposals: ProposalsConfig = field(default_factory=ProposalsConfig)
+    ending: EndingConfig = field(default_factory=EndingConfig)
 
     def __post_init__(self) -> None:
         least = {
@@ -94,7 +98,14 @@ class WorldModel(nn.Module):
                 f"the predictor {config.predictor.kind} needs an encoder with a LayerNorm `norm`, "
                 f"got {config.encoder.kind}"
             )
-        self.predictor = config.predictor.build(dim, config.action_dim, config.chunk)
+        if config.predictor.heads < 1:
+            raise ValueError(f"predictor.heads must be at least 1, got {config.predictor.heads}")
+        shape = (dim, config.action_dim, config.chunk)
+        self.predictor = (
+            Ensemble(config.predictor, *shape)
+            if config.predictor.heads > 1
+            else config.predictor.build(*shape)
+        )
         self.distance_head: Any = config.distance_head.build(dim)
         self.probe = mlp(dim, 256, 1, config.state_dim) if config.state_dim else None
         self.proposals = (
@@ -102,6 +113,8 @@ class WorldModel(nn.Module):
             if config.proposals.heads
             else None
         )
+        chunk_dim = config.chunk * config.action_dim
+        self.ending = config.ending.build(dim, chunk_dim) if config.ending.width else None
         channels = config.encoder.statistics_size(config.observation_shape)
         self.register_buffer("observation_mean", torch.zeros(channels))
         self.register_buffer("observation_std", torch.ones(channels))
@@ -129,11 +142,59 @@ class WorldModel(nn.Module):
 
     def rollout(self, latents: Tensor, actions: Tensor) -> Tensor:
         """Imagined latents (..., H, D) from latents (..., D) under chunks (..., H, K * A)."""
+        if self.num_heads > 1:
+            return self.rollout_heads(latents, actions).mean(dim=0)
         imagined = []
         for chunk in self.standardise(actions).unbind(dim=-2):
             latents = self._predict(latents, chunk)
             imagined.append(latents)
         return torch.stack(imagined, dim=-2)
+
+    @property
+    def num_heads(self) -> int:
+        """Predictors that imagine independently; 1 without an ensemble."""
+        return self.predictor.heads if isinstance(self.predictor, Ensemble) else 1
+
+    def predict_heads(self, latents: Tensor, actions: Tensor) -> Tensor:
+        """Every head's latents (heads, ..., D) one chunk later, from its own (heads, ..., D)."""
+        if not isinstance(self.predictor, Ensemble):
+            return self.predict(latents, actions.expand(1, *actions.shape))
+        return self.predictor.each(latents, self.standardise(actions))
+
+    def rollout_heads(self, latents: Tensor, actions: Tensor) -> Tensor:
+        """What every head imagines, (heads, ..., H, D); see `rollout`."""
+        latents = latents.expand(self.num_heads, *latents.shape)
+        imagined = []
+        for chunk in actions.unbind(dim=-2):
+            latents = self.predict_heads(latents, chunk)
+            imagined.append(latents)
+        return torch.stack(imagined, dim=-2)
+
+    def rollout_dealt(self, latents: Tensor, actions: Tensor) -> Tensor:
+        """What one head each imagines, (..., H, D): windows are dealt out, for training."""
+        if not isinstance(self.predictor, Ensemble):
+            return self.rollout(latents, actions)
+        count, lead = latents.shape[:-1].numel(), actions.shape[:-1]
+        hands = dealt(latents.flatten(0, -2), self.num_heads)
+        chunks = dealt(self.standardise(actions).flatten(0, -3), self.num_heads)
+        imagined = []
+        for chunk in chunks.unbind(dim=-2):
+            hands = self.predictor.each(hands, chunk, dealt=True)
+            imagined.append(hands)
+        return gathered(torch.stack(imagined, dim=-2), count).reshape(*lead, -1)
+
+    def chance_of_ending(self, latents: Tensor, actions: Tensor) -> Tensor:
+        """The chance (...) that an episode at latents (..., D) ends in a chunk (..., K * A).
+
+        Raises:
+            ValueError: if the model does not foresee ends.
+        """
+        if self.ending is None:
+            raise ValueError(
+                "foreseeing an end needs a model that has learned it, got ending.width 0; train it "
+                "with model.ending.width 128 on data with terminal states"
+            )
+        return self.ending(latents, self.standardise(actions)).sigmoid()
 
     def standardise(self, actions: Tensor) -> Tensor:
         """Action chunks (..., K * A) in units of their mean and deviation in the training data."""

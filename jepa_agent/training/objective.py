@@ -56,6 +56,7 @@ class Objective(nn.Module):
         actions: Tensor,
         states: Tensor,
         hindsight: Hindsight | None = None,
+        terminal: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The terms of refinement, on latents of a frozen encoder: those of all but the distance.
 
@@ -65,9 +66,16 @@ class Objective(nn.Module):
             actions: (G, R, H, K * A).
             states: (G, R, H + 1, S).
             hindsight: what proposals are learned from, if they are.
+            terminal: boolean (G, R, H + 1), where the episode has ended, if ends are learned: what
+                is done then is not predicted.
         """
-        imagined = model.rollout(latents[:, :, 0], actions)
-        terms = {"prediction": losses.prediction(imagined.float(), latents[:, :, 1:])}
+        imagined = model.rollout_dealt(latents[:, :, 0], actions).float()
+        target = latents[:, :, 1:]
+        if terminal is not None:
+            target = torch.where(terminal[:, :, 1:, None], imagined.detach(), target)
+        terms = {"prediction": losses.prediction(imagined, target)}
+        if model.ending is not None and terminal is not None:
+            terms["ending"] = model.ending.loss(latents, model.standardise(actions), terminal)
         if model.proposals is not None and hindsight is not None:
             played = model.standardise(hindsight.actions)
             terms |= model.proposals.losses(

@@ -82,7 +82,7 @@ class Prediction(LossTerm, kind="prediction"):
     def __call__(self, batch: LossBatch, head: Any) -> Tensor:
         actions = batch.windows.actions
         chunks = batch.config.prediction_horizon or actions.shape[2]
-        imagined = batch.model.rollout(batch.latents[:, :, 0], actions[:, :, :chunks])
+        imagined = batch.model.rollout_dealt(batch.latents[:, :, 0], actions[:, :, :chunks])
         return losses.prediction(imagined.float(), batch.wide[:, :, 1 : chunks + 1])
 
 

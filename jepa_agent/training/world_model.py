@@ -86,6 +86,7 @@ class WorldModelTask(Task):
             held_out = selected(trajectories, self._left_out)
         self._trajectories, self._held_out, self._keep = trajectories, held_out, keep
         self._source = ObservationSource(trajectories, render, device, shape.encoded_shape)
+        self._render = render
         self.sampler = WindowSampler(
             trajectories, shape.chunk, config.horizon, device, self._left_out
         )
@@ -95,6 +96,7 @@ class WorldModelTask(Task):
                 "set training.weights.contrast to 0"
             )
         self._latents: tuple[Latents, WindowSampler] | None = None
+        self._terminal: Tensor | None = None
         self._hindsight: HindsightSampler | None = None
         self.generator = torch.Generator(device).manual_seed(config.seed)
         with torch.random.fork_rng(devices=[]):
@@ -122,6 +124,9 @@ class WorldModelTask(Task):
                     "proposals are learned in refinement, got training.refinement.steps 0; raise it"
                 )
         self.max_grad_norm = config.max_grad_norm
+        if model.ending is not None:
+            self.clipped = (*self.clipped, model.ending)
+            self._check_ending()
         self._joint = self.compile(self.objective)
         self._refine = self.compile(self.objective.refine)
         if start is None:
@@ -149,7 +154,8 @@ class WorldModelTask(Task):
         if step < self.config.steps:
             modules = [self.model, self.objective]
         else:
-            modules = [self.model.predictor, self.model.probe, self.model.proposals]
+            model = self.model
+            modules = [model.predictor, model.probe, model.proposals, model.ending]
         parameters = [p for module in modules if module for p in module.parameters()]
         return adamw(parameters, self.config.weight_decay)
 
@@ -184,6 +190,16 @@ class WorldModelTask(Task):
 
     def _is_due(self, step: int) -> bool:
         return step % self.config.diagnose_every == 0 or step in self.stages
+
+    def _check_ending(self) -> None:
+        known = self._trajectories.terminal
+        if not self.config.refinement.steps or known is None or not known.any():
+            raise ValueError(
+                "ends are learned in refinement, from data with terminal states, got "
+                f"training.refinement.steps {self.config.refinement.steps} and "
+                f"{0 if known is None else known.sum()} such states; raise the steps, or set "
+                "model.ending.width to 0"
+            )
 
     def _stage(self, step: int) -> TrainingConfig | RefinementConfig:
         return self.config if step < self.config.steps else self.config.refinement
@@ -269,19 +285,27 @@ class WorldModelTask(Task):
             hindsight = Hindsight(*map(distributed.shard, hindsight))
         batch = Windows(*map(distributed.shard, batch))
         seen = latents.values[batch.frame_index].float()
+        ended = None if self._terminal is None else self._terminal[batch.frame_index]
         with self.autocast():
-            return self._refine(self.model, seen, batch.actions, batch.states, hindsight)
+            return self._refine(self.model, seen, batch.actions, batch.states, hindsight, ended)
 
     def _encode_all(self) -> tuple[Latents, WindowSampler]:
+        shape, horizon = self.model.config, self.config.refinement.horizon
+        proposals, data, source = shape.proposals, self._trajectories, self._source
+        if self.model.ending is not None:  # windows go on where episodes have ended
+            data = data.absorbing(shape.chunk * (horizon + 1), self.config.seed)
+            source = ObservationSource(data, self._render, self.device, shape.encoded_shape)
         latents = encode_trajectories(
-            self._trajectories,
-            lambda rows: self.model.encode(self._source.at(rows)),
-            self.model.config.chunk,
+            data,
+            lambda rows: self.model.encode(source.at(rows)),
+            shape.chunk,
             self.device,
             self.config.seed,
             self._left_out,
         )
-        horizon, proposals = self.config.refinement.horizon, self.model.config.proposals
+        terminal = latents.trajectories.terminal
+        if self.model.ending is not None and terminal is not None:
+            self._terminal = torch.as_tensor(terminal[:, 0]).to(self.device)
         windows = WindowSampler(latents.trajectories, 1, horizon, self.device)
         if proposals.heads:
             self._hindsight = HindsightSampler(

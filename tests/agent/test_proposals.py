@@ -65,7 +65,7 @@ def lefts(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     noted: list[list[int]] = []
 
     def cost(*args: Any) -> PlanningCost:
-        noted.append(args[-1].tolist())
+        noted.append(args[-2].tolist())
         return PlanningCost(*args)
 
     monkeypatch.setattr(search, "PlanningCost", cost)

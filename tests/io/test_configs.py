@@ -38,7 +38,19 @@ DOCUMENTS = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=8,
 )
-WORDS = ("fixed", "mixed", "latent", "last", "random", "state", "sparse", "other", "50")
+WORDS = (
+    "fixed",
+    "mixed",
+    "latent",
+    "last",
+    "random",
+    "state",
+    "sparse",
+    "other",
+    "50",
+    "strip",
+    "cvar",
+)
 """One of them is another choice of every field that is a name."""
 
 

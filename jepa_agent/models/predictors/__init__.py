@@ -2,6 +2,7 @@
 
 from ...registry import import_modules
 from .base import PredictorConfig
+from .ensemble import Ensemble
 from .gru import GRU, GRUConfig
 from .residual_mlp import ResidualMLP, ResidualMLPConfig
 from .stepwise_mlp import StepwiseMLP, StepwiseMLPConfig
@@ -10,6 +11,7 @@ import_modules(__name__, __path__)
 
 __all__ = [
     "GRU",
+    "Ensemble",
     "GRUConfig",
     "PredictorConfig",
     "ResidualMLP",

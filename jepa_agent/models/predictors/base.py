@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import nn
@@ -13,7 +13,13 @@ from ...registry import Registered
 
 @dataclass(frozen=True)
 class PredictorConfig(Registered):
-    """The settings of a predictor, a kind of which is a subclass."""
+    """The settings of a predictor, a kind of which is a subclass.
+
+    Args:
+        heads: predictors of this kind that learn apart, see `Ensemble`; 1 for the predictor alone.
+    """
+
+    heads: int = field(default=1, kw_only=True)
 
     shares_norm: ClassVar[bool] = False
     """Whether predictions pass the encoder's LayerNorm `norm` instead of their own."""
