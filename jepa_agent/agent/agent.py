@@ -17,6 +17,7 @@ from ..worlds.actions import action_bounds, as_taken, from_rows
 from ..worlds.protocols import state_names
 from ..worlds.reference import EnvRef
 from . import checkpointing
+from .calibration import Calibration, features
 from .chunks import Chunks
 from .compiled import CompiledSearch
 from .costs import CostConfig
@@ -29,6 +30,7 @@ from .goals import (
     state_goals,
 )
 from .hub import HubMixin
+from .outlook import Outlook
 from .search import decide
 from .state import AgentState, fresh_state
 
@@ -79,6 +81,8 @@ class JEPAAgent(HubMixin):
                 'train it with model.proposals.heads 8, or take "deadline"'
             )
         self.seed, self.notes = seed, notes or {}
+        self.calibration: Calibration | None = None
+        """How plans tell the chance of failure; `jepa-agent calibrate` finds it."""
         self._goals: GivenGoals | None = None
         self._remembered: AgentState | None = None
         self._compiled: CompiledSearch | None = None
@@ -328,7 +332,20 @@ class JEPAAgent(HubMixin):
             search=found,
             budget=budget,
             outlook=expected,
+            failure=self._failure(state, rows, expected),
         )
+
+    def _failure(
+        self, state: AgentState, rows: np.ndarray, expected: Outlook | None
+    ) -> np.ndarray | None:
+        """The chances (n,) of failure, of which some rows (k,) are seen anew."""
+        if self.calibration is None or expected is None:
+            return None
+        told = features(expected, self._on_device(state.decision[rows]))
+        unknown = np.full(len(state.elapsed), np.nan)
+        chances = unknown if state.failure is None else state.failure.copy()
+        chances[rows] = self.calibration.chance(told).cpu().numpy()
+        return chances
 
     def _encoded(self, seen: np.ndarray, goals: np.ndarray) -> tuple[Tensor, Tensor]:
         """Latents (k, D) of observations, and those of their goals, or goals that are states."""

@@ -14,6 +14,7 @@ from ..models.world_model import WorldModel, WorldModelConfig
 from ..planners import ActionBounds, Planner, PlannerConfig, make_planner
 from ..registry import import_kinds
 from ..worlds.reference import EnvRef
+from .calibration import Calibration
 from .costs import CostConfig
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def save(agent: JEPAAgent, directory: str | Path, half: bool = False) -> None:
         "planner": _planner_to_dict(agent.planner),
         "notes": agent.notes,
     }
+    if agent.calibration is not None:
+        config["calibration"] = to_dict(agent.calibration)
     tensors = agent.model.state_dict()
     if half:  # statistics keep their range
         weights = {name: tensor.half() for name, tensor in agent.model.named_parameters()}
@@ -61,6 +64,8 @@ def load(
             seed,
             config["notes"],
         )
+        if "calibration" in config:
+            agent.calibration = from_dict(Calibration, config["calibration"], "calibration")
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
         raise checkpoint.CheckpointError(
             f"the config and weights of {path_or_name} must fit this version, got {error}"

@@ -37,6 +37,8 @@ class AgentState:
         budget: (n,), chunks left of the budgets of risk, see `risk`; NaN before it is chosen.
         outlook: what the last call expects of its new plans, where the model has several heads or
             foresees ends.
+        failure: (n,), the calibrated chance that each episode fails, by its last plan; None before
+            the agent was calibrated.
     """
 
     actions: np.ndarray
@@ -53,6 +55,7 @@ class AgentState:
     search: Plan | None = None
     budget: Tensor | None = None
     outlook: Outlook | None = None
+    failure: np.ndarray | None = None
 
     def select(self, rows: np.ndarray) -> AgentState:
         """The memory of some of the environments (k,), in that order, without the last search."""

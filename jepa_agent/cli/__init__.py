@@ -17,6 +17,7 @@ COMMANDS = {
     "import": ("import_data", "write data of other programs as such a file"),
     "train": ("train", "train a world model and save it as an agent"),
     "evaluate": ("evaluate", "score an agent beside simple policies"),
+    "calibrate": ("calibrate", "learn when an agent fails, for it to say so"),
     "export": ("export", "write an agent as a file for ONNX or torch.export"),
     "rank": ("rank", "rank checkpoints without planning, on held-out data"),
     "compare sb3": ("compare_sb3", "score it beside Stable-Baselines3; `compare` for short"),
