@@ -92,6 +92,6 @@ def fit(features: Tensor, failed: Tensor, weights: Tensor | None = None) -> Cali
             value.backward()
             return value
 
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
-    numbers = (tuple(each.tolist()) for each in (mean, std, slope.detach()))
-    return Calibration(*numbers, bias.item())
+        optimizer.step(loss)
+    centre, unit, weight = (tuple(each.tolist()) for each in (mean, std, slope.detach()))
+    return Calibration(centre, unit, weight, bias.item())
