@@ -14,7 +14,7 @@ from .models.encoders import ImpalaConfig, PatchPoolConfig, VectorMLPConfig
 from .models.predictors import GRUConfig, StepwiseMLPConfig
 from .models.proposals import ProposalsConfig
 from .models.world_model import WorldModelConfig
-from .planners import CEMConfig, MPPIConfig, ProposalConfig
+from .planners import CEMConfig, MPPIConfig, ProposalConfig, ReactiveConfig
 from .training.config import LossWeights, Preset, RefinementConfig, TrainingConfig
 
 QUICK = Preset(training=TrainingConfig(steps=1000, max_grad_norm=20.0), planner=MPPIConfig())
@@ -113,7 +113,7 @@ PROPOSALS = replace(
 GC_IDM = replace(
     PROPOSALS,
     model=replace(PROPOSALS.model, proposals=ProposalsConfig(heads=1)),
-    planner=replace(PROPOSALS.planner, iterations=0),
+    planner=ReactiveConfig(horizon=5, knots=5),
 )
 """A goal-conditioned inverse model on frozen latents, played without any search, as a control."""
 

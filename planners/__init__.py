@@ -24,34 +24,37 @@ from .icem import ICEM, ICEMConfig
 from .mppi import MPPI, MPPIConfig
 from .proposal import Proposal, ProposalConfig
 from .random_shooting import RandomShooting, RandomShootingConfig
+from .reactive import Reactive, ReactiveConfig
 
 import_modules(__name__, __path__)
 
 PLANNERS: dict[str, type[PlannerConfig]] = {
-    name: kind for name, kind in PlannerConfig.kinds.items() if kind.takes_boxes
+    name: kind for name, kind in PlannerConfig.kinds.items() if kind.takes_boxes and kind.evaluates
 }
-"""The configs of planners of continuous actions, by the names that commands and checkpoints use."""
+"""The configs of planners that search continuous actions, by the names that commands and
+checkpoints use."""
 DISCRETE_PLANNERS: dict[str, type[PlannerConfig]] = {
     name: kind for name, kind in PlannerConfig.kinds.items() if kind.takes_categories
 }
 """Those of planners of discrete actions; some take both."""
+NAMED = PLANNERS | DISCRETE_PLANNERS | {"reactive": ReactiveConfig}
+"""All of the library's, by name."""
 
 
 def make_planner(name: str) -> Planner:
     """A planner with its default settings.
 
     Args:
-        name: one of `PLANNERS` or `DISCRETE_PLANNERS`, or `package.module:Name` of a planner or of
-            its config.
+        name: one of `PLANNERS` or `DISCRETE_PLANNERS`, "reactive", or `package.module:Name` of a
+            planner or of its config.
 
     Raises:
         ValueError: if the name is unknown, or the class cannot be imported or does not plan.
     """
-    known = PLANNERS | DISCRETE_PLANNERS
-    rule = f"a planner must be one of {sorted(known)} or a class given as package.module:Name"
-    if name not in known and ":" not in name:
+    rule = f"a planner must be one of {sorted(NAMED)} or a class given as package.module:Name"
+    if name not in NAMED and ":" not in name:
         raise ValueError(f"{rule}, got {name!r}")
-    planner: Any = (known[name] if name in known else import_object(name))()
+    planner: Any = (NAMED[name] if name in NAMED else import_object(name))()
     if isinstance(planner, PlannerConfig):
         planner = planner.build()
     if not callable(getattr(planner, "plan", None)) or not hasattr(planner, "horizon"):
@@ -89,6 +92,8 @@ __all__ = [
     "ProposalConfig",
     "RandomShooting",
     "RandomShootingConfig",
+    "Reactive",
+    "ReactiveConfig",
     "Trace",
     "check_actions",
     "check_costs",

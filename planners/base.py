@@ -50,10 +50,11 @@ class Noise:
     """
 
     def __init__(self, seeds: Sequence[int]) -> None:
-        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._seeds = seeds
+        self._generators: list[torch.Generator] = []
 
     def __len__(self) -> int:
-        return len(self._generators)
+        return len(self._seeds)
 
     def gumbel(self, *shape: int, like: Tensor) -> Tensor:
         """Gumbel numbers (B, *shape): log weights plus these are largest at a draw by weight."""
@@ -62,6 +63,8 @@ class Noise:
 
     def normal(self, *shape: int, like: Tensor) -> Tensor:
         """Numbers (B, *shape) of the type and on the device of `like`."""
+        if not self._generators:  # some searches ask for none
+            self._generators = [torch.Generator().manual_seed(seed) for seed in self._seeds]
         numbers = torch.stack(
             [torch.randn(shape, generator=g, dtype=like.dtype) for g in self._generators]
         )
@@ -122,6 +125,8 @@ class PlannerConfig(Registered):
     """Whether it searches continuous actions."""
     takes_categories: ClassVar[bool] = True
     """Whether it searches discrete actions, which its candidates hold after `bounds.project`."""
+    evaluates: ClassVar[bool] = True
+    """Whether it asks for costs, and so for what an error memory corrects."""
     differentiates: ClassVar[bool] = False
     """Whether it needs gradients of the cost, and so no exported graph."""
     takes_proposals: ClassVar[bool] = False
@@ -188,6 +193,8 @@ class CandidateTracker:
 
 def check_costs(costs: Sequence[Tensor]) -> None:
     """Raise ValueError if some of the costs, each (B, N), are NaN."""
+    if not costs:
+        return
     wrong = sum(int(count) for count in torch.stack([c.isnan().sum() for c in costs]).tolist())
     if wrong:
         raise ValueError(

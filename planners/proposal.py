@@ -32,8 +32,9 @@ class ProposalConfig(PlannerConfig, kind="proposal"):
     Args:
         horizon: chunks per plan.
         num_samples: sequences per iteration.
-        iterations: rounds of varying the best sequences and of keeping the better ones; 0 plays the
-            likeliest proposal as it is, without a search.
+        iterations: rounds of varying the best sequences and of keeping the better ones. In a single
+            round with no more samples than proposals and two (the last plan, and doing nothing),
+            these are compared and none is varied.
         num_centres: sequences kept after each round, which the next one varies.
         std: standard deviation of the first variations, as a share of each action component's half
             width; in every second sequence, all actions of a chunk are varied alike.
@@ -51,7 +52,7 @@ class ProposalConfig(PlannerConfig, kind="proposal"):
     takes_proposals: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_at_least(self, knots=1, horizon=1, num_samples=4, iterations=0, num_centres=1)
+        check_at_least(self, knots=1, horizon=1, num_samples=4, iterations=1, num_centres=1)
         if self.num_centres >= self.num_samples:
             raise ValueError(
                 f"num_centres must be < num_samples, got {self.num_centres} >= "
@@ -90,8 +91,8 @@ class Proposal:
         if proposals is not None:
             starts = torch.cat([proposals.to(starts), starts], dim=1)
         centres = bounds.project(starts)
-        if config.iterations == 0:
-            tracker.evaluate(centres[:, :1])
+        if config.iterations == 1 and config.num_samples <= centres.shape[1]:
+            tracker.evaluate(centres)
             return tracker.plan()
         numbers = noise.normal(
             config.iterations, config.num_samples, *warm_start.shape[1:], like=warm_start

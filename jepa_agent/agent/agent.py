@@ -304,30 +304,35 @@ class JEPAAgent(HubMixin):
         """The state after some rows (k,) have noted their last plan's outcome and planned anew."""
         index, fresh = self._on_device(rows), self._on_device(started)
         latents, wanted = self._encoded(seen, goals)
-        memory = state.error_memory
+        memory, all_due = state.error_memory, len(rows) == len(state.elapsed)
+
+        def replaced(old: Tensor, new: Tensor) -> Tensor:
+            return new if all_due else old.index_copy(0, index, new)
+
         seeds = [_mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows]
         horizon = self.planner.horizon
         left = self._on_device(horizon - state.decision[rows] % horizon)
-        known = None if memory is None else memory.select(index)
+        plan = state.plan if all_due else state.plan[index]
+        known = memory if memory is None or all_due else memory.select(index)
         budget = state.budget
         chunk, found, known, remaining, expected = decide(
-            self, latents, wanted, state.plan[index], fresh, Noise(seeds), left, known,
-            self._compiled, None if budget is None else budget[index],
+            self, latents, wanted, plan, fresh, Noise(seeds), left, known, self._compiled,
+            None if budget is None else budget[index],
         )  # fmt: skip
         if memory is not None and known is not None:
-            memory = memory.replaced(index, known)
+            memory = known if all_due else memory.replaced(index, known)
         if budget is not None and remaining is not None:
-            budget = budget.index_copy(0, index, remaining)
+            budget = replaced(budget, remaining)
         all_goals, actions = state.goals.copy(), state.actions.copy()
         all_goals[rows] = goals
         actions[rows] = chunk.unflatten(-1, (self.chunks.steps, -1)).cpu().numpy()
         return replace(
             state,
             actions=actions,
-            plan=state.plan.index_copy(0, index, found.actions.to(state.plan)),
-            latents=state.latents.index_copy(0, index, latents),
+            plan=replaced(state.plan, found.actions.to(state.plan)),
+            latents=replaced(state.latents, latents),
             goals=all_goals,
-            goal_latents=state.goal_latents.index_copy(0, index, wanted),
+            goal_latents=replaced(state.goal_latents, wanted),
             error_memory=memory,
             search=found,
             budget=budget,

@@ -152,8 +152,7 @@ class PlanningCost:
             config.risk == "cvar" or model.ending is not None
         )
         self._goals = goals[:, None, None]
-        if self._distance == "learned":
-            self._embedded_goals = model.distance_embedding(goals)[:, None, None]
+        self._embedded_goals: Tensor | None = None
 
     def __call__(self, candidates: Tensor) -> Tensor:
         """Costs (B, N) of candidates (B, N, H * knots, A), differentiable."""
@@ -214,6 +213,8 @@ class PlanningCost:
             return state_cost(self._model, imagined, self._goals)
         if self._distance == "latent":
             return self._apart(imagined)
+        if self._embedded_goals is None:  # a planner may never ask
+            self._embedded_goals = self._model.distance_embedding(self._goals)
         distance = self._model.embedding_distance(
             self._model.distance_embedding(imagined) if embedding is None else embedding,
             self._embedded_goals,

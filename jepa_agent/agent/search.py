@@ -42,9 +42,10 @@ def search(
     model, planner, chunks = agent.model, agent.planner, agent.chunks
     proposals = None if agent.seeks_state else model.proposals
     ahead = left
-    if proposals is not None and agent.cost.reduction == "arrival":
+    if proposals is not None and agent.cost.reduction != "deadline":
         ahead = proposals.chunks_ahead(latents, goals)
-        left = ahead.clamp_max(planner.horizon)
+        if agent.cost.reduction == "arrival":
+            left = ahead.clamp_max(planner.horizon)
     cost = planning_cost(agent, latents, goals, left, error_memory, budget)
     proposed: dict[str, Any] = {}
     if proposals is not None and getattr(

@@ -71,7 +71,9 @@ class AgentState:
 
 def fresh_state(agent: JEPAAgent, goals: np.ndarray) -> AgentState:
     """What an agent remembers before its first decisions, for n goals."""
-    model, chunks, count, size = agent.model, agent.chunks, len(goals), agent.cost.error_memory
+    model, chunks, count = agent.model, agent.chunks, len(goals)
+    evaluates = getattr(getattr(agent.planner, "config", None), "evaluates", True)
+    size = agent.cost.error_memory if evaluates else 0
     zeros = np.zeros(count, dtype=np.int64)
     latents = model.observation_mean.new_zeros(count, model.config.latent_dim)
     units = agent.bounds.units(like=torch.zeros((), device=agent.device))

@@ -2,6 +2,7 @@
 
 $ jepa-agent benchmark env
 $ jepa-agent benchmark planning --checkpoint runs/quick
+$ jepa-agent benchmark decision     # its planner, proposals, reactive; onnxruntime
 $ jepa-agent benchmark training     # `base` beside EB-JEPA's model and losses
 $ jepa-agent benchmark operations   # counted, not timed
 $ jepa-agent benchmark shares       # of a training step, by kind of operator
@@ -34,6 +35,7 @@ from ..agent.agent import JEPAAgent
 from ..device import resolve_device
 from ..envs.drawing import Window
 from ..experiments import speed
+from ..experiments.decision_speed import decision_speed
 from ..experiments.gpu import GPUBenchmark
 from ..experiments.speed import Figures
 from ..io.serialisation import to_json
@@ -47,12 +49,12 @@ class Args:
     """What to measure."""
 
     what: tyro.conf.Positional[
-        Literal["env", "planning", "training", "window", "operations", "shares", "gpu"]
+        Literal["env", "planning", "decision", "training", "window", "operations", "shares", "gpu"]
     ]
     runs: int = 5
     """Measurements of each figure."""
     checkpoint: str = "default"
-    """For `planning` and `window`: a folder that `jepa-agent train` wrote, or "default"."""
+    """For `planning`, `decision` and `window`: a folder of `jepa-agent train`, or "default"."""
     allow_code: bool = False
     """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
     compiled: bool = False
@@ -69,6 +71,9 @@ def main(args: Args) -> None:
         "env": lambda: chain.from_iterable(each(args.runs) for each in data),
         "planning": lambda: speed.planning(
             args.runs, JEPAAgent.load(args.checkpoint, allow_code=args.allow_code), args.compiled
+        ),
+        "decision": lambda: decision_speed(
+            args.runs, JEPAAgent.load(args.checkpoint, "cpu", allow_code=args.allow_code)
         ),
         "training": lambda: speed.training(args.runs),
         "window": lambda: window(args.runs, session.load(args.checkpoint, args.allow_code)),

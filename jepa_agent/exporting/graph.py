@@ -77,10 +77,11 @@ class DecisionGraph(nn.Module):
         memory = self._layout.read(inputs[-1])
         horizon = agent.planner.horizon
         left = horizon - memory.decisions.long() % horizon
-        chunk, found, errors, *_ = decide(
-            agent, latents, goals, memory.plan, memory.fresh, noise, left, memory.errors
-        )
-        following = Memory(memory.decisions + 1, found.actions, errors)
+        chunk, found, errors, budget, _ = decide(
+            agent, latents, goals, memory.plan, memory.fresh, noise, left, memory.errors,
+            budget=memory.budget,
+        )  # fmt: skip
+        following = Memory(memory.decisions + 1, found.actions, errors, budget)
         steps = chunk.unflatten(-1, (agent.chunks.steps, -1))  # (B, K, A)
         return as_taken(agent.bounds, steps), self._layout.write(following)
 

@@ -22,6 +22,8 @@ class Memory(NamedTuple):
     """(B, H * knots, A), the last plans."""
     errors: ErrorMemory | None
     """Outcomes of past chunks, if the cost has a memory."""
+    budget: Tensor | None
+    """(B,), chunks left of the budgets of risk, if the cost has some."""
 
     @property
     def fresh(self) -> Tensor:
@@ -40,7 +42,9 @@ class MemoryLayout:
         state = fresh_state(agent, np.zeros((1, 1)))
         self._plan, self._empty = state.plan.shape[1:], state.error_memory
         self._errors = [each.shape[1:] for each in (self._empty or ())[:-1]]
-        self._sizes = [1, self._plan.numel(), *(shape.numel() for shape in self._errors)]
+        self._has_budget = state.budget is not None
+        errors = (shape.numel() for shape in self._errors)
+        self._sizes = [1, self._plan.numel(), *errors, int(self._has_budget)]
 
     @property
     def size(self) -> int:
@@ -49,17 +53,20 @@ class MemoryLayout:
 
     def read(self, rows: Tensor) -> Memory:
         """The memory of rows (B, size)."""
-        decisions, plan, *rest = rows.split(self._sizes, dim=1)
+        decisions, plan, *rest, budget = rows.split(self._sizes, dim=1)
         errors = None
         if self._empty is not None:
             pairs = zip(rest, self._errors, strict=True)
             parts = [part.reshape(len(rows), *shape) for part, shape in pairs]
             errors = ErrorMemory(*[*parts, self._empty.half_width.expand(len(rows), -1)])
-        return Memory(decisions[:, 0], plan.reshape(len(rows), *self._plan), errors)
+        plan = plan.reshape(len(rows), *self._plan)
+        return Memory(decisions[:, 0], plan, errors, budget[:, 0] if self._has_budget else None)
 
     def write(self, memory: Memory) -> Tensor:
         """Rows (B, size)."""
         parts = [memory.decisions[:, None], memory.plan]
         if memory.errors is not None:
             parts += memory.errors[:-1]  # the last is the unit of actions, which is always the same
+        if memory.budget is not None:
+            parts.append(memory.budget)
         return torch.cat([part.flatten(1).to(memory.plan) for part in parts], dim=1)

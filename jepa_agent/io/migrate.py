@@ -114,6 +114,8 @@ def _filled(name: str, value: Any, holder: str = "") -> Any:
     """The value of a field with what its object and those within lack."""
     if name in USERS_OWN or not isinstance(value, dict):
         return value
+    if name == "planner" and (value.get("kind"), value.get("iterations")) == ("proposal", 0):
+        return {"kind": "reactive", "horizon": value["horizon"], "knots": value["knots"]}
     added = ADDED.get(f"{holder}.{name}", ADDED.get(name, {}))
     if name == "model":  # large images were not scaled
         shape = value.get("observation_shape", ())

@@ -73,7 +73,8 @@ class Proposals(nn.Module):
             Actions (..., M, H, K * A), those after the goal without meaning, and logits (..., M) of
             the head that does best.
         """
-        when = F.one_hot(ahead.clamp(1, self.config.reach) - 1, self.config.reach)
+        chunks = torch.arange(1, self.config.reach + 1, device=ahead.device)
+        when = ahead.clamp(1, self.config.reach)[..., None] == chunks
         said = self.net(torch.cat([latents, goals, when.to(latents)], dim=-1))
         said = said.unflatten(-1, (self.config.heads, -1))
         return said[..., 1:].unflatten(-1, (self.config.horizon, -1)), said[..., 0]

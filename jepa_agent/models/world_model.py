@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -230,6 +230,14 @@ class WorldModel(nn.Module):
         which = which[:, None, :, None].expand(-1, actions.shape[1], -1, actions.shape[-1])
         steps = actions.gather(2, which).unflatten(-1, (-1, self.config.action_dim))
         return (steps * self.action_std + self.action_mean).flatten(-2)
+
+    def with_proposals(self, config: ProposalsConfig) -> WorldModel:
+        """A copy with a new, untrained network that proposes actions."""
+        copied = WorldModel(replace(self.config, proposals=config)).to(self.observation_mean)
+        mine = self.state_dict().items()
+        kept = {name: tensor for name, tensor in mine if not name.startswith("proposals.")}
+        copied.load_state_dict(copied.state_dict() | kept)
+        return copied.eval().requires_grad_(False)
 
     def _predict(self, latents: Tensor, actions: Tensor) -> Tensor:
         predicted = self.predictor(latents, actions)

@@ -29,6 +29,7 @@ def imagined_paths(agent: JEPAAgent, state: AgentState) -> tuple[np.ndarray, np.
     model, plan, latents = agent.model, state.search, state.latents  # (1, D)
     assert plan is not None
     rounds = list(zip(plan.trace.costs, plan.trace.candidates, strict=True))
+    rounds = rounds or [(plan.cost[:, None], plan.actions[:, None])]  # no search
     several = [one for one in rounds if one[0].shape[1] > 1]  # MPPI's last round is its mean alone
     costs, candidates = (several or rounds)[-1]
     order = costs[0].argsort()[:SHOWN_CANDIDATES]

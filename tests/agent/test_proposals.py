@@ -15,7 +15,7 @@ from jepa_agent.agent import search
 from jepa_agent.agent.chunks import Chunks
 from jepa_agent.agent.costs import CostConfig, PlanningCost
 from jepa_agent.models.proposals import ProposalsConfig
-from jepa_agent.planners import ActionBounds, ProposalConfig
+from jepa_agent.planners import ActionBounds, Noise, PlannerConfig, ProposalConfig, ReactiveConfig
 
 SEEN = {
     "observation": np.full((65, 65, 3), 30, dtype=np.uint8),
@@ -23,7 +23,7 @@ SEEN = {
 }
 
 
-def agent_with(preset: Preset, planner: ProposalConfig, reduction: str = "deadline") -> JEPAAgent:
+def agent_with(preset: Preset, planner: PlannerConfig, reduction: str = "deadline") -> JEPAAgent:
     """An untrained agent whose model proposes 3 sequences of 2 chunks."""
     proposals = ProposalsConfig(heads=3, horizon=2, reach=2, width=16, depth=1)
     with torch.random.fork_rng():
@@ -39,9 +39,9 @@ def agent_with(preset: Preset, planner: ProposalConfig, reduction: str = "deadli
 
 
 def test_without_a_search_the_likeliest_proposal_is_played(tiny_preset: Preset) -> None:
-    agent = agent_with(tiny_preset, ProposalConfig(horizon=2, iterations=0, knots=3))
+    agent = agent_with(tiny_preset, ReactiveConfig(horizon=2, knots=3), "arrival")
     action, state = agent.act(SEEN)
-    ahead = torch.tensor([2])
+    ahead = agent.model.proposals.chunks_ahead(state.latents, state.goal_latents)
     expected = agent.model.propose(state.latents, state.goal_latents, ahead, 2)[0, 0]
     expected = agent.bounds.project(expected.unflatten(-1, (3, 2)).flatten(0, 1))
     torch.testing.assert_close(state.plan[0], expected.float())
@@ -53,7 +53,7 @@ def test_a_search_is_never_worse_than_its_proposals_and_the_best_of_them(
 ) -> None:
     found = [
         agent_with(tiny_preset, ProposalConfig(horizon=2, iterations=n, knots=3)).act(SEEN)[1]
-        for n in (0, 1, 4)
+        for n in (1, 2, 4)
     ]
     costs = [float(state.search.cost) for state in found if state.search]
     assert costs[2] < costs[1] < costs[0]
@@ -138,3 +138,39 @@ def test_an_arrival_needs_proposals(tiny_agent: JEPAAgent) -> None:
     parts = (tiny_agent.model, tiny_agent.bounds, None, None)
     with pytest.raises(ValueError, match=r'"arrival" needs a model with proposals.*"deadline"'):
         JEPAAgent(*parts, CostConfig(reduction="arrival"))
+
+
+def test_few_candidates_are_the_proposals_the_last_plan_and_idling_and_need_no_noise(
+    tiny_preset: Preset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Noise, "normal", lambda *_, **__: pytest.fail("nothing is varied"))
+    agent = agent_with(tiny_preset, ProposalConfig(2, 5, 1, 1))
+    _, state = agent.act(SEEN)
+    (candidates,) = state.search.trace.candidates
+    assert candidates.shape == (1, 5, 2, 2)
+    assert (candidates[:, 3:] == 0).all()  # the last plan of an episode that begins, and idling
+
+
+def test_a_reactive_agent_needs_proposals_and_remembers_no_errors(
+    tiny_preset: Preset, tiny_agent: JEPAAgent
+) -> None:
+    tiny_agent.planner = ReactiveConfig(horizon=2).build()
+    with pytest.raises(ValueError, match=r"plays what a model proposes .* got no proposals; train"):
+        tiny_agent.act(SEEN)
+    agent = agent_with(tiny_preset, ReactiveConfig(horizon=2))
+    agent.cost = CostConfig(error_memory=4)
+    _, state = agent.act(SEEN)
+    assert state.error_memory is None
+    assert state.search is not None
+    assert state.search.cost.isnan().all()
+
+
+def test_a_copy_with_proposals_keeps_all_else(tiny_agent: JEPAAgent) -> None:
+    model = tiny_agent.model
+    other = model.with_proposals(ProposalsConfig(heads=2, horizon=2, width=16))
+    assert other.config.proposals.heads == 2
+    again = other.with_proposals(ProposalsConfig(heads=3, horizon=1, width=8))
+    latents = torch.randn(4, 8, dtype=torch.float64)
+    assert again.propose(latents, latents, torch.ones(4).long(), 1).shape == (4, 3, 1, 6)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor)

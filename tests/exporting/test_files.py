@@ -108,6 +108,10 @@ CASES: dict[str, tuple[PlannerConfig, CostConfig]] = {
         MPPIConfig(horizon=2, num_samples=8, iterations=2),
         CostConfig(error_memory=2, action_cost=0.1),
     ),
+    "a budget of risk": (
+        MPPIConfig(horizon=2, num_samples=8, iterations=1),
+        CostConfig(error_memory=1, risk="cvar"),
+    ),
 }
 
 

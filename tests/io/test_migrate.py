@@ -189,3 +189,11 @@ def test_fields_that_were_added_later_get_what_was_fixed_before() -> None:
     assert completed({}, {"bounds": bounds})[1] == {"bounds": {**bounds, **added}}
     assert completed({}, {"planner": {"kind": "mppi"}})[1]["planner"]["knots"] == 1
     assert completed({}, {"data": {"bounds": {}}})[1] == {"data": {"bounds": {}}}
+
+
+def test_proposals_without_a_search_are_a_planner_of_their_own() -> None:
+    saved = {"kind": "proposal", "horizon": 5, "knots": 2, "num_samples": 8, "iterations": 0}
+    _, config = completed({}, {"planner": saved})
+    assert config["planner"] == {"kind": "reactive", "horizon": 5, "knots": 2}
+    searched = saved | {"iterations": 1}
+    assert completed({}, {"planner": searched})[1]["planner"].items() >= searched.items()

@@ -54,7 +54,9 @@ class StepwiseMLP(nn.Module):
 
     def forward(self, latent: Tensor, actions: Tensor) -> Tensor:
         """Latents (..., D) and action chunks (..., K * A) to latents (..., D)."""
-        state = self.read(latent)
-        for push in self.act(actions.unflatten(-1, (self.chunk, -1))).unbind(dim=-2):
+        flat = latent.flatten(0, -2)  # rows, which linear layers take without reshaping
+        state = self.read(flat)
+        pushes = self.act(actions.reshape(len(flat) * self.chunk, -1))
+        for push in pushes.unflatten(0, (-1, self.chunk)).unbind(dim=1):
             state = state + self.step(self.look(state) + push)
-        return self.norm(latent + self.write(state))
+        return self.norm(flat + self.write(state)).reshape(latent.shape)
