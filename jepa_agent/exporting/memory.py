@@ -68,5 +68,5 @@ class MemoryLayout:
         if memory.errors is not None:
             parts += memory.errors[:-1]  # the last is the unit of actions, which is always the same
         if memory.budget is not None:
-            parts.append(memory.budget)
+            parts.append(memory.budget[:, None])
         return torch.cat([part.flatten(1).to(memory.plan) for part in parts], dim=1)
