@@ -40,6 +40,38 @@ def imagined_paths(agent: JEPAAgent, state: AgentState) -> tuple[np.ndarray, np.
     return states[0], states[1:]
 
 
+@torch.no_grad()
+def paths_of_heads(agent: JEPAAgent, state: AgentState) -> np.ndarray | None:
+    """States (heads, horizon + 1, S) that each of several heads imagines under the plan.
+
+    Args:
+        agent: the agent; its model must have a probe.
+        state: the state of one environment that has just planned.
+    """
+    if state.outlook is None or agent.model.num_heads == 1:
+        return None
+    imagined = state.outlook.paths[0]  # (heads, H, D)
+    start = state.latents[:, None].expand(len(imagined), -1, -1)
+    return agent.model.locate(torch.cat([start, imagined], dim=1)).cpu().numpy()
+
+
+def predicted_risk(agent: JEPAAgent, state: AgentState) -> float | None:
+    """The chance of failure of one environment: calibrated, or else that of an end within the plan.
+
+    Args:
+        agent: the agent.
+        state: the state of one environment that has just planned.
+
+    Returns:
+        None if the agent neither was calibrated nor foresees ends.
+    """
+    if state.failure is not None:
+        return float(state.failure[0])
+    if state.outlook is None or agent.model.ending is None:
+        return None
+    return state.outlook.ending[0].item()
+
+
 class Landscape:
     """The distances of many states of one layout, encoded once, to any goal.
 

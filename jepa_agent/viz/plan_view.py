@@ -16,6 +16,7 @@ PLAN = (0, 114, 178)
 CANDIDATE = (86, 180, 233)
 TRAIL = (213, 94, 0)
 GHOST = (204, 121, 167)
+HEAD = (0, 158, 115)
 PANEL = (38, 43, 51)
 TEXT = (240, 240, 240)
 DIM = (150, 158, 168)
@@ -44,6 +45,7 @@ class View:
         help: lines over everything, of key, tab and text.
         plan: states (P, S) of the plan in execution.
         candidates: states (N, P, S) of others, from best to worst; they fade in that order.
+        heads: states (heads, P, S) that each head of the predictor imagines under the plan.
         trail: states (P, S) walked so far.
         ghost: states (P, S) imagined from the start on, without further observations.
         field: uint8 (height, width, 3), a picture of the learned distance to the goal, for the
@@ -60,6 +62,7 @@ class View:
     help: tuple[str, ...] = ()
     plan: np.ndarray | None = None
     candidates: np.ndarray | None = None
+    heads: np.ndarray | None = None
     trail: np.ndarray | None = None
     ghost: np.ndarray | None = None
     field: np.ndarray | None = None
@@ -164,6 +167,10 @@ def _draw_paths(surface: Any, view: View, spot: Places) -> None:
         surface.blit(layer, (0, 0))
     if view.trail is not None:
         lines(surface, view.trail, TRAIL, max(1, 3 * thick // 4))
+    for path in [] if view.heads is None else view.heads:
+        lines(surface, path, HEAD, max(1, thick // 2))
+        end = view.world.state_to_screen(path[-1], side).tolist()
+        pygame.draw.circle(surface, HEAD, end, thick)
     for path, colour in ((view.ghost, GHOST), (view.plan, PLAN)):
         if path is not None:
             lines(surface, path, colour, thick)

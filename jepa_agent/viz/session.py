@@ -20,7 +20,7 @@ from ..planners import DISCRETE_PLANNERS, PLANNERS, make_planner
 from ..worlds.actions import from_rows
 from ..worlds.protocols import Drawable, Movable, unit_of
 from .fields import NO_FIELDS, FieldPainter
-from .imagination import imagined_paths
+from .imagination import imagined_paths, paths_of_heads, predicted_risk
 from .plan_view import View
 
 STEPS = 200
@@ -62,6 +62,10 @@ class Decision(NamedTuple):
     """Latent of the ghost."""
     walked: Sequence[np.ndarray]
     """States that the ghost has passed since the last decision; empty without a probe."""
+    heads: np.ndarray | None
+    """States (heads, P, S) that every head imagines under the plan."""
+    risk: float | None
+    """The predicted chance of failure."""
 
 
 class Session:
@@ -85,6 +89,8 @@ class Session:
     _actions: np.ndarray
     _plan: np.ndarray | None
     _candidates: np.ndarray | None
+    _heads: np.ndarray | None
+    _risk: float | None
     _ghost_latent: torch.Tensor | None
     _ghost: np.ndarray
     _acted: list[np.ndarray]
@@ -188,6 +194,7 @@ class Session:
         self.steps += 1
         if self.reached_at is None and self.info.get("is_success"):
             self.reached_at = self.steps
+        self.failed = bool(self.reached_at is None and self.info.get("is_failure"))
         return True
 
     def view(self, wait: bool = False) -> View:
@@ -202,7 +209,9 @@ class Session:
             f"step {self.steps:3d}": True,
             f"distance {distance or 0.0:5.1f}{unit_of(self.world)}": distance is not None,
             f"decision {decided[-1] if decided else 0.0:4.0f} ms": bool(decided),
+            f"risk {100 * (self._risk or 0.0):.1f} %": self._risk is not None,
             "paused": self.paused,
+            f"failed in {self.steps}": self.failed,
             f"reached in {self.reached_at}": bool(self.reached_at),
         }
         caption = "   ".join(part for part, shown in parts.items() if shown)
@@ -214,6 +223,7 @@ class Session:
             help=self._help() if self.show_help else (),
             plan=self._plan,
             candidates=self._candidates if self.show_candidates else None,
+            heads=self._heads,
             trail=self.trail,
             ghost=self._ghost if self.show_ghost else None,
             field=fields.learned,
@@ -226,8 +236,10 @@ class Session:
     def is_over(self) -> bool:
         """Whether the episode has been played to its end."""
         reached = self.reached_at
-        return self.steps >= STEPS or (
-            reached is not None and self.steps >= reached + STEPS_AFTER_SUCCESS
+        return (
+            self.failed
+            or self.steps >= STEPS
+            or (reached is not None and self.steps >= reached + STEPS_AFTER_SUCCESS)
         )
 
     @property
@@ -235,6 +247,7 @@ class Session:
         """How the episode went, in a line."""
         reached = self.reached_at
         outcome = f"reached in {reached} steps" if reached else f"not reached in {STEPS} steps"
+        outcome = f"failed after {self.steps} steps" if self.failed else outcome
         return f"seed {self.seed}: {outcome}, {np.median(self.milliseconds):.0f} ms per decision"
 
     # Internals.
@@ -242,8 +255,9 @@ class Session:
     def _start_over(self) -> None:
         """Forget everything about the last state: the agent is somewhere else now."""
         self._state = None
-        self._plan = self._candidates = self._ghost_latent = None
+        self._plan = self._candidates = self._heads = self._risk = self._ghost_latent = None
         self._left, self.steps, self.reached_at, self._acted = 0, 0, None, []
+        self.failed = False
         self.trail = self._ghost = self.world.state[None]
 
     def _help(self) -> tuple[str, ...]:
@@ -293,20 +307,23 @@ class Session:
             ghost = model.predict(ghost, actions.float().to(agent.device))
             if model.probe is not None:
                 walked.append(model.locate(ghost).cpu().numpy())
-        plan = candidates = None
+        plan = candidates = heads = None
         if model.probe is not None:
             plan, candidates = imagined_paths(agent, decided)
+            heads = paths_of_heads(agent, decided)
         energy = model.distance(decided.latents, decided.goal_latents).item()
         played = decided.actions[0]
         return Decision(
-            version, played, decided, plan, candidates, energy, milliseconds, ghost, walked
-        )
+            version, played, decided, plan, candidates, energy, milliseconds, ghost, walked,
+            heads, predicted_risk(agent, decided),
+        )  # fmt: skip
 
     def _take(self, decision: Decision) -> None:
         self._actions, chunk = decision.actions, self.agent.model.config.chunk
         # the next decision is made when this chunk has been played
         self._state = replace(decision.state, elapsed=np.array([chunk]))
         self._plan, self._candidates = decision.plan, decision.candidates
+        self._heads, self._risk = decision.heads, decision.risk
         self.energy.append(decision.energy)
         self.milliseconds.append(decision.milliseconds)
         self._ghost_latent = decision.ghost
