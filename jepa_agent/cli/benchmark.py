@@ -2,7 +2,7 @@
 
 $ jepa-agent benchmark env
 $ jepa-agent benchmark planning --checkpoint runs/quick
-$ jepa-agent benchmark decision     # its planner, proposals, reactive; onnxruntime
+$ jepa-agent benchmark decision     # its planner, proposals, reactive; exported
 $ jepa-agent benchmark training     # `base` beside EB-JEPA's model and losses
 $ jepa-agent benchmark operations   # counted, not timed
 $ jepa-agent benchmark shares       # of a training step, by kind of operator

@@ -1,6 +1,6 @@
 """Write an agent as one file that decides without this library.
 
-$ jepa-agent export --checkpoint runs/base --out base.onnx    # runs in onnxruntime
+$ jepa-agent export --checkpoint runs/base --out base.onnx
 $ jepa-agent export --checkpoint runs/fast --planner reactive --out fast.onnx
 $ jepa-agent export --checkpoint runs/base --batch 16 --out base.pt2
 

@@ -236,13 +236,19 @@ class Trajectories:
         layout: np.ndarray,
         metadata: dict[str, Any],
         ends: np.ndarray | None = None,
+        *,
         observations: np.ndarray | None = None,
     ) -> Trajectories:
-        """Flatten episodes: states (E, T + 1, S) and actions (E, T, A).
+        """Flatten episodes: states (E, T + 1, S), actions (E, T, A), observations (E, T + 1, ...).
 
         `ends` (E,) are the numbers of the states that are terminal, T + 1 for episodes without one;
         what follows them is left out.
         """
+        if ends is not None and np.shape(ends) != (len(states),):
+            raise ValueError(
+                f"ends must be ({len(states)},), a number per episode, got {np.shape(ends)}; "
+                "observations are given by their name"
+            )
         step = np.arange(states.shape[1])
         wanted = np.full(len(states), len(step)) if ends is None else ends
         kept = step <= wanted[:, None]  # (E, T + 1)

@@ -107,7 +107,9 @@ def disk(runs: int, frames: int = 1280) -> Iterator[Figures]:
     """Milliseconds to read a training batch of stored images from the disk."""
     states, actions, layout, metadata, *_ = collect(CollectConfig("mixed", episodes=256))
     images = [TwoRoomsEnv.render_states(s, c) for s, c in zip(states, layout, strict=True)]
-    stored = Trajectories.from_rollouts(states, actions, layout, metadata, None, np.stack(images))
+    stored = Trajectories.from_rollouts(
+        states, actions, layout, metadata, observations=np.stack(images)
+    )
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         stored.save(path := Path(folder) / "images.h5")

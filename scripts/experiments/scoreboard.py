@@ -157,9 +157,10 @@ def add(rows: list[dict[str, Any]]) -> None:
         "strict": by_world(ours, strict=True),
         "controls": controls(figures["runs"]),
     }
-    for name, columns in COLUMNS.items():
-        table = figures.setdefault("tables", {}).setdefault(name, {})
-        table |= {"columns": columns, "rows": made[name]}
+    for name, rows in made.items():
+        if rows:
+            table = figures.setdefault("tables", {}).setdefault(name, {})
+            table |= {"columns": COLUMNS[name], "rows": rows}
     write_json(FIGURES, figures)
 
 

@@ -208,7 +208,7 @@ def test_a_number_of_the_state_that_is_not_shown_is_named() -> None:
     states = np.concatenate([place, rng.normal(size=(40, 31, 1))], axis=-1).astype(np.float32)
     data = Trajectories.from_rollouts(
         states, actions, np.zeros((40, 0), np.float32), {"env_id": "Seen-v0", "env_kwargs": {}},
-        place.astype(np.float32),
+        observations=place.astype(np.float32),
     )  # fmt: skip
     model = WorldModelConfig(
         latent_dim=8, chunk=3, encoder=VectorMLPConfig(features=16, layers=1),

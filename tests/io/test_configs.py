@@ -50,6 +50,7 @@ WORDS = (
     "50",
     "strip",
     "cvar",
+    "test",
 )
 """One of them is another choice of every field that is a name."""
 
@@ -64,6 +65,7 @@ class Nothing(LossTerm):
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ActionBounds": {"low": (-1.0,), "high": (1.0,)},
+    "Calibration": {"mean": (0.5,) * 4, "std": (2.0,) * 4, "weights": (1.5,) * 4},
     "EncodedPart": {"shape": (3,), "encoder": VectorMLPConfig()},
     "FusedConfig": {"parts": (EncodedPart("part", (3,), VectorMLPConfig()),)},
     "EnvRef": {"wrappers": (WrapperRef("module:Wrapper"),)},

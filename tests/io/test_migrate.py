@@ -106,11 +106,17 @@ OLD = {
 }
 
 
+PREDICTORS = ("residual_mlp", "stepwise_mlp", "gru")
+
+
 def before(value: Any) -> Any:
     """A document of today as version 1 wrote it."""
     if not isinstance(value, dict):
         return value
-    document = {OLD.get(name, name): before(item) for name, item in value.items() if name != "kind"}
+    document = {OLD.get(name, name): before(item) for name, item in value.items()
+                if name != "kind"}  # fmt: skip
+    if value.get("kind") in PREDICTORS:
+        del document["heads"]  # of an ensemble, which there was not
     return document | ({"decay": 1.25} if value.get("kind") == "icem" else {})
 
 
