@@ -42,12 +42,34 @@ class BlockMap:
         """(F, F): cells that the way between free cells enters, in the order of `np.argwhere`."""
         free = np.argwhere(self.maze == FREE)
         beside = np.abs(free[:, None] - free).sum(axis=-1) == 1  # (F, F)
-        reached = np.eye(len(free), dtype=bool)
-        hops = np.where(reached, 0.0, np.inf)
+        beside = beside.astype(np.float32)  # whose products are fast
+        reached = np.eye(len(free), dtype=np.float32)
+        hops = np.where(reached > 0, 0.0, np.inf)
         for steps in range(1, len(free)):
-            reached = reached | (reached @ beside)
-            hops = np.where(reached & np.isinf(hops), steps, hops)
+            reached = reached @ beside
+            new = (reached > 0) & np.isinf(hops)
+            if not new.any():
+                break
+            hops[new] = steps
+            reached = new.astype(np.float32)
         return hops
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is a way between any two free cells."""
+        free = self.maze == FREE
+        reached = np.zeros_like(free)
+        reached[tuple(np.argwhere(free)[0])] = True
+        while True:
+            grown = reached.copy()
+            grown[1:] |= reached[:-1]
+            grown[:-1] |= reached[1:]
+            grown[:, 1:] |= reached[:, :-1]
+            grown[:, :-1] |= reached[:, 1:]
+            grown &= free
+            if (grown == reached).all():
+                return bool((reached == free).all())
+            reached = grown
 
 
 @functools.lru_cache(maxsize=1000)
@@ -63,7 +85,7 @@ def block_map(split: str, side: int, number: int) -> BlockMap:
         wanted = round(rng.uniform(*BLOCKED) * side**2)
         for cell in 1 + rng.permutation(np.argwhere(maze[1:-1, 1:-1] == FREE)):
             maze[tuple(cell)] = WALL
-            if np.isinf(BlockMap(maze).hops).any():  # the others would fall apart
+            if not BlockMap(maze).is_whole:
                 maze[tuple(cell)] = FREE
             if (maze[1:-1, 1:-1] == WALL).sum() == wanted:
                 break
