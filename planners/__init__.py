@@ -25,6 +25,7 @@ from .mppi import MPPI, MPPIConfig
 from .proposal import Proposal, ProposalConfig
 from .random_shooting import RandomShooting, RandomShootingConfig
 from .reactive import Reactive, ReactiveConfig
+from .subgoals import Imagination, Subgoals, SubgoalsConfig
 
 import_modules(__name__, __path__)
 
@@ -83,6 +84,7 @@ __all__ = [
     "Gradient",
     "GradientConfig",
     "ICEMConfig",
+    "Imagination",
     "MPPIConfig",
     "Noise",
     "Plan",
@@ -94,6 +96,8 @@ __all__ = [
     "RandomShootingConfig",
     "Reactive",
     "ReactiveConfig",
+    "Subgoals",
+    "SubgoalsConfig",
     "Trace",
     "check_actions",
     "check_costs",

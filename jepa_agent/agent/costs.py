@@ -242,6 +242,36 @@ class PlanningCost:
         return (imagined - self._goals).square().mean(dim=-1)
 
 
+class Imagined:
+    """What B problems imagine for one chunk after another, for planners that need more than costs.
+
+    Args:
+        model: predicts latents and embeds them.
+        error_memory: past outcomes of the B episodes, which correct the predictions.
+        chunks: how actions fill chunks.
+    """
+
+    def __init__(self, model: WorldModel, error_memory: ErrorMemory | None, chunks: Chunks) -> None:
+        self._model, self._error_memory, self._chunks = model, error_memory, chunks
+
+    def step(self, latents: Tensor, actions: Tensor) -> Tensor:
+        """Latents (B, N, D) after a chunk in which actions (B, N, A) are held."""
+        knots = actions[..., None, :].expand(-1, -1, self._chunks.knots, -1)
+        ends = self._model.predict(latents, self._chunks.fill(knots))
+        if self._error_memory is None:
+            return ends
+        embedding = self._model.distance_embedding(latents)
+        return ends + self._error_memory.correction(self._model, embedding, knots.flatten(-2))
+
+    def embed(self, latents: Tensor) -> Tensor:
+        """Distance embeddings (..., E) of latents (..., D)."""
+        return self._model.distance_embedding(latents)
+
+    def distance(self, start: Tensor, end: Tensor) -> Tensor:
+        """Learned path lengths (...) in chunks from embeddings (..., E) to others."""
+        return self._model.embedding_distance(start, end)
+
+
 def imagine(
     model: WorldModel,
     latents: Tensor,

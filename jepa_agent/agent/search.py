@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..planners import Noise, Plan
-from .costs import PlanningCost
+from ..planners import Noise, Plan, Subgoals
+from .costs import Imagined, PlanningCost
 from .error_memory import ErrorMemory
 from .outlook import Outlook, outlook
 
@@ -40,6 +40,9 @@ def search(
         budget: (B,), see `PlanningCost`.
     """
     model, planner, chunks = agent.model, agent.planner, agent.chunks
+    if isinstance(planner, Subgoals) and not agent.seeks_state:
+        imagined = Imagined(model, error_memory, chunks)
+        goals = planner.aim(imagined, latents, goals, agent.bounds, noise)
     proposals = None if agent.seeks_state else model.proposals
     ahead = left
     if proposals is not None and agent.cost.reduction != "deadline":

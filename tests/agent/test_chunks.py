@@ -80,6 +80,10 @@ def small_agent(bounds: ActionBounds, chunk: int = 3) -> JEPAAgent:
     return agent
 
 
+NESTED = ("cem-gradient", "subgoals")
+"""Planners whose horizon is that of another's settings."""
+
+
 def cases() -> list[tuple[str, ActionBounds]]:
     boxes = [(name, ActionBounds((-1.0, 0.0), (1.0, 5.0))) for name in sorted(PLANNERS)]
     hot = [(name, ActionBounds.one_hot((3, 2))) for name in sorted(DISCRETE_PLANNERS)]
@@ -92,7 +96,7 @@ def cases() -> list[tuple[str, ActionBounds]]:
 def test_every_planner_plans_two_knots_a_chunk(name: str, bounds: ActionBounds) -> None:
     agent = small_agent(bounds)
     kind = (PLANNERS | DISCRETE_PLANNERS)[name]
-    agent.planner = (kind(knots=2) if name == "cem-gradient" else kind(knots=2, horizon=2)).build()
+    agent.planner = (kind(knots=2) if name in NESTED else kind(knots=2, horizon=2)).build()
     agent.cost = CostConfig(error_memory=2)
     state, chunks = None, agent.planner.horizon
     for step in range(7):
@@ -156,7 +160,8 @@ def test_a_goal_that_needs_two_actions_in_a_chunk_is_reached_by_two_knots(name: 
 
     def reached(knots: int) -> float:
         kind = PLANNERS[name]
-        parts = {} if name == "cem-gradient" else short
+        below = {"lower": MPPIConfig(horizon=1)} if name == "subgoals" else {}
+        parts = below if name in NESTED else short
         agent = JEPAAgent(
             WorldModel(config), bounds, EnvRef("Nowhere-v0", {}),
             kind(knots=knots, **parts).build(), cost,

@@ -240,7 +240,7 @@ def check_decisions(seen: Seen, name: str) -> None:
     from its memory; a decision waits twice for the device, and a held step never."""
     discrete = name not in PLANNERS
     bounds = ActionBounds.one_hot((3, 2)) if discrete else ActionBounds((-1.0, 0.0), (1.0, 5.0))
-    settings = {} if name == "cem-gradient" else {"horizon": 2}
+    settings = {} if name in ("cem-gradient", "subgoals") else {"horizon": 2}
     kind = (PLANNERS | DISCRETE_PLANNERS)[name](**settings, knots=2)
     if name == "cem-gradient":
         steps = replace(kind.gradient, iterations=2, horizon=2)
