@@ -109,6 +109,12 @@ class Foresight(NamedTuple):
         return costs, torch.cat([alive, 1 - alive], dim=-1) / arrival.shape[-1]
 
 
+def disagreement(model: WorldModel, latents: Tensor) -> Tensor:
+    """The mean learned path length (B,) from the mean of latents (B, heads, D) to each of them."""
+    middle = model.distance_embedding(latents.mean(dim=1, keepdim=True))
+    return model.embedding_distance(middle, model.distance_embedding(latents)).mean(dim=1)
+
+
 class PlanningCost:
     """The cost function of B problems; the current frames and the goals are encoded already.
 
@@ -188,6 +194,12 @@ class PlanningCost:
                 ending = ending * (chunk <= self._left[:, None, None])
         found = (imagined, arrival, ending)
         return Foresight(*(each.unflatten(1, (heads, -1)) for each in found))
+
+    def disagreement(self, plans: Tensor) -> Tensor:
+        """How far apart (B,) the heads are at the end of plans (B, H * knots, A); see below."""
+        heads = self._model.num_heads
+        ends = self._imagined(plans[:, None])[0][:, :, -1]  # (B, heads, D)
+        return disagreement(self._model, ends) if heads > 1 else ends.new_zeros(len(ends))
 
     def _risk(self, seen: Foresight) -> Tensor:
         """The cost (B, N) of what is foreseen, in the units of the reduction."""

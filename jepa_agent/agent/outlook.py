@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
-from .costs import PlanningCost
+from .costs import PlanningCost, disagreement
 from .risk import value_at_risk
 
 if TYPE_CHECKING:
@@ -30,11 +30,9 @@ class Outlook(NamedTuple):
 
 def outlook(agent: JEPAAgent, cost: PlanningCost, plans: Tensor) -> Outlook:
     """What is to be expected of plans (k, H * knots, A)."""
-    model, seen = agent.model, cost.foresee(plans[:, None])
+    seen = cost.foresee(plans[:, None])
     paths = seen.imagined[:, :, 0]
-    ends = model.distance_embedding(paths[:, :, -1])
-    middle = model.distance_embedding(paths[:, :, -1].mean(dim=1, keepdim=True))
-    apart = model.embedding_distance(middle, ends).mean(dim=1)
+    apart = disagreement(agent.model, paths[:, :, -1])
     costs, chances = seen.outcomes(agent.cost.failure)
     worst = value_at_risk(costs, chances, agent.cost.alpha)[:, 0]
     arrival = seen.arrival.mean(dim=1)[:, 0]

@@ -92,6 +92,8 @@ MAX_IMAGE_SIZE = 72
 """The size to which images are scaled by default since they are."""
 NO_PROPOSALS = {"heads": 0, "horizon": 5, "reach": 20, "width": 512, "depth": 2}
 """The config of a model without proposals, which there were not."""
+NO_FALLBACK = {"fallback": 0.0, "fallback_samples": 192, "fallback_iterations": 6}
+"""What planners that begin at proposals lacked."""
 NO_ENDING = {"width": 0, "depth": 2}
 """The config of a model that foresees no ends."""
 USERS_OWN = ("data", "notes", "kwargs")
@@ -125,6 +127,8 @@ def _filled(name: str, value: Any, holder: str = "") -> Any:
             "proposals": NO_PROPOSALS,
             "ending": NO_ENDING,
         }
+    if name == "planner" and value.get("kind") == "proposal":
+        added = NO_FALLBACK | added
     return added | {key: _filled(key, item, name) for key, item in value.items()}
 
 
