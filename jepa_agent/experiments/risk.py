@@ -37,14 +37,14 @@ PRESET = replace(
     training=replace(
         VECTOR.training,
         layouts_per_batch=1,
-        windows_per_layout=128,
+        windows_per_layout=48,
         held_out_share=0.0,
-        steps=600,
-        refinement=RefinementConfig(steps=800, layouts_per_batch=1, windows_per_layout=320),
+        steps=250,
+        refinement=RefinementConfig(steps=400, layouts_per_batch=1, windows_per_layout=200),
     ),
-    planner=MPPIConfig(),
+    planner=MPPIConfig(horizon=3, num_samples=32, iterations=3),
 )
-"""`vector` with five heads and foresight of ends."""
+"""`vector` with five heads and foresight of ends, on a little of its budget."""
 ALPHAS = (1.0, 0.5, 0.2, 0.1, 0.05)
 
 
