@@ -64,6 +64,7 @@ _LAZY = {
     "TrainingConfig": "training.config",
     "WorldModel": "models.world_model",
     "WorldModelConfig": "models.world_model",
+    "distil": "training.distillation",
     "export": "exporting.files",
     "load_backbone": "models.backbones",
     "train": "training.world_model",

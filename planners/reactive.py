@@ -57,7 +57,7 @@ class Reactive:
         if proposals is None:
             raise ValueError(
                 "the planner reactive plays what a model proposes for an observation, got no "
-                "proposals; train them (model.proposals.heads 8), or search with mppi"
+                "proposals; train them by `jepa-agent distil`, or search with mppi"
             )
         actions = bounds.project(proposals[:, 0].to(warm_start))
         return Plan(actions, torch.full_like(actions[:, 0, 0], torch.nan), Trace((), ()))

@@ -16,6 +16,7 @@ COMMANDS = {
     "collect": ("collect", "record trajectories into a file"),
     "import": ("import_data", "write data of other programs as such a file"),
     "train": ("train", "train a world model and save it as an agent"),
+    "distil": ("distil", "teach an agent to propose what its planner decides"),
     "evaluate": ("evaluate", "score an agent beside simple policies"),
     "calibrate": ("calibrate", "learn when an agent fails, for it to say so"),
     "export": ("export", "write an agent as a file for ONNX or torch.export"),
