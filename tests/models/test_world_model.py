@@ -247,8 +247,11 @@ def test_every_encoder_goes_with_every_predictor(
     torch.testing.assert_close(latents.std(dim=-1, correction=0), torch.ones(2, 3).double(),
                                atol=1e-2, rtol=0)  # fmt: skip
     assert (latents[0, 0] - latents[0, 1]).abs().max() > 1e-4
-    imagined = model.rollout(latents, random(2, 3, HORIZON, CHUNK))
+    actions = random(2, 3, HORIZON, CHUNK)
+    imagined = model.rollout(latents, actions)
     assert imagined.shape == (2, 3, HORIZON, LATENT)
+    alone = model.rollout(latents[0, 1], actions[0, 1])  # without a batch
+    torch.testing.assert_close(alone, imagined[0, 1])
 
 
 def test_a_stepwise_chunk_is_the_same_step_again_and_again(

@@ -29,5 +29,6 @@ class GRU(nn.Module):
 
     def forward(self, latent: Tensor, actions: Tensor) -> Tensor:
         """Latents (..., D) and action chunks (..., K * A) to latents (..., D)."""
-        state = self.cell(actions.flatten(0, -2), latent.flatten(0, -2))
+        actions, rows = (each.reshape(-1, each.shape[-1]) for each in (actions, latent))
+        state = self.cell(actions, rows)
         return state.reshape(latent.shape)

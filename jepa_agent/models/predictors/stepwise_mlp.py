@@ -54,7 +54,9 @@ class StepwiseMLP(nn.Module):
 
     def forward(self, latent: Tensor, actions: Tensor) -> Tensor:
         """Latents (..., D) and action chunks (..., K * A) to latents (..., D)."""
-        flat = latent.flatten(0, -2)  # rows, which linear layers take without reshaping
+        flat = latent.reshape(
+            -1, latent.shape[-1]
+        )  # rows, which linear layers take without reshaping
         state = self.read(flat)
         pushes = self.act(actions.reshape(len(flat) * self.chunk, -1))
         for push in pushes.unflatten(0, (-1, self.chunk)).unbind(dim=1):
