@@ -14,6 +14,7 @@ from .base import (
     Trace,
     check_actions,
     check_costs,
+    refuse_nan,
 )
 from .bounds import ActionBounds, ActionUnits, constant
 from .categorical_cem import CategoricalCEM, CategoricalCEMConfig
@@ -103,4 +104,5 @@ __all__ = [
     "check_costs",
     "constant",
     "make_planner",
+    "refuse_nan",
 ]

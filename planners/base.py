@@ -183,7 +183,7 @@ class CandidateTracker:
 
         Raises:
             ValueError: if a cost was NaN. This is the only wait for the device in a search;
-                compiled code leaves it to whoever called it.
+                code that is compiled or recorded leaves it to whoever called it.
         """
         if not torch.compiler.is_compiling():
             check_costs(self._costs)
@@ -192,10 +192,14 @@ class CandidateTracker:
 
 
 def check_costs(costs: Sequence[Tensor]) -> None:
-    """Raise ValueError if some of the costs, each (B, N), are NaN."""
-    if not costs:
+    """Raise ValueError if some of the costs, each (B, N), are NaN; not while a GPU records."""
+    if not costs or (costs[0].is_cuda and torch.cuda.is_current_stream_capturing()):
         return
-    wrong = sum(int(count) for count in torch.stack([c.isnan().sum() for c in costs]).tolist())
+    refuse_nan(sum(torch.stack([c.isnan().sum() for c in costs]).tolist()))
+
+
+def refuse_nan(wrong: int) -> None:
+    """Raise ValueError if the costs of some candidates are NaN."""
     if wrong:
         raise ValueError(
             f"costs must be numbers, got NaN for {wrong} candidates; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -123,10 +124,17 @@ def coloured(horizon: int, exponent: float, like: Tensor) -> Tensor:
         exponent: of the power spectrum, f^-exponent; 0 gives the identity.
         like: a tensor of the wanted type and device.
     """
+    return _colouring(horizon, exponent, like.dtype, like.device)
+
+
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _colouring(horizon: int, exponent: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Made once, as `constant` tensors are."""
     frequencies = torch.fft.rfftfreq(horizon, dtype=torch.float64)
     frequencies[0] = 1.0 / horizon  # the slowest wave stands in for the constant
     spectrum = torch.fft.rfft(torch.eye(horizon, dtype=torch.float64), dim=0)
     shaped = spectrum * (frequencies ** (-exponent / 2))[:, None]
     matrix = torch.fft.irfft(shaped, n=horizon, dim=0)
     matrix = matrix / matrix.square().sum(dim=1, keepdim=True).sqrt()
-    return matrix.to(like.device, like.dtype, non_blocking=True)
+    return matrix.to(device, dtype, non_blocking=True)

@@ -31,7 +31,7 @@ from .goals import (
 )
 from .hub import HubMixin
 from .outlook import Outlook
-from .search import decide
+from .replayed import Question, Replayed, answer
 from .state import AgentState, fresh_state
 
 
@@ -86,10 +86,11 @@ class JEPAAgent(HubMixin):
         self._goals: GivenGoals | None = None
         self._remembered: AgentState | None = None
         self._compiled: CompiledSearch | None = None
+        self._replayed: Replayed | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy forgets the episodes and searches uncompiled: compiled code cannot be pickled."""
-        return {**vars(self), "_remembered": None, "_compiled": None}
+        return {**vars(self), "_remembered": None, "_compiled": None, "_replayed": None}
 
     @property
     def device(self) -> torch.device:
@@ -183,9 +184,10 @@ class JEPAAgent(HubMixin):
         return state_names(world, size - len(rewards)) + rewards
 
     def compile(self) -> None:
-        """Compile the whole search, with CUDA graphs on a GPU; the next decisions are slow.
+        """Compile the whole search; the next decisions are slow.
 
-        A new number of environments compiles anew; copies of the agent search uncompiled.
+        A new number of environments compiles anew, on a GPU only where it exceeds the next power of
+        two; copies of the agent search uncompiled.
 
         Raises:
             ValueError: if this machine has no compiler.
@@ -302,39 +304,47 @@ class JEPAAgent(HubMixin):
         started: np.ndarray,
     ) -> AgentState:
         """The state after some rows (k,) have noted their last plan's outcome and planned anew."""
-        index, fresh = self._on_device(rows), self._on_device(started)
-        latents, wanted = self._encoded(seen, goals)
-        memory, all_due = state.error_memory, len(rows) == len(state.elapsed)
-
-        def replaced(old: Tensor, new: Tensor) -> Tensor:
-            return new if all_due else old.index_copy(0, index, new)
-
+        memory, budget = state.error_memory, state.budget
+        everyone = len(rows) == len(state.elapsed)
+        index = self._on_device(np.empty(0, np.int64) if everyone else rows)
         seeds = [_mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows]
         horizon = self.planner.horizon
-        left = self._on_device(horizon - state.decision[rows] % horizon)
-        plan = state.plan if all_due else state.plan[index]
-        known = memory if memory is None or all_due else memory.select(index)
-        budget = state.budget
-        chunk, found, known, remaining, expected = decide(
-            self, latents, wanted, plan, fresh, Noise(seeds), left, known, self._compiled,
-            None if budget is None else budget[index],
-        )  # fmt: skip
-        if memory is not None and known is not None:
-            memory = known if all_due else memory.replaced(index, known)
+        images = [seen] if self.seeks_state else [seen, goals]
+        asked = Question(
+            seen=torch.as_tensor(np.stack(images)),
+            wanted=torch.as_tensor(goals) if self.seeks_state else None,
+            fresh=torch.as_tensor(started),
+            left=torch.as_tensor(horizon - state.decision[rows] % horizon),
+            plan=state.plan if everyone else state.plan[index],
+            error_memory=memory if everyone or memory is None else memory.select(index),
+            budget=budget if everyone or budget is None else budget[index],
+        )
+        if self.device.type == "cuda":
+            self._replayed = self._replayed or Replayed(self)
+            found = self._replayed(asked, Noise(seeds), self._compiled)
+        else:
+            found = answer(self, asked, Noise(seeds), self._compiled)
+        chunk, plan, learned, remaining, expected = found.decision
+
+        def put(old: Tensor, new: Tensor) -> Tensor:
+            return new.to(old) if everyone else old.index_copy(0, index, new.to(old))
+
+        if memory is not None and learned is not None:
+            memory = learned if everyone else memory.replaced(index, learned)
         if budget is not None and remaining is not None:
-            budget = replaced(budget, remaining)
+            budget = put(budget, remaining)
         all_goals, actions = state.goals.copy(), state.actions.copy()
         all_goals[rows] = goals
         actions[rows] = chunk.unflatten(-1, (self.chunks.steps, -1)).cpu().numpy()
         return replace(
             state,
             actions=actions,
-            plan=replaced(state.plan, found.actions.to(state.plan)),
-            latents=replaced(state.latents, latents),
+            plan=put(state.plan, plan.actions),
+            latents=put(state.latents, found.latents),
             goals=all_goals,
-            goal_latents=replaced(state.goal_latents, wanted),
+            goal_latents=put(state.goal_latents, found.goals),
             error_memory=memory,
-            search=found,
+            search=plan,
             budget=budget,
             outlook=expected,
             failure=self._failure(state, rows, expected),
@@ -351,14 +361,6 @@ class JEPAAgent(HubMixin):
         chances = unknown if state.failure is None else state.failure.copy()
         chances[rows] = self.calibration.chance(told).cpu().numpy()
         return chances
-
-    def _encoded(self, seen: np.ndarray, goals: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Latents (k, D) of observations, and those of their goals, or goals that are states."""
-        if not self.seeks_state:
-            latents, wanted = self.model.encode(self._on_device(np.stack([seen, goals])))
-            return latents, wanted
-        latents = self.model.encode(self._on_device(seen))
-        return latents, self._on_device(goals).to(latents)
 
     def _on_device(self, array: np.ndarray) -> Tensor:
         """A copy on the device, for which the host does not wait."""

@@ -36,9 +36,8 @@ class CompiledSearch:
     """An agent's search, faster from its third call with tensors of the same shapes on.
 
     Random numbers are drawn before it and costs checked after it, so that the search itself is one
-    graph; its first call with other shapes notes which numbers it needs. On a GPU it is replayed as
-    a CUDA graph, whose results the next replay overwrites: plans are copied, so that they can be
-    kept.
+    graph; its first call with other shapes notes which numbers it needs. Plans are copied, so that
+    they can be kept. On a GPU, `Replayed` launches its kernels as a whole.
 
     Args:
         agent: the agent, with any planner.
@@ -49,9 +48,8 @@ class CompiledSearch:
 
     def __init__(self, agent: JEPAAgent) -> None:
         check_compiler(agent.device)
-        mode = "reduce-overhead" if agent.device.type == "cuda" else None
         self._agent, self._planner = agent, agent.planner
-        self._fast = torch.compile(self._whole, mode=mode, dynamic=False)
+        self._fast = torch.compile(self._whole, dynamic=False)
         self._shapes: dict[torch.Size, list[tuple[int, ...]]] = {}
 
     def __call__(

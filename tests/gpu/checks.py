@@ -7,9 +7,11 @@ this in a process of its own, `with_hooks.py`, which prints a JSON document.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +24,7 @@ from faults import FAULTS
 from pretended import Seen, pretended_gpu
 
 from jepa_agent import EnvRef, JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModel, train
+from jepa_agent.agent import replayed
 from jepa_agent.agent.costs import CostConfig
 from jepa_agent.data.windows import ObservationSource
 from jepa_agent.envs import CollectConfig, collect
@@ -55,7 +58,9 @@ from jepa_agent.viz.session import Session
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
 IN_A_STEP = 3
 """Launches of a training step by its graph: the learning rate, the graph, a copy of the losses."""
-IN_A_DECISION = 2
+IN_A_DECISION = 3
+"""Launches of a decision by its graph: the last plans and errors, the graph, a copy of all."""
+WAITS_IN_A_DECISION = 2
 """Waits of the host in a decision: for the check that costs are numbers, and for the actions."""
 LAUNCHES = {
     "quick": 600, "base": 1350, "eb_jepa": 720, "vector": 550, "proposals": 630, "gc_idm": 630,
@@ -72,8 +77,8 @@ SMALL = Preset(
         predictor=ResidualMLPConfig(16, 1), distance_head=BlockNormConfig(16, 1, 4, 2),
     ),
     TrainingConfig(
-        steps=4, layouts_per_batch=8, windows_per_layout=2, horizon=2, hard_negative_cluster=4,
-        center_per_layout=True, diagnose_every=4, diagnose_episodes=1,
+        steps=3, layouts_per_batch=8, windows_per_layout=2, horizon=2, hard_negative_cluster=4,
+        center_per_layout=True, diagnose_every=3, diagnose_episodes=1,
         weights=LossWeights(sigreg=1.0, contrast=1.0, window_contrast=1.0),
         refinement=RefinementConfig(2, layouts_per_batch=4, windows_per_layout=4, horizon=2),
     ),
@@ -166,8 +171,9 @@ def check_losses(seen: Seen) -> None:
 def check_graphs(seen: Seen) -> None:
     """A training by graphs has the bits of one that is launched kernel by kernel."""
     found = []
+    joint = replace(SMALL, training=replace(SMALL.training, refinement=RefinementConfig()))
     for graphs in (False, True):
-        trainer, losses = Trainer(WorldModelTask(rooms(), SMALL, CUDA), graphs), []
+        trainer, losses = Trainer(WorldModelTask(rooms(), joint, CUDA), graphs), []
         while trainer.step < trainer.task.stages[-1]:
             losses.append(trainer.update())
         found.append((trainer.state()[0], losses))
@@ -256,10 +262,15 @@ def check_decisions(seen: Seen, name: str) -> None:
         batch = {"observation": seen_now, "desired_goal": goal}
         seen.clear()
         action, states[1] = there.act(batch, states[1])
-        waits, most = seen.waits.total(), IN_A_DECISION if step % 3 == 0 else 0
+        waits, most = seen.waits.total(), WAITS_IN_A_DECISION if step % 3 == 0 else 0
         assert waits <= most, f"{name} waits {waits} times in step {step}: {dict(seen.waits)}"
-        if step % 3 == 0:
+        if step == 6 and kind.differentiates:
             launches[f"{name}: decision"] = seen.launches.total()
+        elif step == 6:  # recorded, with room for 4, and replayed
+            asked = seen.launches.total() - 1
+            assert asked == IN_A_DECISION, f"{name}: {asked} launches: {dict(seen.launches)}"
+            assert waits == 1, f"a replayed decision of {name} waits {waits} times"
+            launches[f"{name}: decision"] = seen.inside.total()
         expected, states[0] = here.act(batch, states[0])
         np.testing.assert_array_equal(action, expected, err_msg=f"{name}, step {step}")
 
@@ -338,14 +349,17 @@ CHECKS: dict[str, Callable[[Seen], None]] = {
 def main() -> None:
     """Run all checks, and every planted fault's check; print what failed and what was missed."""
     torch.set_num_threads(1)
-    graph.WARM_UP = 1  # steps of each stage before there is a graph
+    graph.WARM_UP, replayed.WARM_UP = 1, 2  # steps and decisions before there is a graph
+    warnings.filterwarnings("error", message=".* are launched kernel by kernel")
     failed, caught, missed = {}, {}, []
     for name, check in CHECKS.items():
+        began = time.process_time()
         try:
             with pretended_gpu() as seen:
                 check(seen)
         except Exception:
             failed[name] = traceback.format_exc(limit=-4)
+        print(f"{name}: {time.process_time() - began:.1f} s", file=sys.stderr)
     counted = dict(launches)
     for name, (plant, check_name) in FAULTS.items():
         try:

@@ -12,16 +12,18 @@ import torch
 from torch import Tensor
 
 from jepa_agent.agent import agent as agents
-from jepa_agent.agent.agent import JEPAAgent
+from jepa_agent.agent import replayed
 from jepa_agent.agent.error_memory import ErrorMemory
 from jepa_agent.data.windows import ObservationSource, WindowSampler
 from jepa_agent.models.world_model import WorldModel
 from jepa_agent.planners import CandidateTracker, Noise, bounds
 from jepa_agent.pretraining.image import ImagePretrainer
-from jepa_agent.training import loss_meter, losses
+from jepa_agent.training import loop, loss_meter, losses
 from jepa_agent.training.loop import Trainer
 from jepa_agent.training.loss_meter import LossMeter
+from jepa_agent.training.objective import Objective
 from jepa_agent.training.task import Task
+from jepa_agent.training.terms import ContrastHead
 from jepa_agent.training.world_model import WorldModelTask
 from jepa_agent.viz import session
 
@@ -96,7 +98,42 @@ def with_its_own_generator(load_state: Any) -> Any:
     return load
 
 
-STEPS, DECISIONS = "steps of quick", "decisions of mppi"
+def without_noise(fill: Any) -> Any:
+    """Copy what is asked, but draw no new numbers."""
+
+    def filled(room: Any, *args: Any) -> None:
+        numbers, room._numbers = room._numbers, []
+        fill(room, *args)
+        room._numbers = numbers
+
+    return filled
+
+
+def set_number(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """A learning rate that Python holds."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+@torch.no_grad()
+def replace_prototypes(head: ContrastHead, embedding: Tensor, which: Tensor) -> None:
+    """Keep the new prototypes elsewhere."""
+    moved = 0.5 * (head.prototypes[which] + embedding)
+    head.prototypes = head.prototypes.index_copy(0, which, moved)
+
+
+def weighted_by_calls(total: Any) -> Any:
+    """A weight that rises from step to step, by Python."""
+    calls: list[int] = []
+
+    def weighted(objective: Objective, terms: dict[str, Tensor]) -> Tensor:
+        calls.append(1)
+        return total(objective, terms) * (1 + len(calls) % 4)
+
+    return weighted
+
+
+STEPS, DECISIONS, GRAPHS = "steps of quick", "decisions of mppi", "graphs"
 FAULTS: dict[str, tuple[Plant, str]] = {
     "constants are copied at every use": (
         lambda: mock.patch.object(bounds, "constant", constant), DECISIONS,
@@ -121,7 +158,20 @@ FAULTS: dict[str, tuple[Plant, str]] = {
         )), DECISIONS,
     ),
     "observations are copied and waited for": (
-        changed(JEPAAgent, "_on_device", after(lambda tensor: tensor.cpu().to("cuda"))), DECISIONS,
+        changed(replayed._Room, "_fill", before(lambda _, asked, *__: asked.seen.to("cuda"))),
+        DECISIONS,
+    ),
+    "a replayed decision keeps its noise": (
+        changed(replayed._Room, "_fill", without_noise), DECISIONS,
+    ),
+    "a replayed learning rate is a number": (
+        lambda: mock.patch.object(loop, "set_learning_rate", set_number), GRAPHS,
+    ),
+    "a replayed step replaces prototypes": (
+        lambda: mock.patch.object(ContrastHead, "update_prototypes", replace_prototypes), GRAPHS,
+    ),
+    "a replayed loss depends on the step's number": (
+        changed(Objective, "total", weighted_by_calls), GRAPHS,
     ),
     "the window draws a device's tensor": (
         changed(session, "imagined_paths", after(

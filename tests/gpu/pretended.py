@@ -254,7 +254,8 @@ def pretended_gpu() -> Iterator[Seen]:
     patches: dict[str, Callable[..., Any]] = {
         "_lazy_init": lambda: None, "is_available": lambda: True, "device_count": lambda: 1,
         "current_device": lambda: 0, "is_bf16_supported": lambda *_, **__: True,
-        "is_current_stream_capturing": lambda: False, "manual_seed_all": lambda seed: None,
+        "is_current_stream_capturing": lambda: Recording.active > 0,
+        "manual_seed_all": lambda seed: None,
         "set_rng_state": lambda *_, **__: None, "get_rng_state": lambda *_, **__: random(),
         "_is_in_bad_fork": lambda: False, "manual_seed": lambda seed: None,
         "CUDAGraph": lambda: Graph(uncounted=seen.uncounted), "graph": Recording,

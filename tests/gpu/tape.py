@@ -80,6 +80,9 @@ def tensors_of(values: Any) -> list[torch.Tensor]:
 class Recording(TorchDispatchMode):
     """Stands for `torch.cuda.graph`."""
 
+    active = 0
+    """Recordings in progress."""
+
     def __init__(self, graph: Graph, capture_error_mode: str = "global") -> None:
         super().__init__()
         assert capture_error_mode == "thread_local", "other threads would disturb a recording"
@@ -89,6 +92,7 @@ class Recording(TorchDispatchMode):
 
     def __enter__(self) -> Recording:
         self.states = [each.get_state() for each in self.graph.generators]
+        Recording.active += 1
         self.counting = self.graph.uncounted()
         self.counting.__enter__()
         super().__enter__()
@@ -96,6 +100,7 @@ class Recording(TorchDispatchMode):
 
     def __exit__(self, *failure: Any) -> None:
         super().__exit__(*failure)
+        Recording.active -= 1
         for memory, copy in self.before.values():
             memory.copy_(copy)
         for generator, state in zip(self.graph.generators, self.states, strict=True):

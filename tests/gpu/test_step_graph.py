@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -19,30 +18,6 @@ from jepa_agent.training.task import StepOutput
 from jepa_agent.training.world_model import WorldModelTask
 
 from .tape import Graph, Recording
-
-
-class Stream:
-    """All is done at once."""
-
-    def wait_stream(self, stream: Stream) -> None:
-        pass
-
-
-@pytest.fixture
-def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Graph]:
-    """All graphs made, of operators on the CPU."""
-    made: list[Graph] = []
-
-    def new() -> Graph:
-        made.append(Graph("cpu"))
-        return made[-1]
-
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", new)
-    monkeypatch.setattr(torch.cuda, "graph", Recording)
-    monkeypatch.setattr(torch.cuda, "Stream", Stream)
-    monkeypatch.setattr(torch.cuda, "current_stream", Stream)
-    monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
-    return made
 
 
 class Static(Trainer):
