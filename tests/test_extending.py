@@ -40,7 +40,14 @@ def test_every_block_is_an_example() -> None:
     )
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+QUICK = "FlatConfig"
+"""The example that the fast suite tries."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name == QUICK else pytest.param(name, marks=pytest.mark.slow) for name in EXAMPLES],
+)
 def test_an_example_trains_and_is_loaded_only_if_code_is_allowed(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     tiny_preset: Preset, tiny_trajectories: Trajectories,
@@ -72,6 +79,7 @@ def test_an_example_trains_and_is_loaded_only_if_code_is_allowed(
         assert f"got '{module}:{name}'; let its module be imported by allow_code" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_planner_without_a_config_is_saved_by_its_class(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_agent: JEPAAgent
 ) -> None:

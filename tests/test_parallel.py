@@ -60,6 +60,7 @@ def workers_know_this_module(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[1])
 
 
+@pytest.mark.slow
 def test_what_a_dying_worker_did_is_done_again(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="worker died; the episodes of seeds 3 to 5 are played"):
         assert list(shared(Mortal(tmp_path / "scythe"), SHARES, 2)) == [3, 12, 6]

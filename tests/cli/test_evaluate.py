@@ -27,6 +27,7 @@ def test_evaluate_writes_a_report(run: Callable, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "report")) == written
 
 
+@pytest.mark.slow
 def test_evaluate_needs_no_probe(
     exit_of: Callable, without_probe: JEPAAgent, tmp_path: Path
 ) -> None:

@@ -32,7 +32,9 @@ def test_hindsight_relabels_images(small: Callable, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("buffer-*"))
 
 
-@pytest.mark.parametrize("name", ["ppo-state", "sac-her-state"])
+@pytest.mark.parametrize(
+    "name", ["sac-her-state", pytest.param("ppo-state", marks=pytest.mark.slow)]
+)
 def test_an_interrupted_baseline_ends_with_the_same_bits(
     small: Callable, tmp_path: Path, name: str
 ) -> None:

@@ -123,6 +123,7 @@ def test_a_graph_acts_as_the_agent_over_an_episode(
     same_episode(agent, in_order(DecisionGraph(agent)), NoiseOf(monkeypatch), 24)
 
 
+@pytest.mark.slow
 def test_a_file_for_torch_acts_as_the_agent_over_an_episode(
     tiny_preset: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
