@@ -10,7 +10,7 @@ from gymnasium import spaces
 
 from . import physics, rewards
 from .hazards import draw_slips, in_strip, slipped
-from .physics import Layout
+from .physics import Layout, Walls
 from .rendering import IMAGE_SIZE, draw_dot, draw_walls
 from .tasks import (
     UNIFORMS_PER_TASK,
@@ -27,32 +27,105 @@ BOUNCES_PER_DRAW = 32
 Observation = dict[str, np.ndarray]
 
 
-class Episodes:
-    """State of `num` independent episodes, moved by one batched step.
+class DotEpisodes:
+    """What `num` episodes of a dot have in common, whatever the walls: moves and pictures.
+
+    Args:
+        config: the task; it has a step_length, a bounce_noise and an obs_type.
+        num: how many episodes run side by side.
+    """
+
+    walls: Walls
+    """Those of every episode."""
+
+    def __init__(self, config: Any, num: int) -> None:
+        self.config, self.num = config, num
+        self.position = np.zeros((num, 2), dtype=np.float32)
+        self.goal = np.zeros((num, 2), dtype=np.float32)
+        self._bounces = Bounces(config.bounce_noise, num)
+        self._is_pixels = config.obs_type == "pixels"
+        if self._is_pixels:  # drawn once an episode
+            self._images = np.zeros((num, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+            self._goal_images = np.zeros_like(self._images)
+
+    def advance(
+        self,
+        actions: np.ndarray,
+        rngs: Sequence[np.random.Generator],
+        frozen: np.ndarray | None = None,
+    ) -> None:
+        """Move every agent by its action; longer actions are projected onto the disc.
+
+        Args:
+            actions: float32 (num, 2).
+            rngs: the episodes' generators, for bounces beyond those drawn at their beginning.
+            frozen: boolean (num,), agents that stay where they are.
+        """
+        displacement = displacements(actions, self.config.step_length)
+        if frozen is not None:
+            displacement[frozen] = 0.0
+        self._disturb(displacement, rngs)
+
+        def bounce(rows: np.ndarray) -> np.ndarray:
+            return self._bounces.take(rows, rngs)
+
+        self.position = physics.step(self.position, displacement, self.walls, bounce)
+        self._measure()
+
+    def observe(self) -> Observation:
+        """The goal-conditioned observation of every episode, in fresh arrays.
+
+        Of pixels, `observation` and `achieved_goal` are one array: the image shows both.
+        """
+        if not self._is_pixels:
+            seen = {"observation": self._state(), "achieved_goal": self.position.copy()}
+            return {**seen, "desired_goal": self.goal.copy()}
+        image = self._images.copy()
+        draw_dot(image, self.position)
+        goals = self._goal_images.copy()
+        return {"observation": image, "achieved_goal": image, "desired_goal": goals}
+
+    def _draw(self, rows: np.ndarray, layout: Any) -> None:
+        """Draw the walls and the goals of rows (n,), whose layout it is."""
+        if self._is_pixels:
+            walls = draw_walls(layout, self.goal)
+            self._images[rows] = walls
+            draw_dot(walls, self.goal[rows])
+            self._goal_images[rows] = walls
+
+    def _disturb(self, displacement: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
+        """Change displacements (num, 2) by what the world does to them."""
+
+    def _state(self) -> np.ndarray:
+        """What is observed if it is no picture (num, S)."""
+        return self.position.copy()
+
+    def _measure(self) -> None:
+        """Note what follows from where the agents are now."""
+        raise NotImplementedError
+
+
+class Episodes(DotEpisodes):
+    """State of `num` independent episodes of Two Rooms, moved by one batched step.
 
     Args:
         config: the task.
         num: how many episodes run side by side.
     """
 
+    config: TwoRoomsConfig
+    walls: Layout
+
     def __init__(self, config: TwoRoomsConfig, num: int) -> None:
-        self.config = config
-        self.num = num
+        super().__init__(config, num)
         self.single_observation_space = observation_space(config.obs_type)
-        self.position = np.zeros((num, 2), dtype=np.float32)
-        self.goal = np.zeros((num, 2), dtype=np.float32)
         self.layout_array = np.zeros((num, 3), dtype=np.float32)
         self.distance = np.zeros(num, dtype=np.float32)
         self.is_success = np.zeros(num, dtype=bool)
         self.is_failure = np.zeros(num, dtype=bool)
         self._groups = config.layout_groups()
-        self._bounces = Bounces(config.bounce_noise, num)
         self._slips = Slips(config.slip, num) if config.slip else None
         self._cache_layout()
-        self._is_pixels = config.obs_type == "pixels"
-        if self._is_pixels:  # drawn once an episode
-            self._walls = np.zeros((num, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
-            self._goal_images = np.zeros_like(self._walls)
 
     def begin(
         self, rows: np.ndarray, rngs: Sequence[np.random.Generator], options: dict | None
@@ -76,11 +149,7 @@ class Episodes:
         if self._slips is not None:
             self._slips.draw(rows, rngs)
         self._cache_layout()
-        if self._is_pixels:
-            walls = draw_walls(Layout.from_array(task[0]), task[2])
-            self._walls[rows] = walls
-            draw_dot(walls, task[2])
-            self._goal_images[rows] = walls
+        self._draw(rows, Layout.from_array(task[0]))
         self._measure()
 
     def check_options(self, options: dict | None) -> tuple[ResetOptions, LayoutGroups]:
@@ -88,52 +157,16 @@ class Episodes:
         chosen = ResetOptions.parse(options)
         return chosen, chosen.layouts(self._groups) if options else self._groups
 
-    def advance(
-        self,
-        actions: np.ndarray,
-        rngs: Sequence[np.random.Generator],
-        frozen: np.ndarray | None = None,
-    ) -> None:
-        """Move every agent by its action; longer actions are projected onto the disc.
+    def _disturb(self, displacement: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
+        if self._slips is None:
+            return
+        moving = np.flatnonzero(displacement.any(axis=1))
+        if len(moving):
+            noise = self._slips.take(moving, rngs)
+            displacement[moving] = slipped(displacement[moving], noise)
 
-        Args:
-            actions: float32 (num, 2).
-            rngs: the episodes' generators, for bounces beyond the first 200 steps.
-            frozen: boolean (num,), agents that stay where they are.
-        """
-        displacement = displacements(actions, self.config.step_length)
-        if frozen is not None:
-            displacement[frozen] = 0.0
-        if self._slips is not None:
-            moving = np.flatnonzero(displacement.any(axis=1))
-            if len(moving):
-                noise = self._slips.take(moving, rngs)
-                displacement[moving] = slipped(displacement[moving], noise)
-
-        def bounce(rows: np.ndarray) -> np.ndarray:
-            return self._bounces.take(rows, rngs)
-
-        self.position = physics.step(self.position, displacement, self.layout, bounce)
-        self._measure()
-
-    def observe(self) -> Observation:
-        """The goal-conditioned observation of every episode, in fresh arrays.
-
-        Of pixels, `observation` and `achieved_goal` are one array: the image shows both.
-        """
-        if self._is_pixels:
-            image = self._walls.copy()
-            draw_dot(image, self.position)
-            return {
-                "observation": image,
-                "achieved_goal": image,
-                "desired_goal": self._goal_images.copy(),
-            }
-        return {
-            "observation": np.concatenate([self.position, self._layout_seen], axis=1),
-            "achieved_goal": self.position.copy(),
-            "desired_goal": self.goal.copy(),
-        }
+    def _state(self) -> np.ndarray:
+        return np.concatenate([self.position, self._layout_seen], axis=1)
 
     def reward(self) -> np.ndarray:
         """Reward (num,) float64 of being where the agents are now."""
@@ -172,14 +205,14 @@ class Episodes:
         """Columns of the layout as arrays of their own, which are faster to compute with."""
         columns = np.ascontiguousarray(self.layout_array.T)
         self._layout_seen = self.layout_array[:, :2].copy()
-        self.layout = Layout(*columns)
+        self.walls = Layout(*columns)
         self._whole = columns.astype(np.int64)
 
     def _measure(self) -> None:
         self.distance = rewards.straight_distance(self.position, self.goal)
         self.is_success = rewards.is_success(self.config, self.distance)
         if self.config.hazard == "strip":
-            self.is_failure = in_strip(self.position, self.layout)
+            self.is_failure = in_strip(self.position, self.walls)
 
 
 class Bounces:

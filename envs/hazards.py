@@ -5,28 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import Array
-from .physics import WALL_HALF_THICKNESS, Layout
+from .physics import Layout, is_off_wall
 
 HAZARDS = ("none", "strip")
 STRIP_WIDTH = 3.0
 """Pixels from each face of the inner wall within which a step may not end."""
 DEGREES = 3
-"""Of freedom of Student's t distribution, of which slips are drawn: the fewest with a variance."""
+"""Degrees of freedom of slips' Student's t distribution: the fewest with a variance."""
 
 
 def in_strip(position: Array, layout: Layout) -> Array:
-    """Whether points are beside the inner wall, the door's rows aside.
-
-    Args:
-        position: (..., 2) pixels.
-        layout: fields of shape (...,).
-
-    Returns:
-        Boolean (...,).
-    """
-    x, y = position[..., 0], position[..., 1]
-    beside_wall = abs(x - layout.wall_x) <= WALL_HALF_THICKNESS + STRIP_WIDTH
-    return beside_wall & (abs(y - layout.door_y) > layout.door_halfwidth)
+    """Whether points (..., 2) are beside the inner wall, the door's rows aside; boolean (...,)."""
+    return ~is_off_wall(position, layout, STRIP_WIDTH)
 
 
 def strip_boxes(layout: Layout) -> np.ndarray:

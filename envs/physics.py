@@ -163,9 +163,24 @@ def is_free(position: Array, layout: Layout) -> Array:
     """
     x, y = position[..., 0], position[..., 1]
     in_border = (x > LOW) & (x < HIGH) & (y > LOW) & (y < HIGH)
-    beside_wall = abs(x - layout.wall_x) > WALL_HALF_THICKNESS
+    return in_border & is_off_wall(position, layout)
+
+
+def is_off_wall(position: Array, layout: Layout, margin: float = 0.0) -> Array:
+    """Whether a point is farther than a margin from the inner wall's faces, or in the door's rows.
+
+    Args:
+        position: (..., 2) pixels.
+        layout: fields of shape (...,).
+        margin: pixels.
+
+    Returns:
+        Boolean (...,).
+    """
+    x, y = position[..., 0], position[..., 1]
+    beside_wall = abs(x - layout.wall_x) > WALL_HALF_THICKNESS + margin
     in_door = abs(y - layout.door_y) <= layout.door_halfwidth
-    return in_border & (beside_wall | in_door)
+    return beside_wall | in_door
 
 
 def step(

@@ -36,7 +36,7 @@ class Args:
     suite: tuple[str, ...] = ()
     """Suites of TwoRooms-v0, see `jepa-agent evaluate`; by default the agent's environment."""
     episodes: int = 1000
-    """Of each suite, half of them for the fit."""
+    """For each suite; half of them serve the fit."""
     seed: int = 2_000_000
     """Episode i is played with seed + i; take others than those of evaluations."""
     parallel: int = 64
