@@ -53,7 +53,7 @@ class HubMixin:
         """Load an agent from a directory, or from a repository on the Hub.
 
         Args:
-            path_or_id: a checkpoint directory, or an id such as `"name/two-rooms"`.
+            path_or_id: a checkpoint directory, or an id such as `"name/my-agent"`.
             revision: a branch, a tag or a commit of the repository.
             options: other arguments of `load`, such as the device and the seed.
 
@@ -83,7 +83,7 @@ class HubMixin:
         """Upload the agent with its model card; makes the repository if it is missing.
 
         Args:
-            repo_id: such as `"name/two-rooms"`.
+            repo_id: such as `"name/my-agent"`.
             report: see `save_pretrained`.
             license: see `save_pretrained`.
             private: whether a new repository is private.

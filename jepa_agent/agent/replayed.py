@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Sequence
 from itertools import islice
 from math import prod
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from ..cuda_graphs import WARM_UP, on_another_stream, recorded
 from ..planners import DrawnNoise, Noise, Plan, PlannerConfig, Trace, refuse_nan
 from .compiled import CompiledSearch, NotedNoise
 from .error_memory import ErrorMemory
@@ -20,9 +20,6 @@ from .search import Decision, decide
 
 if TYPE_CHECKING:
     from .agent import JEPAAgent
-
-WARM_UP = 3
-"""Decisions of a size that are launched kernel by kernel first; they compile what is compiled."""
 
 Kind = tuple[torch.Size, torch.dtype]
 
@@ -154,9 +151,11 @@ class _Room:
         count = len(asked.fresh)
         self._fill(asked, noise, count)
         if self._taken <= WARM_UP:
-            self._warm_up()
+            with on_another_stream():
+                self._decide()
         elif self._graph is None:
-            self._record()
+            self._graph = recorded(self._decide, "decisions")
+            self._failed = self._graph is None
         if self._failed:
             drawn = DrawnNoise([each[:count] for each in self._numbers], count)
             return answer(self._agent, asked, drawn, self._find)
@@ -209,30 +208,6 @@ class _Room:
         budget = None if like.budget is None else next(parts)
         expected = like.outlook and Outlook(*parts)
         return Answer(latents, goals, Decision(chunk, plan, memory, budget, expected))
-
-    def _warm_up(self) -> None:
-        """Decide on another stream than the default one, which cannot be recorded."""
-        stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
-        stream.wait_stream(current)
-        with torch.cuda.stream(stream):
-            self._decide()
-        current.wait_stream(stream)
-
-    def _record(self) -> None:
-        graph = torch.cuda.CUDAGraph()
-        try:
-            # other threads may use the GPU meanwhile
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                self._decide()
-            self._graph = graph
-        except RuntimeError as error:
-            self._failed = True
-            reason = " ".join(str(error).split())
-            warnings.warn(
-                "decisions are launched kernel by kernel, which is slower: they could not be "
-                f"recorded as a CUDA graph ({reason})",
-                stacklevel=2,
-            )
 
 
 def _known(asked: Question) -> list[Tensor]:

@@ -33,7 +33,7 @@ from ..evaluation.data_tasks import DataGoals
 from ..evaluation.metrics import Report
 from ..evaluation.oracles import oracle_of
 from ..evaluation.tables import compared, pooled, report_tables
-from ..evaluation.two_rooms import SETTINGS, SUITES, default_suites, evaluate
+from ..evaluation.two_rooms import SETTINGS, SUITES, default_suites, evaluate, remarks
 from ..planners import make_planner
 from ..registry import import_object
 from ..viz.films import film, filmed
@@ -109,7 +109,7 @@ class Args:
 
 def main(args: Args) -> int:
     if args.compare is not None or args.pool:
-        for each in compared(*args.compare) if args.compare else pooled(args.pool):
+        for each in compared(*args.compare) if args.compare else pooled(args.pool, remarks):
             Console().print(each, highlight=False, soft_wrap=isinstance(each, str))
         return 0
     if min(args.episodes, args.parallel, args.workers) < 1 or args.seed < 0:
@@ -122,7 +122,7 @@ def main(args: Args) -> int:
     if args.planner:
         agent.planner = make_planner(args.planner)
     report = measure(args, agent)
-    for each in report_tables(report):
+    for each in report_tables(report, remarks):
         Console().print(each, highlight=False, soft_wrap=isinstance(each, str))
     print("wrote", report.save(args.out))
     for suite in set(report.suites) & (SUITES.keys() - {"fixed"}):

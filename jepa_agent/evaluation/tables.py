@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich import box
 from rich.table import Table
 
+from .episodes import Episode
 from .metrics import Report, mcnemar, summarise, table
 from .open_loop import OpenLoopStep
-from .two_rooms import by_novelty
+
+Remarks = Callable[[str, Sequence[Episode]], Iterator[str]]
+"""What a world has to say of a suite by its name, and of an agent's episodes in it."""
 
 
-def report_tables(report: Report) -> Iterator[Table | str]:
-    """The rows of every suite, success by novelty, and the errors of imagination."""
+def report_tables(report: Report, remarks: Remarks) -> Iterator[Table | str]:
+    """The rows of every suite, remarks, and the errors of imagination."""
     for suite in report.suites:
         yield table([row for row in report.rows if row.suite == suite])
         if suite in report.config.get("goals", {}):
             goals = report.config["goals"][suite]
             yield f"{suite}: " + ", ".join(f"{value} {name}" for name, value in goals.items())
-        if suite == "test-layouts":
-            yield from by_novelty(report.episodes[f"agent/{suite}"])
+        yield from remarks(suite, report.episodes.get(f"agent/{suite}", []))
         if suite in report.open_loop:
             yield open_loop_table(suite, report.open_loop[suite])
 
@@ -52,7 +54,7 @@ def compared(first: Path, second: Path) -> Iterator[str]:
             )
 
 
-def pooled(paths: Sequence[Path]) -> Iterator[Table | str]:
+def pooled(paths: Sequence[Path], remarks: Remarks) -> Iterator[Table | str]:
     """The agents of several reports, and their pooled episodes."""
     reports = [Report.load(path) for path in paths]
     for suite in sorted({suite for report in reports for suite in report.suites}):
@@ -64,5 +66,4 @@ def pooled(paths: Sequence[Path]) -> Iterator[Table | str]:
         together = [episode for episodes in parts.values() for episode in episodes]
         rows = [summarise(name, suite, episodes) for name, episodes in parts.items()]
         yield table([*rows, summarise("pooled", suite, together)])
-        if suite == "test-layouts":
-            yield from by_novelty(together)
+        yield from remarks(suite, together)

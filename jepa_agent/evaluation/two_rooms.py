@@ -94,8 +94,10 @@ def _show(progress: Progress, task: TaskID, done: int) -> None:
     progress.update(task, completed=done)
 
 
-def by_novelty(episodes: Sequence[Episode]) -> Iterator[str]:
-    """The agent's success on new walls, on new doors, and on both new."""
+def remarks(suite: str, episodes: Sequence[Episode]) -> Iterator[str]:
+    """On test layouts, the agent's success on new walls, on new doors, and on both new."""
+    if suite != "test-layouts":
+        return
     for name in ("new wall", "new door", "new wall and door"):
         chosen = [
             e for e in episodes if e.layout is not None and unseen_factors(e.layout[:2]) == name

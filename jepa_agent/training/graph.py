@@ -8,10 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ..cuda_graphs import WARM_UP, on_another_stream, recorded
 from .task import StepOutput, Task
-
-WARM_UP = 3
-"""Steps that are launched kernel by kernel first; they make what steps share, such as moments."""
 
 Step = Callable[[tuple[Tensor, ...]], StepOutput]
 
@@ -56,38 +54,24 @@ class StepGraph:
         )
 
     def _warm_up(self, given: tuple[Tensor, ...]) -> StepOutput:
-        """Take a step on another stream than the default one, which cannot be recorded."""
-        stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
-        stream.wait_stream(current)
-        with torch.cuda.stream(stream), warnings.catch_warnings():
+        """Take a step kernel by kernel."""
+        with on_another_stream(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
-            output, _ = _without_gradients(self._step(given))
-        current.wait_stream(stream)
-        return output
+            return _without_gradients(self._step(given))[0]
 
     def _record(self, given: tuple[Tensor, ...]) -> None:
         generator = self._task.generator
         state = None if generator is None else generator.get_state()
         self._given = tuple(tensor.clone() for tensor in given)
-        graph = torch.cuda.CUDAGraph()
-        try:
-            if generator is not None:
-                graph.register_generator_state(generator)
-            # other threads may use the GPU meanwhile
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                self._output, self._numbers = _without_gradients(self._step(self._given))
-            self._graph = graph
-        except RuntimeError as error:
-            self._failed = True
-            reason = " ".join(str(error).split())
-            warnings.warn(
-                "steps are launched kernel by kernel, which is slower: they could not be recorded "
-                f"as a CUDA graph ({reason})",
-                stacklevel=2,
-            )
-            if generator is not None and state is not None:  # a recording may leave it unusable
-                self._task.generator = torch.Generator(generator.device)
-                self._task.generator.set_state(state)
+
+        def step() -> None:
+            self._output, self._numbers = _without_gradients(self._step(self._given))
+
+        self._graph = recorded(step, "steps", generator)
+        self._failed = self._graph is None
+        if self._failed and generator is not None and state is not None:
+            self._task.generator = torch.Generator(generator.device)  # the other may be unusable
+            self._task.generator.set_state(state)
 
 
 def _without_gradients(output: StepOutput) -> tuple[StepOutput, Tensor]:

@@ -78,7 +78,7 @@ class NoiseOf:
         return {"noise": self.numbers[-1].numpy()} if self.numbers else {}
 
 
-def same_episode(agent: JEPAAgent, decide: Decide, noise: NoiseOf, steps: int) -> None:
+def assert_same_episode(agent: JEPAAgent, decide: Decide, noise: NoiseOf, steps: int) -> None:
     """Play an episode by an agent, and compare every decision of a file's with its own."""
     env = agent.env_ref.make()
     observation, _ = env.reset(seed=0)
@@ -120,7 +120,7 @@ def test_a_graph_acts_as_the_agent_over_an_episode(
     case: str, tiny_preset: Preset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = agent_with(tiny_preset, *CASES[case])
-    same_episode(agent, in_order(DecisionGraph(agent)), NoiseOf(monkeypatch), 24)
+    assert_same_episode(agent, in_order(DecisionGraph(agent)), NoiseOf(monkeypatch), 24)
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ def test_a_file_for_torch_acts_as_the_agent_over_an_episode(
 ) -> None:
     agent = agent_with(tiny_preset, *CASES[MEMORY])
     module = torch.export.load(export(agent, tmp_path / "agent.pt2")).module()
-    same_episode(agent, in_order(module), NoiseOf(monkeypatch), 24)
+    assert_same_episode(agent, in_order(module), NoiseOf(monkeypatch), 24)
 
 
 def test_the_lines_of_the_page_act_as_the_agent_without_torch_and_without_this_library(
@@ -171,7 +171,7 @@ def test_the_shipped_agent_acts_the_same_in_onnxruntime(
     agent = JEPAAgent.load("default", "cpu")
     agent.planner = MPPIConfig(horizon=2, num_samples=32, iterations=1).build()
     decide = in_onnxruntime(export(agent, tmp_path / "agent.onnx"))
-    same_episode(agent, decide, NoiseOf(monkeypatch), 50)
+    assert_same_episode(agent, decide, NoiseOf(monkeypatch), 50)
 
 
 def test_bad_input_is_refused_with_the_way_out(
