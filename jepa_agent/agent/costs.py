@@ -13,6 +13,7 @@ from ..planners import ActionUnits
 from .chunks import Chunks
 from .error_memory import ErrorMemory
 from .goals import state_cost
+from .imagination import imagine_heads
 from .risk import tail
 
 DISTANCES = ("learned", "latent")
@@ -252,91 +253,3 @@ class PlanningCost:
     def _apart(self, imagined: Tensor) -> Tensor:
         """The mean squared difference (B, N, H) of latents from the goals."""
         return (imagined - self._goals).square().mean(dim=-1)
-
-
-class Imagined:
-    """What B problems imagine for one chunk after another, for planners that need more than costs.
-
-    Args:
-        model: predicts latents and embeds them.
-        error_memory: past outcomes of the B episodes, which correct the predictions.
-        chunks: how actions fill chunks.
-    """
-
-    def __init__(self, model: WorldModel, error_memory: ErrorMemory | None, chunks: Chunks) -> None:
-        self._model, self._error_memory, self._chunks = model, error_memory, chunks
-
-    def step(self, latents: Tensor, actions: Tensor) -> Tensor:
-        """Latents (B, N, D) after a chunk in which actions (B, N, A) are held."""
-        knots = actions[..., None, :].expand(-1, -1, self._chunks.knots, -1)
-        ends = self._model.predict(latents, self._chunks.fill(knots))
-        if self._error_memory is None:
-            return ends
-        embedding = self._model.distance_embedding(latents)
-        return ends + self._error_memory.correction(self._model, embedding, knots.flatten(-2))
-
-    def embed(self, latents: Tensor) -> Tensor:
-        """Distance embeddings (..., E) of latents (..., D)."""
-        return self._model.distance_embedding(latents)
-
-    def distance(self, start: Tensor, end: Tensor) -> Tensor:
-        """Learned path lengths (...) in chunks from embeddings (..., E) to others."""
-        return self._model.embedding_distance(start, end)
-
-
-def imagine(
-    model: WorldModel,
-    latents: Tensor,
-    candidates: Tensor,
-    error_memory: ErrorMemory | None = None,
-    chunks: Chunks | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    """Latents (B, N, H, D) imagined from (B, D) under actions (B, N, H * knots, A).
-
-    The error memory of the B episodes, if given, corrects every chunk by the outcomes of similar
-    ones; the distance embeddings (B, N, H, E) computed for that are returned too. Actions fill
-    chunks as `chunks` says; by default, one is held for each.
-    """
-    chunks = chunks or Chunks(model.config.chunk)
-    planned = chunks.split(candidates)  # (B, N, H, knots, A)
-    filled = chunks.fill(planned)  # (B, N, H, K * A)
-    if error_memory is None:
-        start = latents[:, None].expand(-1, candidates.shape[1], -1)
-        return model.rollout(start, filled), None
-    imagined, embedded, latents = [], [], latents[:, None]
-    embedding = model.distance_embedding(latents)
-    for knots, actions in zip(planned.unbind(dim=2), filled.unbind(dim=2), strict=True):
-        start = latents.expand(-1, actions.shape[1], -1)
-        latents = model.predict(start, actions)
-        latents = latents + error_memory.correction(model, embedding, knots.flatten(-2))
-        embedding = model.distance_embedding(latents)
-        imagined.append(latents)
-        embedded.append(embedding)
-    return torch.stack(imagined, dim=2), torch.stack(embedded, dim=2)
-
-
-def imagine_heads(
-    model: WorldModel,
-    latents: Tensor,
-    candidates: Tensor,
-    error_memory: ErrorMemory | None = None,
-    chunks: Chunks | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    """What `imagine` does, for every head by itself: (B, heads * N, H, D), the heads outside."""
-    heads = model.num_heads
-    if heads == 1:
-        return imagine(model, latents, candidates, error_memory, chunks)
-    chunks = chunks or Chunks(model.config.chunk)
-    planned = chunks.split(candidates)
-    filled = chunks.fill(planned)
-    imagined = []
-    latents = latents[:, None].expand(heads, -1, candidates.shape[1], -1)  # (heads, B, N, D)
-    for knots, actions in zip(planned.unbind(dim=2), filled.unbind(dim=2), strict=True):
-        before = latents.movedim(0, 1).flatten(1, 2)  # (B, heads * N, D)
-        latents = model.predict_heads(latents, actions)
-        if error_memory is not None:
-            played = knots.flatten(-2).repeat(1, heads, 1)
-            wrong = error_memory.correction(model, model.distance_embedding(before), played)
-            latents = latents + wrong.unflatten(1, (heads, -1)).movedim(1, 0)
-        imagined.append(latents.movedim(0, 1).flatten(1, 2))
-    return torch.stack(imagined, dim=2), None

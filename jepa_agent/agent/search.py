@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..planners import Noise, Plan, Subgoals
-from .costs import Imagined, PlanningCost
+from .costs import PlanningCost
 from .error_memory import ErrorMemory
+from .imagination import Imagined
 from .outlook import Outlook, outlook
 
 if TYPE_CHECKING:

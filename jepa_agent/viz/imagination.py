@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..agent.agent import JEPAAgent
-from ..agent.costs import imagine
+from ..agent.imagination import imagine
 from ..agent.state import AgentState
 
 SHOWN_CANDIDATES = 24

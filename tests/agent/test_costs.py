@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from jepa_agent import JEPAAgent
-from jepa_agent.agent.costs import NEAR, CostConfig, PlanningCost, imagine
+from jepa_agent.agent.costs import NEAR, CostConfig, PlanningCost
+from jepa_agent.agent.imagination import imagine
 from jepa_agent.models.distances import BlockNormConfig, DistanceHeadConfig, QuasimetricConfig
 
 

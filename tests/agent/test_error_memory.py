@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from jepa_agent import JEPAAgent
-from jepa_agent.agent.costs import CostConfig, imagine
+from jepa_agent.agent.costs import CostConfig
 from jepa_agent.agent.error_memory import NEAR_ACTION, NEAR_DISTANCE, ErrorMemory
+from jepa_agent.agent.imagination import imagine
 from jepa_agent.evaluation.episodes import play
 from jepa_agent.models.distances import BlockNormConfig, DistanceHeadConfig, QuasimetricConfig
 

@@ -9,8 +9,9 @@ import torch
 
 from jepa_agent import JEPAAgent
 from jepa_agent.agent.chunks import Chunks
-from jepa_agent.agent.costs import CostConfig, Imagined, imagine
+from jepa_agent.agent.costs import CostConfig
 from jepa_agent.agent.error_memory import ErrorMemory
+from jepa_agent.agent.imagination import Imagined, imagine
 from jepa_agent.planners import MPPIConfig, SubgoalsConfig
 
 LOWER = MPPIConfig(horizon=2, num_samples=8)
