@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..models.world_model import WorldModel
 from ..planners import CEM, ActionBounds, Noise, Planner, PlannerConfig, check_actions
@@ -17,7 +16,7 @@ from ..worlds.actions import action_bounds, as_taken, from_rows
 from ..worlds.protocols import state_names
 from ..worlds.reference import EnvRef
 from . import checkpointing
-from .calibration import Calibration, features
+from .calibration import Calibration
 from .chunks import Chunks
 from .compiled import CompiledSearch
 from .costs import CostConfig
@@ -30,8 +29,8 @@ from .goals import (
     state_goals,
 )
 from .hub import HubMixin
-from .outlook import Outlook
-from .replayed import Question, Replayed, answer
+from .replanning import planned_anew
+from .replayed import Answer, Question, Replayed, answer
 from .state import AgentState, fresh_state
 
 
@@ -278,7 +277,9 @@ class JEPAAgent(HubMixin):
         )
         rows = np.flatnonzero(due)
         if len(rows):
-            state = self._decide(state, rows, seen[rows], goals[rows], started[rows])
+            state = planned_anew(
+                self, self._answer, state, rows, seen[rows], goals[rows], started[rows]
+            )
         played = state.actions[np.arange(count), state.elapsed - 1]  # a copy, the caller's own
         actions = from_rows(self.bounds, played)
         return (actions[0] if single else actions), state
@@ -294,77 +295,12 @@ class JEPAAgent(HubMixin):
         knots = getattr(getattr(self.planner, "config", None), "knots", 1)
         return Chunks(self.model.config.chunk, knots, bool(self.bounds.categories))
 
-    @torch.no_grad()
-    def _decide(
-        self,
-        state: AgentState,
-        rows: np.ndarray,
-        seen: np.ndarray,
-        goals: np.ndarray,
-        started: np.ndarray,
-    ) -> AgentState:
-        """The state after some rows (k,) have noted their last plan's outcome and planned anew."""
-        memory, budget = state.error_memory, state.budget
-        everyone = len(rows) == len(state.elapsed)
-        index = self._on_device(np.empty(0, np.int64) if everyone else rows)
-        seeds = [_mix(self.seed, int(state.episode[row]), int(state.decision[row])) for row in rows]
-        horizon = self.planner.horizon
-        images = [seen] if self.seeks_state else [seen, goals]
-        asked = Question(
-            seen=torch.as_tensor(np.stack(images)),
-            wanted=torch.as_tensor(goals) if self.seeks_state else None,
-            fresh=torch.as_tensor(started),
-            left=torch.as_tensor(horizon - state.decision[rows] % horizon),
-            plan=state.plan if everyone else state.plan[index],
-            error_memory=memory if everyone or memory is None else memory.select(index),
-            budget=budget if everyone or budget is None else budget[index],
-        )
-        if self.device.type == "cuda":
-            self._replayed = self._replayed or Replayed(self)
-            found = self._replayed(asked, Noise(seeds), self._compiled)
-        else:
-            found = answer(self, asked, Noise(seeds), self._compiled)
-        chunk, plan, learned, remaining, expected = found.decision
-
-        def put(old: Tensor, new: Tensor) -> Tensor:
-            return new.to(old) if everyone else old.index_copy(0, index, new.to(old))
-
-        if memory is not None and learned is not None:
-            memory = learned if everyone else memory.replaced(index, learned)
-        if budget is not None and remaining is not None:
-            budget = put(budget, remaining)
-        all_goals, actions = state.goals.copy(), state.actions.copy()
-        all_goals[rows] = goals
-        actions[rows] = chunk.unflatten(-1, (self.chunks.steps, -1)).cpu().numpy()
-        return replace(
-            state,
-            actions=actions,
-            plan=put(state.plan, plan.actions),
-            latents=put(state.latents, found.latents),
-            goals=all_goals,
-            goal_latents=put(state.goal_latents, found.goals),
-            error_memory=memory,
-            search=plan,
-            budget=budget,
-            outlook=expected,
-            failure=self._failure(state, rows, expected),
-        )
-
-    def _failure(
-        self, state: AgentState, rows: np.ndarray, expected: Outlook | None
-    ) -> np.ndarray | None:
-        """The chances (n,) of failure, of which some rows (k,) are seen anew."""
-        if self.calibration is None or expected is None:
-            return None
-        told = features(expected, self._on_device(state.decision[rows]))
-        unknown = np.full(len(state.elapsed), np.nan)
-        chances = unknown if state.failure is None else state.failure.copy()
-        chances[rows] = self.calibration.chance(told).cpu().numpy()
-        return chances
-
-    def _on_device(self, array: np.ndarray) -> Tensor:
-        """A copy on the device, for which the host does not wait."""
-        return torch.as_tensor(array).to(self.device, non_blocking=True)
+    def _answer(self, asked: Question, noise: Noise) -> Answer:
+        """Decide, on a GPU by replaying how decisions were made before."""
+        if self.device.type != "cuda":
+            return answer(self, asked, noise, self._compiled)
+        self._replayed = self._replayed or Replayed(self)
+        return self._replayed(asked, noise, self._compiled)
 
     def save(self, directory: str | Path, half: bool = False) -> None:
         """Write a checkpoint directory; see `checkpoint.save`.
@@ -406,9 +342,3 @@ class JEPAAgent(HubMixin):
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         environments = None if state is None else state.environment
         return seen_and_wanted(observation, self.model.config, self._goals, environments)
-
-
-def _mix(*numbers: int) -> int:
-    """One seed from several numbers, spread over 63 bits (numpy's SeedSequence)."""
-    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]
-    return int(state) >> 1

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from jepa_agent import EnvRef, JEPAAgent, Preset, WorldModel, export
-from jepa_agent.agent.agent import _mix
 from jepa_agent.agent.costs import CostConfig
+from jepa_agent.agent.replanning import mixed
 from jepa_agent.exporting.graph import DecisionGraph
 from jepa_agent.models.encoders.fused import fused
 from jepa_agent.models.proposals import ProposalsConfig
@@ -252,7 +252,7 @@ def test_observations_of_several_parts_and_discrete_actions_have_their_own_shape
     }  # fmt: skip
     action, _ = agent.act(seen)
     flat = [torch.as_tensor(part)[None] for role in seen.values() for part in role.values()]
-    noise = Noise([_mix(0, 1, 0)]).normal(*graph.inputs["noise"].shape[1:], like=torch.zeros(()))
+    noise = Noise([mixed(0, 1, 0)]).normal(*graph.inputs["noise"].shape[1:], like=torch.zeros(()))
     actions, _ = graph(*flat, graph.inputs["memory"], noise)
     assert actions.dtype == torch.int64
     assert actions[0, 0].tolist() == action.tolist()
