@@ -6,6 +6,7 @@ coordinate; distances are (..., H, W).
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from array_api_compat import device
@@ -47,6 +48,13 @@ class Canvas:
         """(H, 1)."""
         self._planes: list[Any] = [(self.x + self.y) * 0 + value for value in background]
 
+    def around(self, x: Array, y: Array, reach: float) -> Piece:
+        """The pieces about points (...), to paint in what lies within a reach of them.
+
+        Painting a small shape there gives the same picture as painting it everywhere, sooner.
+        """
+        return Piece(self, x, y, reach)
+
     def blend(self, share: Array, colour: Colour) -> None:
         """Put a colour over a share (..., H, W) in [0, 1] of each pixel."""
         self._planes = [
@@ -61,7 +69,8 @@ class Canvas:
     def image(self) -> Array:
         """What was painted: uint8 (..., H, W, 3)."""
         xp = self._xp
-        return cast(xp.stack(self._planes, axis=-1) + 0.5, xp.uint8)  # to the nearest
+        planes = [cast(plane + 0.5, xp.uint8) for plane in self._planes]  # to the nearest
+        return xp.stack(planes, axis=-1)
 
     def disc(self, x: Array, y: Array, radius: float) -> Array:
         """Signed distances (..., H, W) of discs about points."""
@@ -108,6 +117,41 @@ class Canvas:
     def nearest(self, first: Array, second: Array) -> Array:
         """Signed distances (..., H, W) of two shapes together, which should overlap."""
         return self._xp.minimum(first, second)
+
+
+class Piece(Canvas):
+    """Square pieces (..., n, n) of the pictures (..., H, W) of a canvas; see `Canvas.around`."""
+
+    def __init__(self, canvas: Canvas, x: Array, y: Array, reach: float) -> None:
+        self._xp, self.pitch = canvas._xp, canvas.pitch
+        height, width = canvas.y.shape[0], canvas.x.shape[0]
+        batch = (*x.shape, height, width)
+        canvas._planes = [
+            plane if plane.shape == batch else self._xp.broadcast_to(plane, batch) + 0.0
+            for plane in canvas._planes
+        ]
+        side = min(height, width, math.ceil(2 * reach / self.pitch) + 3)
+        rows, columns = _about(y, canvas.y[:, 0], side), _about(x, canvas.x, side)
+        self.x, self.y = canvas.x[columns][..., None, :], canvas.y[:, 0][rows][..., :, None]
+        self._pictures = [plane.reshape(-1, height, width) for plane in canvas._planes]
+        count = self._pictures[0].shape[0]
+        which = self._xp.arange(count, device=device(x))[:, None, None]
+        self._where = which, rows.reshape(-1, side, 1), columns.reshape(-1, 1, side)
+
+    def blend(self, share: Array, colour: Colour) -> None:
+        """Put a colour over a share (..., n, n) in [0, 1] of each pixel."""
+        share = share.reshape(-1, *share.shape[-2:])
+        for picture, value in zip(self._pictures, colour, strict=True):
+            old = picture[self._where]
+            picture[self._where] = old + share * (value - old)
+
+
+def _about(places: Array, centres: Array, count: int) -> Array:
+    """The numbers (..., count) of the pixels about places (...), by the pixels' centres (N,)."""
+    xp = namespace(centres)
+    first = (places - centres[0]) / (centres[1] - centres[0]) - (count - 1) / 2
+    first = cast(clamp(xp.floor(first + 0.5), 0, len(centres) - count), xp.int64)
+    return first[..., None] + xp.arange(count, device=device(first))
 
 
 def _wide(values: Any) -> Any:

@@ -170,5 +170,6 @@ class PointMazeEnv(PaintedWorld):
         return namespace(states).asarray(self.maze, dtype=states.dtype, device=device(states))
 
     def _paint(self, canvas: Canvas, states: Any, is_goal: bool = False) -> None:
-        ball = canvas.disc(states[..., 0], states[..., 1], SHOWN_RADIUS)
-        canvas.paint(ball, GOAL_COLOUR if is_goal else BALL_COLOUR)
+        place = states[..., 0], states[..., 1]
+        piece = canvas.around(*place, reach=SHOWN_RADIUS)
+        piece.paint(piece.disc(*place, SHOWN_RADIUS), GOAL_COLOUR if is_goal else BALL_COLOUR)

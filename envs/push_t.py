@@ -17,6 +17,8 @@ REACH = 100.0
 """Pixels that an action of 1 aims beside the agent along an axis."""
 AGENT_RADIUS = 15.0
 BAR, STEM = (-60.0, 60.0, 0.0, 30.0), (-15.0, 15.0, 0.0, 120.0)
+MIDDLE = 46.0
+"""Down the stem, about the same distance from all the block's farthest corners."""
 """The block's rectangles (left, right, top, bottom) in its own frame; the stem ends in the bar."""
 EDGES = (5.0, 506.0)
 """The borders, on both axes."""
@@ -150,11 +152,14 @@ class PushTEnv(PaintedWorld):
     def _paint(self, canvas: Canvas, states: Any, is_goal: bool = False) -> None:
         """Paint the block and, before it, the agent."""
         columns = [states[..., index] for index in range(6)]
-        frame = canvas.turned(*columns[2:])
-        bar, stem = canvas.box_in(frame, BAR), canvas.box_in(frame, STEM)
-        canvas.paint(canvas.nearest(bar, stem), GOAL_COLOUR if is_goal else BLOCK_COLOUR)
-        disc = canvas.disc(columns[0], columns[1], AGENT_RADIUS)
-        canvas.paint(disc, GOAL_COLOUR if is_goal else AGENT_COLOUR)
+        x, y, block_x, block_y, cosine, sine = columns
+        middle = block_x - MIDDLE * sine, block_y + MIDDLE * cosine
+        piece = canvas.around(*middle, reach=float(np.hypot(BAR[1], MIDDLE)))
+        frame = piece.turned(block_x, block_y, cosine, sine)
+        bar, stem = piece.box_in(frame, BAR), piece.box_in(frame, STEM)
+        piece.paint(piece.nearest(bar, stem), GOAL_COLOUR if is_goal else BLOCK_COLOUR)
+        piece = canvas.around(x, y, reach=AGENT_RADIUS)
+        piece.paint(piece.disc(x, y, AGENT_RADIUS), GOAL_COLOUR if is_goal else AGENT_COLOUR)
 
 
 def turned_by(states: np.ndarray, goals: np.ndarray) -> np.ndarray:

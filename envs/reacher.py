@@ -129,14 +129,16 @@ class ReacherEnv(PaintedWorld):
             (elbow[0] + length * along[0], elbow[1] + length * along[1])
             for length in (LINKS[1], TIP)
         )
-        links = canvas.nearest(
-            canvas.capsule((cos * 0, cos * 0), elbow, LINK_RADIUS),
-            canvas.capsule(elbow, end, LINK_RADIUS),
+        piece = canvas.around(*elbow, reach=max(LINKS) + LINK_RADIUS)
+        links = piece.nearest(
+            piece.capsule((cos * 0, cos * 0), elbow, LINK_RADIUS),
+            piece.capsule(elbow, end, LINK_RADIUS),
         )
-        canvas.paint(links, GOAL_COLOUR if is_goal else LINK_COLOUR)
-        disc = canvas.disc(tip[0], tip[1], LINK_RADIUS)
-        canvas.paint(disc, GOAL_COLOUR if is_goal else TIP_COLOUR)
-        canvas.paint(canvas.disc(cos * 0, cos * 0, ROOT_RADIUS), ROOT_COLOUR)
+        piece.paint(links, GOAL_COLOUR if is_goal else LINK_COLOUR)
+        piece = canvas.around(*tip, reach=LINK_RADIUS)
+        piece.paint(piece.disc(*tip, LINK_RADIUS), GOAL_COLOUR if is_goal else TIP_COLOUR)
+        piece = canvas.around(cos * 0, cos * 0, reach=ROOT_RADIUS)
+        piece.paint(piece.disc(cos * 0, cos * 0, ROOT_RADIUS), ROOT_COLOUR)
 
 
 def angles_of(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
