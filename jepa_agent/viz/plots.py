@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,31 @@ def open_loop_errors(steps: Sequence[OpenLoopStep], title: str, unit: str) -> Fi
     )
     axes.legend()
     return figure
+
+
+def reliability(forecasts: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """How often episodes failed for which a chance of failure was foreseen, by suite.
+
+    Args:
+        forecasts: what `jepa-agent calibrate` wrote, by suite; see `evaluation.failures.Forecast`.
+            The area of a point grows with its episodes.
+    """
+    figure = Figure(figsize=(6, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], ":", color="grey", label="as foreseen")
+    for suite, found in forecasts.items():
+        counts, foreseen, failed = zip(*found["reliability"], strict=True)
+        (line,) = axes.plot(foreseen, failed, "-", label=_ranked(suite, found))
+        areas = 10 + 300 * np.array(counts) / found["episodes"]
+        axes.scatter(foreseen, failed, areas, color=line.get_color())
+    axes.set(xlabel="chance of failure foreseen", ylabel="share that failed")
+    axes.legend()
+    return figure
+
+
+def _ranked(suite: str, found: Mapping[str, Any]) -> str:
+    ranked = "" if found["auroc"] is None else f"AUROC {found['auroc']:.2f}, "
+    return f"{suite}: {ranked}calibration error {found['calibration_error']:.3f}"
 
 
 def training_curves(lines: Sequence[dict[str, Any]]) -> Figure:

@@ -28,7 +28,7 @@ from .videos import VideoWriter
 try:
     from jinja2 import Environment, FileSystemLoader
 
-    from .plots import Figure, heat_map, open_loop_errors, training_curves
+    from .plots import Figure, heat_map, open_loop_errors, reliability, training_curves
 except ImportError as error:
     raise ImportError(f'{error}; run `pip install -e ".[plots]"`') from None
 
@@ -53,7 +53,8 @@ def write_report(
         folder: created if missing.
         agent: the evaluated agent; it replays episodes for the videos.
         report: the report of the evaluation.
-        run: the training's folder, whose curves are shown if there are any.
+        run: the training's folder, whose curves are shown if there are any, and how failures were
+            foreseen if `jepa-agent calibrate` was run on it.
         settings: the environment's keyword arguments by suite.
 
     Returns:
@@ -85,12 +86,14 @@ def write_report(
                 ],
             }
         )
-    log = run / "metrics.jsonl"
+    log, forecasts = run / "metrics.jsonl", run / "failures.json"
+    foreseen = reliability(json.loads(forecasts.read_text())) if forecasts.exists() else None
     lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     templates = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)
     page = templates.get_template("report.html").render(
         suites=suites,
         curves=as_image(training_curves(lines)) if lines else None,
+        foreseen=as_image(foreseen) if foreseen else None,
         config=to_json(report.config, indent=2),
         training=to_json(agent.notes, indent=2),
     )
