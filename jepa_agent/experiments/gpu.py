@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -13,14 +13,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .. import presets
 from ..agent.agent import JEPAAgent
+from ..agent.replayed import Answer, Question, answer
+from ..cuda_graphs import WARM_UP
 from ..data.trajectories import Trajectories
 from ..device import missing_compiler
 from ..envs import CollectConfig, collect
-from ..evaluation.episodes import play
+from ..evaluation.episodes import Episode, play
 from ..evaluation.metrics import summarise
 from ..io.checkpoint import digest
+from ..planners import Noise
 from ..training.config import Preset
 from ..training.loop import Trainer
+from ..training.task import Progress
 from ..training.world_model import WorldModelTask, train
 from .speed import Figures, timed
 
@@ -28,6 +32,8 @@ MATRIX = 8192
 """Size of the matrices whose product is the limit that steps are measured against."""
 SOME = 2 * 966
 """Episodes that suffice for timing steps."""
+ENOUGH = 0.99
+"""The success rate whose seconds are measured."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,36 @@ COURSES = {
 }
 
 
+class Launched(JEPAAgent):
+    """An agent whose decisions are launched kernel by kernel, also on a GPU."""
+
+    def _answer(self, asked: Question, noise: Noise) -> Answer:
+        return answer(self, asked, noise, self._compiled)
+
+
+class Milestone:
+    """Scores an agent at every tenth of its training, until it succeeds often enough.
+
+    Args:
+        success: an agent's share of episodes.
+    """
+
+    def __init__(self, success: Callable[[JEPAAgent], float]) -> None:
+        self._success, self._tenth = success, 1
+        self.seconds: float | None = None
+        """What training took until then, without the scoring; None where it was not reached."""
+
+    def __call__(self, progress: Progress, agent: JEPAAgent) -> None:
+        """See `Callback`."""
+        tenths = 10 * progress.step // progress.steps
+        if self.seconds is not None or tenths < self._tenth:
+            return
+        self._tenth = tenths + 1
+        agent.model.eval()  # the next step sets it back
+        if self._success(agent) >= ENOUGH:
+            self.seconds = progress.seconds
+
+
 @dataclass(frozen=True)
 class GPUBenchmark:
     """Everything that is measured on one device, in about ten minutes on an H100 by arithmetic.
@@ -60,22 +96,36 @@ class GPUBenchmark:
         device: where.
         runs: measurements of each figure that is quick to get.
         episodes: episodes that score a trained agent.
+        tries: episodes that score an agent at every tenth of its training.
+        length: steps of an episode.
         matrix: size of the matrices whose product is the limit.
         courses: presets, by name.
+        num_decisions: decisions in a measurement of their percentiles.
     """
 
     device: torch.device
     runs: int = 5
     episodes: int = 1000
+    tries: int = 200
+    length: int = 200
     matrix: int = MATRIX
     courses: dict[str, Course] = field(default_factory=lambda: dict(COURSES))
+    num_decisions: int = 100
 
     def figures(self) -> Iterator[Figures]:
-        """All figures; compiled decisions come last, as they alone need a compiler."""
+        """All figures; compiled decisions come last, as they alone need a compiler.
+
+        On a GPU, steps and decisions are measured as one graph each, and kernel by kernel.
+        """
         limit = self.products()
         yield Figures("limit: products in bfloat16", limit, "TFLOP/s")
         agent = JEPAAgent.load("default", self.device)
-        yield from self.decisions(agent, "plain")
+        parts = (agent.model, agent.bounds, agent.env_ref, agent.planner, agent.cost)
+        agents: dict[str, JEPAAgent] = {"eager": Launched(*parts)}
+        if self.device.type == "cuda":
+            agents["graphed"] = agent
+        for kind, each in agents.items():
+            yield from self.decisions(each, kind)
         for name, course in self.courses.items():
             yield from self.steps(name, course, float(np.median(limit)))
         yield from self.resumed(next(iter(self.courses.values())))
@@ -83,29 +133,43 @@ class GPUBenchmark:
             if course.layout:
                 yield from self.trained(name, course)
         if not missing_compiler(self.device):
-            agent.compile()
-            yield from self.decisions(agent, "compiled")
+            for kind, each in agents.items():
+                each.compile()
+                kind = "compiled" if kind == "eager" else f"compiled and {kind}"
+                yield from self.decisions(each, kind)
 
     def products(self) -> np.ndarray:
         """TFLOP/s of products of large matrices, which no training exceeds."""
         factor = torch.randn(self.matrix, self.matrix, device=self.device, dtype=torch.bfloat16)
         return 2e-12 * self.matrix**3 / timed(self.runs, lambda: self._done(factor @ factor))
 
-    def decisions(self, agent: JEPAAgent, kind: str, decisions: int = 100) -> Iterator[Figures]:
+    def decisions(self, agent: JEPAAgent, kind: str) -> Iterator[Figures]:
         """Milliseconds of one agent's decisions, after five that warm up."""
         observation, _ = agent.env_ref.make().reset(seed=0)
         timed(4, lambda: agent.act(observation))
-        seconds = [timed(decisions, lambda: agent.act(observation)) for _ in range(self.runs)]
+        seconds = [
+            timed(self.num_decisions, lambda: agent.act(observation)) for _ in range(self.runs)
+        ]
         for percentile in (50, 99):
             values = 1000 * np.percentile(seconds, percentile, axis=1)
             yield Figures(f"decision, {kind}, p{percentile}", values, "ms")
 
     def steps(self, name: str, course: Course, limit: float) -> Iterator[Figures]:
         """Frames per second of the steps of each stage, and their share of the limit."""
-        some = replace(course.data, episodes=min(course.data.episodes, SOME))
-        data = Trajectories.from_rollouts(*collect(some))
-        trainer = Trainer(WorldModelTask(data, course.preset, self.device))
-        config = course.preset.training
+        data = self._some(course)
+        on_gpu = self.device.type == "cuda"
+        for graphs in (True, False) if on_gpu else (True,):
+            if on_gpu:
+                torch.cuda.reset_peak_memory_stats(self.device)
+            trainer = Trainer(WorldModelTask(data, course.preset, self.device), graphs)
+            yield from self._stages(trainer, name if graphs else f"{name}, eager", limit)
+            if on_gpu:
+                peak = torch.cuda.max_memory_allocated(self.device)
+                what = f"{name}{'' if graphs else ', eager'}: training, memory"
+                yield Figures(what, np.array([peak / 1e9]), "GB")
+
+    def _stages(self, trainer: Trainer, name: str, limit: float) -> Iterator[Figures]:
+        config = trainer.task.config
         for kind, stage, step in (
             ("joint", config, 0),
             ("refinement", config.refinement, config.steps),
@@ -116,17 +180,16 @@ class GPUBenchmark:
             trainer.update()  # of refinement, it encodes the data
             with FlopCounterMode(display=False) as counter:
                 trainer.update()
+            timed(WARM_UP, trainer.update)  # among them the one that is recorded
             seconds = timed(self.runs, lambda: self._done(trainer.update().loss))
             frames = stage.layouts_per_batch * stage.windows_per_layout * (stage.horizon + 1)
             share = 100 * counter.get_total_flops() / seconds / (1e12 * limit)
             yield Figures(f"{name}: {kind} training", frames / seconds, "frames/s")
             yield Figures(f"{name}: {kind} training, of the limit", share, "%")
-        yield from self._memory(f"{name}: training")
 
     def resumed(self, course: Course, steps: int = 20) -> Iterator[Figures]:
         """Whether a training that is resumed from its middle ends with the bits of a whole one."""
-        some = replace(course.data, episodes=min(course.data.episodes, SOME))
-        data = Trajectories.from_rollouts(*collect(some))
+        data = self._some(course)
         whole, parts, resumed = (
             Trainer(WorldModelTask(data, course.preset, self.device)) for _ in range(3)
         )
@@ -143,25 +206,34 @@ class GPUBenchmark:
         )
 
     def trained(self, name: str, course: Course) -> Iterator[Figures]:
-        """Seconds of a whole training, the success of its agent, and seconds of scoring it."""
+        """Seconds of a whole training and of its part that suffices, and its agent's success."""
         data = Trajectories.from_rollouts(*collect(course.data))
+        limits = {"layout": course.layout, "max_episode_steps": self.length}
+
+        def episodes(agent: JEPAAgent, count: int) -> list[Episode]:
+            make = partial(agent.env_ref.make, terminate_on_success=False, **limits)
+            return play(agent, make, range(1_000_000, 1_000_000 + count), parallel=256)
+
+        def success(agent: JEPAAgent) -> float:
+            return float(np.mean([each.success for each in episodes(agent, self.tries)]))
+
+        milestone = Milestone(success)
+        agent = train(data, course.preset, self.device, callbacks=[milestone])
+        yield Figures(f"{name}: training", np.array([agent.notes["seconds"]]), "s")
+        if milestone.seconds is not None:
+            what = f"{name}: training to {ENOUGH:.0%} of {self.tries} episodes"
+            yield Figures(what, np.array([milestone.seconds]), "s")
         began = time.perf_counter()
-        agent = train(data, course.preset, self.device)
-        yield Figures(f"{name}: training", np.array([time.perf_counter() - began]), "s")
-        make = partial(agent.env_ref.make, layout=course.layout, terminate_on_success=False)
-        seeds = range(1_000_000, 1_000_000 + self.episodes)
-        began = time.perf_counter()
-        row = summarise("agent", name, play(agent, make, seeds, parallel=256))
+        row = summarise("agent", name, episodes(agent, self.episodes))
         spent = np.array([time.perf_counter() - began])
         rates = 100 * np.array([row.success_low, row.success, row.success_high])
         yield Figures(f"{name}: success, with its 95 % interval", rates, "%")
-        yield Figures(f"{name}: {self.episodes} episodes of 200 steps", spent, "s")
+        yield Figures(f"{name}: {self.episodes} episodes of {self.length} steps", spent, "s")
 
-    def _memory(self, what: str) -> Iterator[Figures]:
-        if self.device.type == "cuda":
-            peak = torch.cuda.max_memory_allocated(self.device)
-            torch.cuda.reset_peak_memory_stats(self.device)
-            yield Figures(f"{what}, memory", np.array([peak / 1e9]), "GB")
+    def _some(self, course: Course) -> Trajectories:
+        """Enough of its data for timing steps."""
+        some = replace(course.data, episodes=min(course.data.episodes, SOME))
+        return Trajectories.from_rollouts(*collect(some))
 
     def _done(self, tensor: torch.Tensor) -> None:
         """Wait until it is computed."""

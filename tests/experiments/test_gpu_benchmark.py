@@ -13,8 +13,9 @@ import torch
 from jepa_agent import JEPAAgent, Preset, cli
 from jepa_agent.cli import benchmark
 from jepa_agent.envs import CollectConfig
-from jepa_agent.experiments.gpu import Course, GPUBenchmark
+from jepa_agent.experiments.gpu import Course, GPUBenchmark, Milestone
 from jepa_agent.training.config import RefinementConfig
+from jepa_agent.training.task import Progress
 
 CPU = torch.device("cpu")
 
@@ -27,12 +28,13 @@ def tiny(tiny_preset: Preset, monkeypatch: pytest.MonkeyPatch) -> GPUBenchmark:
     training = dataclasses.replace(tiny_preset.training, refinement=refinement)
     preset = dataclasses.replace(tiny_preset, training=training)
     data = CollectConfig("mixed", "fixed", episodes=8, steps=12)
-    return GPUBenchmark(CPU, 2, 1, 64, {"tiny": Course(preset, data, "fixed")})
+    return GPUBenchmark(CPU, 2, 1, 1, 200, 64, {"tiny": Course(preset, data, "fixed")}, 1)
 
 
 def test_training_success_and_resuming_are_measured(tiny: GPUBenchmark) -> None:
     course = tiny.courses["tiny"]
     found = [*tiny.steps("tiny", course, 1.0), *tiny.resumed(course, 4), *tiny.trained("t", course)]
+    found = [each for each in found if "to 99%" not in each.what]  # where it was reached
     assert [each.what for each in found] == [
         "tiny: joint training", "tiny: joint training, of the limit",
         "tiny: refinement training", "tiny: refinement training, of the limit",
@@ -55,6 +57,24 @@ def test_a_share_of_the_limit_is_operations_over_it(tiny: GPUBenchmark) -> None:
     assert (tiny.products() > 0).all()
 
 
+def test_the_first_tenth_that_suffices_is_timed_and_ends_the_scoring() -> None:
+    scored: list[int] = []
+
+    class Agent:
+        model = torch.nn.Linear(1, 1)
+
+    def success(agent: Agent) -> float:
+        assert not agent.model.training
+        scored.append(1)
+        return 0.5 if len(scored) < 3 else 0.99
+
+    milestone = Milestone(success)
+    for step in range(5, 101, 5):
+        Agent.model.train()
+        milestone(Progress(step, 100, 2.0 * step, 1.0, {}), Agent())
+    assert (milestone.seconds, len(scored)) == (60.0, 3)
+
+
 @pytest.mark.parametrize("compiler", [True, False])
 def test_everything_is_measured_and_compiled_decisions_come_last(
     tiny: GPUBenchmark, default_agent: JEPAAgent, monkeypatch: pytest.MonkeyPatch, compiler: bool
@@ -63,10 +83,9 @@ def test_everything_is_measured_and_compiled_decisions_come_last(
     monkeypatch.setattr("jepa_agent.experiments.gpu.missing_compiler", lambda device: missing)
     compiled: list[JEPAAgent] = []
     monkeypatch.setattr(JEPAAgent, "compile", lambda agent: compiled.append(agent))
-    monkeypatch.setattr(GPUBenchmark.decisions, "__defaults__", (1,))
     monkeypatch.setattr(GPUBenchmark, "trained", lambda *_: iter(()))
     what = [each.what for each in tiny.figures()]
-    assert what[:2] == ["limit: products in bfloat16", "decision, plain, p50"]
+    assert what[:2] == ["limit: products in bfloat16", "decision, eager, p50"]
     assert (what[-2:] == ["decision, compiled, p50", "decision, compiled, p99"]) == compiler
     assert len(compiled) == compiler
 

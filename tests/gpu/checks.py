@@ -29,6 +29,7 @@ from jepa_agent.agent.costs import CostConfig
 from jepa_agent.data.windows import ObservationSource
 from jepa_agent.envs import CollectConfig, collect
 from jepa_agent.evaluation.episodes import play
+from jepa_agent.experiments.gpu import Course, GPUBenchmark
 from jepa_agent.models.backbones import BackboneConfig, ResNetConfig
 from jepa_agent.models.distances import BlockNormConfig
 from jepa_agent.models.encoders import PatchCNNConfig, VectorMLPConfig
@@ -329,6 +330,34 @@ def check_stored(seen: Seen) -> None:
     np.testing.assert_array_equal(source.at(rows).cpu().numpy(), data.observations[:4])
 
 
+def check_benchmark(seen: Seen) -> None:
+    """The whole benchmark runs as its command does, and says a decision and a step of each kind."""
+    data = CollectConfig("mixed", "train", episodes=32, steps=24, episodes_per_layout=4)
+    course = Course(SMALL, data, "train")
+    small = GPUBenchmark(
+        CUDA, runs=1, episodes=1, tries=1, length=6, matrix=8, courses={"small": course},
+        num_decisions=1,
+    )  # fmt: skip
+    compiler, agent = mock.Mock(return_value=None), JEPAAgent.load("default", CUDA)
+    agent.planner = RandomShootingConfig(horizon=1, num_samples=2).build()
+    with (
+        mock.patch.object(JEPAAgent, "load", return_value=agent),
+        mock.patch.object(GPUBenchmark.resumed, "__defaults__", (4,)),
+        mock.patch("jepa_agent.experiments.gpu.WARM_UP", 1),
+        mock.patch("jepa_agent.experiments.gpu.missing_compiler", compiler),
+        mock.patch("jepa_agent.agent.compiled.check_compiler", compiler),
+    ):
+        found = {each.what: each.values for each in small.figures()}
+    kinds = ("eager", "graphed", "compiled", "compiled and graphed")
+    expected = [f"decision, {kind}, p{percent}" for kind in kinds for percent in (50, 99)]
+    for name in ("small", "small, eager"):
+        expected += [f"{name}: {stage} training" for stage in ("joint", "refinement")]
+        expected.append(f"{name}: training, memory")
+    missing = set(expected) - found.keys()
+    assert not missing, f"not measured: {missing}"
+    assert found["a resumed training has the same bits"].tolist() == [1.0]
+
+
 CHECKS: dict[str, Callable[[Seen], None]] = {
     **{f"steps of {name}": partial(check_steps, name=name) for name in LAUNCHES},
     "losses": check_losses,
@@ -343,6 +372,7 @@ CHECKS: dict[str, Callable[[Seen], None]] = {
     "images": check_images,
     "videos": check_videos,
     "stored observations": check_stored,
+    "benchmark": check_benchmark,
 }
 
 

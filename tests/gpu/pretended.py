@@ -259,6 +259,8 @@ def pretended_gpu() -> Iterator[Seen]:
         "set_rng_state": lambda *_, **__: None, "get_rng_state": lambda *_, **__: random(),
         "_is_in_bad_fork": lambda: False, "manual_seed": lambda seed: None,
         "CUDAGraph": lambda: Graph(uncounted=seen.uncounted), "graph": Recording,
+        "max_memory_allocated": lambda *_: 1, "reset_peak_memory_stats": lambda *_: None,
+        "get_device_name": lambda *_: "a pretended GPU",
         "Stream": Stream, "current_stream": Stream, "stream": lambda _: contextlib.nullcontext(),
     }  # fmt: skip
 
