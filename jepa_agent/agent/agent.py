@@ -79,11 +79,6 @@ class JEPAAgent(HubMixin):
                 'the cost\'s reduction "arrival" needs a model with proposals, got one of 0 heads; '
                 'train it with model.proposals.heads 8, or take "deadline"'
             )
-        if self.cost.hurry and (bounds.norm is None or self.chunks.knots > 1):
-            raise ValueError(
-                "cost.hurry needs bounds with a norm and a planner of one knot, got norm "
-                f"{bounds.norm} and {self.chunks.knots} knots; leave it out"
-            )
         self.seed, self.notes = seed, notes or {}
         self.calibration: Calibration | None = None
         """How plans tell the chance of failure; `jepa-agent calibrate` finds it."""

@@ -46,16 +46,6 @@ class Chunks:
         weights = constant(self._shares(), knots.dtype, knots.device)
         return (weights[:, :, None] * knots[..., None, :, :]).sum(dim=-2).flatten(-2)
 
-    def hurry(self, chunk: Tensor, norm: float) -> Tensor:
-        """Chunks (B, K * A) of the same sum as held ones, in actions of a norm and then none."""
-        total = chunk.unflatten(-1, (self.steps, -1)).sum(dim=1, keepdim=True)  # (B, 1, A)
-        length = total.norm(dim=-1, keepdim=True)
-        first = constant(
-            tuple(norm * step for step in range(self.steps)), total.dtype, total.device
-        )
-        sizes = (length - first[:, None]).clamp(0, norm)  # (B, K, 1)
-        return (sizes * total / length.clamp_min(1e-6)).flatten(1)
-
     def fit(self, actions: Tensor) -> Tensor:
         """The knots (..., knots, A) whose chunks are nearest to actions (..., K * A)."""
         steps = actions.unflatten(-1, (self.steps, -1))

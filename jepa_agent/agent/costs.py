@@ -46,9 +46,6 @@ class CostConfig:
             widths of their box, summed over components.
         error_memory: past chunks of the episode whose outcomes correct the predictions; see
             `ErrorMemory`.
-        hurry: a held action is played at full length from the chunk's first step on, and then
-            none, where actions are displacements: a chunk ends in the same place, and its goal
-            is reached sooner. The bounds must have a norm, and the planner one knot.
         risk: "neutral", the mean over outcomes, or "cvar", half of it and half the mean of the
             worst outcomes, with a budget that is carried along the episode; see `risk`. Outcomes
             are those of the predictor's heads, each of which may end as the model foresees.
@@ -63,7 +60,6 @@ class CostConfig:
     discount: float = 0.9
     action_cost: float = 0.0
     error_memory: int = 0
-    hurry: bool = False
     risk: str = "neutral"
     alpha: float = 0.2
     failure: float = 40.0

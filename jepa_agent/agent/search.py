@@ -144,8 +144,6 @@ def decide(
             first = (1 + agent.cost.slack) * expected.worst
             budget = torch.where(budget.isnan(), first.to(budget), budget)
     chunk = chunks.fill(found.actions[:, :knots].to(plan))
-    if agent.cost.hurry and agent.bounds.norm is not None:
-        chunk = chunks.hurry(chunk, agent.bounds.norm)
     if error_memory is not None:
         error_memory = error_memory.expect(agent.model, chunk)
     return Decision(chunk, found, error_memory, budget, expected)

@@ -75,7 +75,6 @@ ADDED: dict[str, dict[str, Any]] = {
     "bounds": {"idle": None, "categories": [], "start": [], "shape": None, "dtype": None},
     "cost": {
         "near_weight": 0.0,
-        "hurry": False,
         "risk": "neutral",
         "alpha": 0.2,
         "failure": 40.0,

@@ -215,31 +215,3 @@ def test_a_planner_of_ones_own_without_a_config_plans_one_knot() -> None:
     del (planner := MPPIConfig().build()).config
     agent.planner = planner
     assert agent.chunks == Chunks(3, 1)
-
-
-def test_hurried_chunks_end_where_held_ones_do_and_sooner() -> None:
-    held = torch.tensor([[0.3, 0.4], [0.6, -0.8], [0.0, 0.0]])  # of norms 0.5, 1 and 0
-    chunks = Chunks(5)
-    found = chunks.hurry(chunks.fill(held[:, None]), 1.0).unflatten(-1, (5, 2))
-    torch.testing.assert_close(found.sum(dim=1), 5 * held)
-    sizes = torch.tensor([[1.0, 1.0, 0.5, 0.0, 0.0], [1.0] * 5, [0.0] * 5])
-    torch.testing.assert_close(found.norm(dim=-1), sizes)
-
-
-def test_an_agent_that_hurries_plays_its_plan_sooner(tiny_agent: JEPAAgent) -> None:
-    observation, _ = tiny_agent.env_ref.make().reset(seed=0)
-    _, held = tiny_agent.act(observation)
-    tiny_agent.cost = dataclasses.replace(tiny_agent.cost, hurry=True)
-    _, hurried = tiny_agent.act(observation)
-    assert torch.equal(held.plan, hurried.plan)
-    norm = tiny_agent.bounds.norm
-    assert norm is not None
-    chunk = torch.as_tensor(held.actions).flatten(1)
-    expected = tiny_agent.chunks.hurry(chunk, norm)
-    np.testing.assert_allclose(hurried.actions.reshape(1, -1), expected, atol=1e-6)
-
-
-def test_hurrying_needs_a_norm(tiny_agent: JEPAAgent) -> None:
-    bounds = dataclasses.replace(tiny_agent.bounds, norm=None)
-    with pytest.raises(ValueError, match="hurry needs bounds with a norm"):
-        JEPAAgent(tiny_agent.model, bounds, None, cost=CostConfig(hurry=True))
