@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ BOUNCES_PER_DRAW = 32
 Observation = dict[str, np.ndarray]
 
 
-class DotEpisodes:
+class DotEpisodes(ABC):
     """What `num` episodes of a dot have in common, whatever the walls: moves and pictures.
 
     Args:
@@ -54,17 +55,17 @@ class DotEpisodes:
         rngs: Sequence[np.random.Generator],
         frozen: np.ndarray | None = None,
     ) -> None:
-        """Move every agent by its action; longer actions are projected onto the disc.
+        """Move every agent by its action.
 
         Args:
             actions: float32 (num, 2).
             rngs: the episodes' generators, for bounces beyond those drawn at their beginning.
             frozen: boolean (num,), agents that stay where they are.
         """
-        displacement = displacements(actions, self.config.step_length)
+        displacement = self._displacements(actions)
         if frozen is not None:
             displacement[frozen] = 0.0
-        self._disturb(displacement, rngs)
+        displacement = self._disturbed(displacement, rngs)
 
         def bounce(rows: np.ndarray) -> np.ndarray:
             return self._bounces.take(rows, rngs)
@@ -93,16 +94,23 @@ class DotEpisodes:
             draw_dot(walls, self.goal[rows])
             self._goal_images[rows] = walls
 
-    def _disturb(self, displacement: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
-        """Change displacements (num, 2) by what the world does to them."""
+    def _displacements(self, actions: np.ndarray) -> np.ndarray:
+        """Pixels (num, 2) that actions go; longer actions are projected onto the disc."""
+        return displacements(actions, self.config.step_length)
+
+    def _disturbed(
+        self, displacement: np.ndarray, rngs: Sequence[np.random.Generator]
+    ) -> np.ndarray:
+        """Displacements (num, 2) after what the world does to them."""
+        return displacement
 
     def _state(self) -> np.ndarray:
         """What is observed if it is no picture (num, S)."""
         return self.position.copy()
 
+    @abstractmethod
     def _measure(self) -> None:
         """Note what follows from where the agents are now."""
-        raise NotImplementedError
 
 
 class Episodes(DotEpisodes):
@@ -157,13 +165,16 @@ class Episodes(DotEpisodes):
         chosen = ResetOptions.parse(options)
         return chosen, chosen.layouts(self._groups) if options else self._groups
 
-    def _disturb(self, displacement: np.ndarray, rngs: Sequence[np.random.Generator]) -> None:
+    def _disturbed(
+        self, displacement: np.ndarray, rngs: Sequence[np.random.Generator]
+    ) -> np.ndarray:
         if self._slips is None:
-            return
+            return displacement
         moving = np.flatnonzero(displacement.any(axis=1))
         if len(moving):
             noise = self._slips.take(moving, rngs)
             displacement[moving] = slipped(displacement[moving], noise)
+        return displacement
 
     def _state(self) -> np.ndarray:
         return np.concatenate([self.position, self._layout_seen], axis=1)

@@ -56,14 +56,9 @@ class MazeEpisodes(DotEpisodes):
         self._draw(rows, self.layout[rows])
         self._measure()
 
-    def advance(
-        self,
-        actions: np.ndarray,
-        rngs: Sequence[np.random.Generator],
-        frozen: np.ndarray | None = None,
-    ) -> None:
-        """Move every agent, by an action in the box as in the single environment."""
-        super().advance(np.clip(actions, -1.0, 1.0), rngs, frozen)
+    def _displacements(self, actions: np.ndarray) -> np.ndarray:
+        """Pixels (num, 2) that actions go, in the box as in the single environment."""
+        return super()._displacements(np.clip(actions, -1.0, 1.0))
 
     def reward(self) -> np.ndarray:
         """Reward (num,) float64 of being where the agents are now."""

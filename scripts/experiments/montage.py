@@ -21,7 +21,7 @@ class Args:
     videos: tyro.conf.Positional[tuple[Path, ...]]
     out: Path
     frames: int = 120
-    """Of each video, from its beginning; a shorter one stands still at its end."""
+    """How many of each video, from its beginning; a shorter one stands still at its end."""
     shrink: int = 2
     """How many pixels become one, along both axes."""
 
