@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
+from torch import Tensor
 
 from ..agent.agent import JEPAAgent
+from ..agent.state import AgentState
 from ..data.trajectories import Trajectories
 from ..envs import CollectConfig, collect
+from ..envs.hazards import draw_slips, in_strip, slipped
+from ..envs.physics import Layout, step
 from ..evaluation.episodes import play
-from ..evaluation.metrics import summarise
-from ..models.ending import EndingConfig
+from ..evaluation.metrics import wilson
+from ..evaluation.policies import Policy
+from ..models.ending import Ending, EndingConfig
+from ..models.world_model import WorldModel
 from ..planners import MPPIConfig
 from ..presets import VECTOR
 from ..training.config import RefinementConfig
@@ -26,7 +35,7 @@ WORLD = EnvRef(
     {"layout": "fixed", "obs_type": "state", **HAZARD},
     wrappers=(WrapperRef("jepa_agent.experiments.risk:Position"),),
 )
-DATA = CollectConfig("mixed", "fixed", episodes=2000, steps=60, **HAZARD)
+DATA = CollectConfig("mixed", "fixed", episodes=3000, steps=90, **HAZARD)
 PRESET = replace(
     VECTOR,
     model=replace(
@@ -37,15 +46,46 @@ PRESET = replace(
     training=replace(
         VECTOR.training,
         layouts_per_batch=1,
-        windows_per_layout=48,
+        windows_per_layout=128,
         held_out_share=0.0,
-        steps=250,
-        refinement=RefinementConfig(steps=400, layouts_per_batch=1, windows_per_layout=200),
+        steps=1500,
+        refinement=RefinementConfig(steps=3000, layouts_per_batch=1, windows_per_layout=320),
     ),
     planner=MPPIConfig(horizon=3, num_samples=32, iterations=3),
 )
-"""`vector` with five heads and foresight of ends, on a little of its budget."""
+"""`vector` with five heads and foresight of ends."""
 ALPHAS = (1.0, 0.5, 0.2, 0.1, 0.05)
+DRAWS = 32
+"""Noise by which the true chance of an end is estimated."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How an agent minds risk.
+
+    Args:
+        alpha: the share of the worst outcomes; 1 is neutral.
+        carried: the budget is carried along the episode; otherwise CVaR is taken anew at every
+            decision.
+        true_ends: the chance of an end is the world's own.
+    """
+
+    alpha: float = 1.0
+    carried: bool = True
+    true_ends: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        risk = "neutral" if self.alpha == 1 else f"alpha {self.alpha:g}"
+        anew = "" if self.carried else ", anew at every decision"
+        return risk + anew + (", true ends" if self.true_ends else "")
+
+
+WAYS = (
+    *(Way(alpha) for alpha in ALPHAS),
+    *(Way(alpha, carried=False) for alpha in ALPHAS[1:]),
+)
 
 
 class Position(gym.ObservationWrapper):
@@ -69,23 +109,140 @@ def dangerous_data(seed: int = 0) -> Trajectories:
     return replace(data, metadata={**data.metadata, **WORLD.metadata()})
 
 
-def curve(
-    agent: JEPAAgent, seeds: Sequence[int], alphas: Sequence[float] = ALPHAS
-) -> list[dict[str, Any]]:
-    """Failures, with a Wilson interval, and steps of the rest, by level of risk; 1 is neutral."""
-    found, cost = [], agent.cost
-    for alpha in alphas:
-        agent.cost = replace(cost, risk="neutral" if alpha == 1 else "cvar", alpha=alpha)
-        row = summarise("agent", f"alpha {alpha}", play(agent, WORLD.make, seeds))
-        found.append(
-            {
-                "alpha": alpha,
-                "episodes": row.episodes,
-                "failures": 1 - row.success,
-                "failures_low": 1 - row.success_high,
-                "failures_high": 1 - row.success_low,
-                "steps": row.steps,
-            }
+class Anew:
+    """An agent that takes CVaR anew at every decision: it forgets its budget."""
+
+    def __init__(self, agent: JEPAAgent) -> None:
+        self._agent = agent
+
+    def predict(
+        self,
+        observation: Any,
+        state: AgentState | None = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[np.ndarray, AgentState]:
+        """The agent's own actions, without the budget of the last state."""
+        if state is not None and state.budget is not None:
+            state = replace(state, budget=torch.full_like(state.budget, torch.nan))
+        return self._agent.act(observation, state, episode_start)
+
+
+class TrueEnding(Ending):
+    """The true chance of an end, in the place of the network's: the world's physics and its noise.
+
+    Args:
+        model: whose probe reads positions off latents.
+    """
+
+    def __init__(self, model: WorldModel) -> None:
+        super().__init__(model.config.ending, model.config.latent_dim, 0)
+        self._model = (model,)  # not a part of this module
+        world: Any = WORLD.make().unwrapped
+        self._layout, self._config = world.layout, world.config
+
+    def forward(self, latents: Tensor, actions: Tensor) -> Tensor:
+        """Logits (...) of the share of draws in which a chunk (..., K * A) ends the episode."""
+        (model,) = self._model
+        steps = actions.unflatten(-1, (model.config.chunk, -1)) * model.action_std
+        moves = (steps + model.action_mean).flatten(0, -3).numpy() * self._config.step_length
+        places = model.locate(latents).flatten(0, -2).numpy()
+        reach = model.config.chunk * 2 * self._config.step_length
+        near = np.flatnonzero(abs(places[:, 0] - self._layout[0]) < reach)
+        chance = np.zeros(len(places), dtype=np.float32)
+        chance[near] = self._chance(places[near], moves[near])
+        return torch.as_tensor(chance).logit(eps=1e-6).unflatten(0, latents.shape[:-1])
+
+    def _chance(self, places: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        """The share (n,) of draws that end, from places (n, 2) by moves (n, K, 2)."""
+        rng, shape = np.random.default_rng(0), (len(moves), DRAWS, 2)
+        place = np.repeat(places[:, None], DRAWS, axis=1)
+        walls = Layout.from_array(np.broadcast_to(self._layout, (*shape[:2], 3)))
+        over = np.zeros(shape[:2], dtype=bool)
+        for move in moves.swapaxes(0, 1):  # every candidate meets the same noise
+            slip = draw_slips(rng, (DRAWS, 2), self._config.slip)
+            bounce = self._config.bounce_noise * rng.standard_normal((DRAWS, 2)).astype(np.float32)
+            moved = slipped(np.broadcast_to(move[:, None], shape), slip)
+            place = step(place, moved, walls, np.broadcast_to(bounce, shape))
+            over |= in_strip(place, walls)
+        return over.mean(axis=1)
+
+
+class Noted(gym.Wrapper):
+    """Notes whether an episode ended as a failure."""
+
+    def __init__(self, env: gym.Env, failures: list[bool]) -> None:
+        super().__init__(env)
+        self._failures = failures
+
+    def step(self, action: Any) -> tuple:
+        """A step; the last one of an episode is noted."""
+        result = self.env.step(action)
+        if result[2] or result[3]:
+            self._failures.append(bool(result[4]["is_failure"]))
+        return result
+
+
+def measured(
+    agent: JEPAAgent, way: Way, seeds: Sequence[int], parallel: int = 64
+) -> dict[str, Any]:
+    """Episodes that ended in the strip, those that were late, and the steps of the others."""
+    ended: list[bool] = []
+    chosen = copy.copy(agent)
+    chosen.cost = replace(agent.cost, risk="neutral" if way.alpha == 1 else "cvar", alpha=way.alpha)
+    if way.true_ends:
+        chosen.model = copy.deepcopy(agent.model)
+        chosen.model.ending = TrueEnding(agent.model)
+    policy: Policy = chosen if way.carried else Anew(chosen)
+    episodes = play(policy, lambda: Noted(WORLD.make(), ended), seeds, parallel)
+    steps = [each.steps for each in episodes if each.steps is not None]
+    return {
+        "way": way.name,
+        **asdict(way),
+        "episodes": len(episodes),
+        "ended": sum(ended),
+        "late": len(episodes) - sum(ended) - len(steps),
+        "steps": steps,
+    }
+
+
+def pooled(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One row of a table from those of several trainings in one way; shares in per cent."""
+    episodes, ended = (sum(row[name] for row in rows) for name in ("episodes", "ended"))
+    late, steps = sum(row["late"] for row in rows), [n for row in rows for n in row["steps"]]
+    low, high = wilson(ended + late, episodes)
+    means = [float(np.mean(row["steps"])) for row in rows]
+    return {
+        "way": rows[0]["way"],
+        "episodes": episodes,
+        "failures": 100 * (ended + late) / episodes,
+        "low": 100 * low,
+        "high": 100 * high,
+        "ended": 100 * ended / episodes,
+        "late": 100 * late / episodes,
+        "steps": float(np.mean(steps)),
+        "least_steps": min(means),
+        "most_steps": max(means),
+    }
+
+
+def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Failures against steps, pooled rows, as a picture; needs the extra `plots`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    neutral = [row for row in rows if row["way"] == "neutral"]
+    anew = [row for row in rows if row["way"].endswith("anew at every decision")]
+    carried = [row for row in rows if row not in anew and "true ends" not in row["way"]]
+    for label, chosen in (("carried budget", carried), ("anew", neutral + anew)):
+        x, y, low, high = (
+            np.array([row[name] for row in chosen]) for name in ("steps", "failures", "low", "high")
         )
-    agent.cost = cost
-    return found
+        axes.errorbar(x, y, yerr=(y - low, high - y), fmt="o-", capsize=3, label=label)
+        for row, place in zip(chosen, zip(x, y, strict=True), strict=True):
+            name = row["way"].partition(",")[0].removeprefix("alpha ")
+            axes.annotate(name, place, xytext=(4, 4), textcoords="offset points")
+    axes.set(xlabel="steps of the episodes that arrived", ylabel="failures, %", ylim=(0, None))
+    axes.legend()
+    figure.savefig(path, dpi=120)

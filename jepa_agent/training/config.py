@@ -70,7 +70,7 @@ class TrainingConfig:
     """How a world model is trained.
 
     Args:
-        steps: optimiser steps.
+        steps: optimiser steps of joint training; 0 refines alone, from an agent to start from.
         layouts_per_batch: layouts per batch.
         windows_per_layout: trajectory windows per layout.
         horizon: chunks per window, predicted autoregressively from its first frame.
@@ -124,8 +124,12 @@ class TrainingConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.steps < 0 or not self.steps + self.refinement.steps:
+            raise ValueError(
+                "steps must be positive, or 0 with refinement.steps > 0, got "
+                f"{self.steps} and {self.refinement.steps}; raise one of them"
+            )
         for name in (
-            "steps",
             "layouts_per_batch",
             "windows_per_layout",
             "horizon",

@@ -130,6 +130,11 @@ class WorldModelTask(Task):
         self._joint = self.compile(self.objective)
         self._refine = self.compile(self.objective.refine)
         if start is None:
+            if not config.steps:
+                raise ValueError(
+                    "refinement alone needs an agent whose encoder is kept, got training.steps 0 "
+                    "without start; name one, or raise the steps"
+                )
             self._standardise()
         else:
             self._start_from(start)
@@ -215,6 +220,9 @@ class WorldModelTask(Task):
 
     def _start_from(self, agent: JEPAAgent) -> None:
         here, there = self.model.config, agent.model.config
+        parts = there.predictor.heads == 1 < here.predictor.heads
+        if parts:
+            there = replace(there, predictor=replace(there.predictor, heads=here.predictor.heads))
         names = [item.name for item in fields(here)]
         pairs = {name: (getattr(there, name), getattr(here, name)) for name in names}
         other = [f"{name} {old}, not {new}" for name, (old, new) in pairs.items() if old != new]
@@ -223,7 +231,13 @@ class WorldModelTask(Task):
                 "the model must have the shape of the agent that it starts from, which has "
                 f"{'; '.join(other)}; use the preset and data of its kind"
             )
-        self.model.load_state_dict(agent.model.state_dict())
+        weights = agent.model.state_dict()
+        if parts:
+            own: Any = self.model.predictor
+            one = agent.model.predictor.state_dict()
+            weights = {k: v for k, v in weights.items() if not k.startswith("predictor.")}
+            weights |= {f"predictor.{name}": tensor for name, tensor in own.copies(one).items()}
+        self.model.load_state_dict(weights)
 
     @torch.no_grad()
     def _standardise(self) -> None:
@@ -365,8 +379,10 @@ def train(
         keep: number of past diagnostic checkpoints to keep, as `step-N/` in the folder.
         start: an agent, or where one is saved, to go on from, on these data and with a new
             schedule. Its weights are taken, and with them the statistics by which it standardises
-            observations and states; heads that only the losses use begin anew. Where the data name
-            no environment, its environment and bounds are kept too.
+            observations and states; heads that only the losses use begin anew. An agent with one
+            predictor may become one with several (`model.predictor.heads`), which all begin as it
+            and part by what they see. Where the data name no environment, its environment and
+            bounds are kept too.
 
     Raises:
         KeyboardInterrupt: at Ctrl-C, in a folder after the step in progress, which is kept.

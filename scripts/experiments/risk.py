@@ -1,19 +1,23 @@
 """Failures against steps in a dangerous Two Rooms: the table of docs/experiments/risk.md.
 
-$ python scripts/experiments/risk.py --out runs/risk --seed 0 --episodes 400
+$ python scripts/experiments/risk.py --out runs/risk
+$ python scripts/experiments/risk.py --out runs/risk --true-ends    # the foresight is the truth
+
+Every training and every row is written as it is done, and not done again.
 """
 
 from __future__ import annotations
 
-import time
+import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import tyro
 
 import jepa_agent
 from jepa_agent import JEPAAgent
-from jepa_agent.experiments.risk import PRESET, curve, dangerous_data
+from jepa_agent.experiments.risk import PRESET, WAYS, dangerous_data, draw, measured, pooled
 from jepa_agent.io.serialisation import write_json
 from jepa_agent.training.loop import Progress
 
@@ -23,29 +27,51 @@ class Args:
     """What to train and to play."""
 
     out: Path = Path("runs/risk")
-    """A folder for the agent and risk.json; an agent that is there is not trained again."""
-    seed: int = 0
-    episodes: int = 400
+    """A folder for agents, rows.json, table.json and risk.png."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of the trainings."""
+    episodes: int = 500
+    """Of every row, the same for all."""
     steps: int = PRESET.training.steps
+    """Of joint training; refinement has twice as many."""
+    alphas: tuple[float, ...] = ()
+    """Levels to play; by default all."""
+    true_ends: bool = False
+    """Play with the world's own chance of an end in the place of the network's."""
 
 
 def show(progress: Progress, _: JEPAAgent) -> None:
     print(progress.step, progress.losses, flush=True)
 
 
+def agent_of(args: Args, seed: int) -> JEPAAgent:
+    """The agent of a training, which is resumed where it was interrupted."""
+    folder = args.out / f"seed{seed}"
+    refinement = replace(PRESET.training.refinement, steps=2 * args.steps)
+    training = replace(PRESET.training, seed=seed, steps=args.steps, refinement=refinement)
+    preset = replace(PRESET, training=training)
+    return jepa_agent.train(dangerous_data(seed), preset, "cpu", folder=folder, callbacks=[show])
+
+
 def main(args: Args) -> None:
-    began = time.process_time()
-    if not (args.out / "config.json").exists():
-        training = replace(PRESET.training, seed=args.seed, steps=args.steps)
-        data = dangerous_data(args.seed)
-        jepa_agent.train(
-            data, replace(PRESET, training=training), "cpu", folder=args.out, callbacks=[show]
-        )
-        print(f"trained in {time.process_time() - began:.0f} s of the processor")
-    rows = curve(JEPAAgent.load(args.out, "cpu"), range(1_000_000, 1_000_000 + args.episodes))
-    for row in rows:
-        print(row, flush=True)
-    write_json(args.out / "risk.json", {"arguments": asdict(args) | {"out": ""}, "curve": rows})
+    path = args.out / "rows.json"
+    found: list[dict[str, Any]] = json.loads(path.read_text()) if path.exists() else []
+    ways = [replace(way, true_ends=args.true_ends) for way in WAYS]
+    ways = [way for way in ways if way.alpha in args.alphas or not args.alphas]
+    for seed in args.seeds:
+        agent = agent_of(args, seed)
+        for way in ways:
+            which = {"seed": seed, **asdict(way), "episodes": args.episodes}
+            if any(which.items() <= row.items() for row in found):
+                continue
+            seeds = range(1_000_000, 1_000_000 + args.episodes)
+            found.append({"seed": seed, **measured(agent, way, seeds)})
+            print(pooled(found[-1:]), flush=True)
+            write_json(path, found)
+    names = dict.fromkeys(row["way"] for row in found)
+    table = [pooled([row for row in found if row["way"] == name]) for name in names]
+    write_json(args.out / "table.json", table)
+    draw(table, args.out / "risk.png")
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def test_the_probe_moves_nothing_but_itself(run: Run) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"steps": 0}, "steps must be positive, got 0"),
+        ({"steps": 0}, "steps must be positive, or 0 with refinement.steps > 0, got 0 and 0"),
         ({"layouts_per_batch": 0}, "layouts_per_batch must be positive"),
         ({"windows_per_layout": 0}, "windows_per_layout must be positive"),
         ({"horizon": 0}, "horizon must be positive"),

@@ -76,6 +76,29 @@ def test_another_shape_is_refused_in_one_line(
         train(tiny_trajectories, tiny_preset, start=first, backbone=backbone)
 
 
+def test_one_predictor_becomes_several_on_the_same_encoder(
+    first: JEPAAgent, tiny_trajectories: Trajectories, tiny_preset: Preset
+) -> None:
+    model = dataclasses.replace(
+        tiny_preset.model, predictor=dataclasses.replace(tiny_preset.model.predictor, heads=2)
+    )
+    refinement = RefinementConfig(steps=2, layouts_per_batch=2, windows_per_layout=4, horizon=2)
+    training = dataclasses.replace(tiny_preset.training, steps=0, refinement=refinement)
+    preset = dataclasses.replace(tiny_preset, model=model, training=training)
+    with pytest.raises(ValueError, match=r"training\.steps 0 without start"):
+        train(tiny_trajectories, preset, "cpu")
+    task = WorldModelTask(tiny_trajectories, preset, torch.device("cpu"), start=first)
+    latents, chunk = torch.randn(3, 8), torch.randn(3, 6)
+    each = task.model.predict_heads(latents.expand(2, 3, 8), chunk)
+    torch.testing.assert_close(each, first.model.predict(latents, chunk).expand(2, 3, 8))
+
+    later = train(tiny_trajectories, preset, "cpu", start=first)
+    one, other = later.model.predict_heads(latents.expand(2, 3, 8), chunk)
+    assert not torch.allclose(one, other)
+    weights, kept = later.model.encoder.state_dict(), first.model.encoder.state_dict()
+    assert all(torch.equal(weights[name], kept[name]) for name in kept)
+
+
 def test_a_finished_run_goes_on_elsewhere(
     tiny_trajectories: Trajectories, tiny_preset: Preset, tmp_path: Path
 ) -> None:

@@ -44,6 +44,13 @@ class Ensemble(nn.Module):
         # in a tuple, so that it is no module of this one: only its code is used
         self._template = (copy.deepcopy(members[0]).to("meta"),)
 
+    def copies(self, one: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The state of this module whose every head is a predictor with the state `one`."""
+        return {
+            f"stacked.{key}": one[name].expand(self.heads, *one[name].shape).clone()
+            for key, name in self._names.items()
+        }
+
     def forward(self, latent: Tensor, actions: Tensor) -> Tensor:
         """Latents (..., D) and action chunks (..., K * A) to the mean of the heads (..., D)."""
         return self.each(latent.expand(self.heads, *latent.shape), actions).mean(dim=0)
