@@ -96,6 +96,8 @@ class Args:
     start_option: str = ""
     """With goals from data, the option of the environment's reset that takes a state, unless it
     has `reset_options(state, goal, layout)`, or repeats a recorded episode exactly."""
+    goal_moving: bool = False
+    """Goals from data of several frames show how they moved; else their last frame, repeated."""
     video: Path | None = None
     """A .gif or .mp4 file of the agent's first 5 episodes outside of the suites; with goals from
     data, beside their goals."""
@@ -151,7 +153,8 @@ def measure(args: Args, agent: JEPAAgent) -> Report:
     oracle = oracle_of(agent.env_ref) if args.oracle else None
     how = (success, rivals, seeds, args.parallel, args.checkpoint, args.workers, oracle)
     if from_data:
-        goals = DataGoals(args.offset, args.budget, args.success_within or None, args.start_option)
+        within = args.success_within or None
+        goals = DataGoals(args.offset, args.budget, within, args.start_option, args.goal_moving)
         data = read_data(args.data)
         report = evaluate_on_data(agent, data, goals, *how)
         if args.video:
@@ -186,7 +189,7 @@ def check_options(args: Args, from_data: bool, anywhere: bool) -> None:
         else ("goal", "goal_state", "rival", "oracle", "video"),
         "without --goals data": ()
         if from_data
-        else ("data", "offset", "budget", "success_within", "start_option"),
+        else ("data", "offset", "budget", "success_within", "start_option", "goal_moving"),
     }
     for where, names in unused.items():
         for name in names:

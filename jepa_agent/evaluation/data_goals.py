@@ -99,7 +99,9 @@ def task_env(
     _, render, _ = world_shape(env_ref, data)
     source = ObservationSource(data, render, torch.device("cpu"))
     env = make_env(env_ref, goals.steps(offset), goals, {}, **kwargs)
-    chosen = choose_tasks(env, draw_tasks(data, source, offset, seeds.start), seeds, success)
+    chosen = choose_tasks(
+        env, draw_tasks(data, source, offset, seeds.start, goals.moving), seeds, success
+    )
     return env, chosen
 
 

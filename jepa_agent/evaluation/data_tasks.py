@@ -14,6 +14,8 @@ from ..data.recording import state_beside
 from ..data.trajectories import Trajectories
 from ..data.windows import ObservationSource
 from ..worlds.actions import action_bounds, from_rows
+from ..worlds.history import held
+from ..worlds.parts import Parts
 from ..worlds.protocols import Resettable
 from ..worlds.reference import EnvRef
 
@@ -35,12 +37,15 @@ class DataGoals:
             world's `is_success`, or a function.
         start_option: the option of `reset` that takes a state; "" where the world is `Resettable`,
             or to repeat the recorded episode from its seed up to the start.
+        moving: goals of several frames show how they moved, as in the data; else they show their
+            last frame alone, repeated.
     """
 
     offsets: tuple[int, ...] = (25, 50)
     budget: str = "offset+25"
     within: tuple[float, ...] | None = None
     start_option: str = ""
+    moving: bool = False
 
     def __post_init__(self) -> None:
         if not self.offsets or min(self.offsets) < 1:
@@ -125,6 +130,9 @@ class DataTaskEnv(gym.Wrapper):
             self._go_to(seed, task, task.goal_state, np.concatenate([task.before, task.between]))
             self._goal_frame = np.asarray(self.env.render())
         observation, info = self._go_to(seed, task, task.earlier, task.before, task.lead)
+        if task.lead and task.episode_seed is not None and self._apart(task, observation) > RESET:
+            # a recorded state may leave out what moved on from there
+            observation, info = self._repeat(task.episode_seed, task.before)
         self._check_start(task, observation)
         return self._shown(task, observation, info)
 
@@ -164,7 +172,11 @@ class DataTaskEnv(gym.Wrapper):
                 f"to begin at a recorded state, {self._name} must have `reset_options(state, "
                 f"goal, layout)`, or the data the seeds of their episodes; it has neither; {MEND}"
             )
-        observation, info = self.env.reset(seed=task.episode_seed)
+        return self._repeat(task.episode_seed, actions)
+
+    def _repeat(self, episode_seed: int, actions: np.ndarray) -> tuple[Any, dict[str, Any]]:
+        """Play a recorded episode again, up to where actions end."""
+        observation, info = self.env.reset(seed=episode_seed)
         for row in actions:
             observation, *_, info = self.env.step(from_rows(self._bounds, row))
         return observation, info
@@ -182,19 +194,22 @@ class DataTaskEnv(gym.Wrapper):
     def _name(self) -> str:
         return type(self.env.unwrapped).__name__
 
-    def _check_start(self, task: DataTask, observation: Any) -> None:
+    def _apart(self, task: DataTask, observation: Any) -> float:
+        """How much a start differs from the recorded one, as a share of its largest number."""
         parts = observation if isinstance(observation, dict) else {"observation": observation}
         seen = np.asarray(parts["observation"], dtype=np.float64)
-        largest = np.abs(seen - task.observed).max()
-        options = self._options(task, task.state)
-        if largest > (RESET if options else REPEATED) * max(1.0, np.abs(seen).max()):
+        return float(np.abs(seen - task.observed).max() / max(1.0, np.abs(seen).max()))
+
+    def _check_start(self, task: DataTask, observation: Any) -> None:
+        apart, options = self._apart(task, observation), self._options(task, task.state)
+        if apart > (RESET if options else REPEATED):
             what, mend = f"repeat {len(task.before)} recorded steps", MEND
             if options:
                 what = f"begin at the state in its reset's options {[*options]}"
                 mend = "leave out --start-option to repeat recorded episodes, or mend the reset"
             raise ValueError(
                 f"{self._name} must {what} exactly, got an observation that differs by "
-                f"{largest:.3g}; {mend}"
+                f"{apart:.3g} of its largest number; {mend}"
             )
 
     def _shown(
@@ -227,8 +242,9 @@ def draw_tasks(
     source: ObservationSource,
     offset: int,
     seed: int,
+    moving: bool = False,
 ) -> Iterator[DataTask]:
-    """All tasks of an offset, in an order drawn by a seed.
+    """All tasks of an offset, in an order drawn by a seed; `moving` is that of `DataGoals`.
 
     Raises:
         ValueError: if no episode is long enough.
@@ -248,6 +264,7 @@ def draw_tasks(
         episode = int(np.searchsorted(ends, number, side="right"))
         row = int(data.offsets[episode] + number - (ends[episode] - starts[episode]))
         observed, goal = source.at(torch.tensor([row, row + offset])).cpu().numpy()
+        goal = goal if moving else still(goal, data.metadata)
         state, goal_state = data.states[[row, row + offset], :numbers]
         first = data.offsets[episode]
         before = data.actions[first - episode : row - episode]
@@ -259,6 +276,15 @@ def draw_tasks(
             state, goal_state, data.layout[episode], goal, observed, seeds, before, between,
             earlier, lead,
         )  # fmt: skip
+
+
+def still(observation: np.ndarray, metadata: dict[str, Any]) -> np.ndarray:
+    """An observation of data whose frames are all its last one; see `held`."""
+    frames, shapes = metadata.get("history", 1), metadata.get("parts")
+    if shapes is None:
+        return held(observation, frames)
+    parts = Parts(shapes)
+    return parts.pack({k: held(part, frames) for k, part in parts.unpack(observation).items()})
 
 
 def _first_seed(data: Trajectories) -> int | None:

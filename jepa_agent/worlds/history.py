@@ -34,6 +34,15 @@ def stack_frames(env: gym.Env, frames: int) -> gym.Env:
     return pack_parts(folded)
 
 
+def held(observation: np.ndarray, frames: int) -> np.ndarray:
+    """The last frame of an observation (..., frames * C), repeated: nothing moves.
+
+    So a world's `desired_goal` is stacked, which stays as it is for an episode.
+    """
+    channels = observation.shape[-1] // frames
+    return np.concatenate([observation[..., -channels:]] * frames, axis=-1)
+
+
 def _fold(observation: Any) -> Any:
     if isinstance(observation, dict):
         return {key: _fold(value) for key, value in observation.items()}

@@ -243,7 +243,7 @@ def test_a_world_that_does_not_repeat_itself_is_refused(tmp_path: Path) -> None:
 def test_a_reset_that_begins_elsewhere_is_refused(agent: JEPAAgent, walks: Trajectories) -> None:
     agent.set_environment(EnvRef("WrongWalk-v0", {}))
     goals = DataGoals((4,), within=(0.1,), start_option="begin")
-    with pytest.raises(ValueError, match=r"WrongWalk must begin at the state .* by 0\.5"):
+    with pytest.raises(ValueError, match=r"WrongWalk must begin at the state .* by 0\.25 of"):
         evaluate_on_data(agent, walks, goals, None, {}, range(2), 2, "x")
 
 
@@ -314,6 +314,21 @@ class Slider(PaintedWorld):
 gym.register("Slider-v0", Slider, max_episode_steps=99)
 
 
+class Slipping(Slider):
+    """What moves it on is no part of its state."""
+
+    def _put(self, state: np.ndarray) -> None:
+        super()._put(state)
+        self.slip = 0.0
+
+    def _act(self, action: np.ndarray) -> None:
+        self.slip = 0.5 * self.slip + 0.1 * float(action[1])
+        self.at = np.clip(self.at + np.float32([self.slip, 0]), 0, 1)
+
+
+gym.register("Slipping-v0", Slipping, max_episode_steps=99)
+
+
 def test_strict_success_counts_where_the_start_does_not_meet_the_rule(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -349,6 +364,24 @@ def test_strict_success_counts_where_the_start_does_not_meet_the_rule(
     assert "episodes must be held out from training, got 2" in caplog.text
 
 
+def test_where_a_state_leaves_something_out_the_whole_episode_leads_to_the_frames(
+    tmp_path: Path,
+) -> None:
+    ref = EnvRef("Slipping-v0", {}, 2)
+    record(ref, tmp_path / "s.h5", episodes=3, steps=20, policy="random", seed=1)
+    data = Trajectories.load(tmp_path / "s.h5")
+    source = ObservationSource(data, world_shape(ref, data)[1], torch.device("cpu"))
+    tasks = dict(enumerate(draw_tasks(data, source, 5, 0)))
+    env = make_env(ref, 10, DataGoals((5,)), tasks)
+    for seed, task in tasks.items():
+        observation, _ = env.reset(seed=seed)
+        assert np.abs(observation["observation"].astype(int) - task.observed).max() <= 2
+    moved_on = next(task for task in tasks.values() if len(task.before) > 5)
+    env.tasks[0] = replace(moved_on, episode_seed=None)
+    with pytest.raises(ValueError, match="Slipping must begin at the state"):
+        env.reset(seed=0)
+
+
 @pytest.mark.parametrize("history", [1, 2, 3])
 def test_tasks_begin_with_the_frames_that_were_seen_before(tmp_path: Path, history: int) -> None:
     ref = EnvRef("Slider-v0", {}, history)
@@ -365,7 +398,11 @@ def test_tasks_begin_with_the_frames_that_were_seen_before(tmp_path: Path, histo
         np.testing.assert_allclose(info["state"], task.state, atol=1e-6)
         assert np.abs(observation["observation"].astype(int) - task.observed).max() <= 2
         np.testing.assert_array_equal(observation["desired_goal"], task.goal)
+        frames = np.split(task.goal, history, axis=-1)
+        assert all((frame == frames[-1]).all() for frame in frames)  # a goal does not move
         for action in task.between:
-            *_, info = env.step(action)
+            observation, *_, info = env.step(action)
+        seen = observation["observation"][..., -3:].astype(int)
+        assert np.abs(seen - frames[-1]).max() <= 2  # it is what was seen last
         assert info["is_success_strict"]
     assert {task.lead for task in tasks.values()} == set(range(history))

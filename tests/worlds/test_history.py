@@ -6,7 +6,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Text
 from gymnasium.wrappers import TransformObservation
 
-from jepa_agent.worlds.history import stack_frames
+from jepa_agent.worlds.history import held, stack_frames
 
 
 def test_vectors_are_the_last_frames_oldest_first() -> None:
@@ -30,6 +30,14 @@ def test_images_gain_channels_in_every_entry_of_a_dict() -> None:
     for key in ("observation", "achieved_goal", "desired_goal"):
         assert after[key].shape == (65, 65, 6)
         np.testing.assert_array_equal(after[key][..., :3], before[key][..., 3:])
+
+
+def test_a_held_observation_shows_its_last_frame_alone() -> None:
+    images = np.arange(2 * 2 * 6).reshape(2, 2, 6)
+    last = images[..., 3:]
+    np.testing.assert_array_equal(held(images, 2), np.concatenate([last, last], axis=-1))
+    np.testing.assert_array_equal(held(np.array([1, 2, 3, 4, 5, 6]), 3), [5, 6, 5, 6, 5, 6])
+    assert held(images, 1).tolist() == images.tolist()
 
 
 def test_one_frame_changes_nothing_and_none_is_an_error() -> None:
