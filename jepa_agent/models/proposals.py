@@ -12,8 +12,6 @@ from .layers import mlp
 
 SHARED = 0.1
 """The share of the loss that all heads have in common; the rest is the best head's alone."""
-QUICK = 0.1
-"""The share of the data that took less time between two frames than is planned for."""
 BESIDE = 0.1
 """Weight of the cross-entropies that are learned beside the actions."""
 
@@ -81,14 +79,16 @@ class Proposals(nn.Module):
         said = said.unflatten(-1, (self.config.heads, -1))
         return said[..., 1:].unflatten(-1, (self.config.horizon, -1)), said[..., 0]
 
-    def chunks_ahead(self, latents: Tensor, goals: Tensor) -> Tensor:
-        """In how many chunks (...), from 1 to `reach`, goals can be met from latents (..., D).
+    def chunks_ahead(self, latents: Tensor, goals: Tensor, share: float = 0.5) -> Tensor:
+        """In how many chunks (...), from 1 to `reach`, a share of the data got to goals.
 
-        This is what the quickest in the data took, not their median: who has waited, waits again
-        after every chunk if half of the data did.
+        Args:
+            latents: (..., D).
+            goals: (..., D).
+            share: of the data that led from there to the goal; 0.5 is the median.
         """
         odds = self.when(torch.cat([latents, goals], dim=-1)).softmax(dim=-1)
-        return 1 + (odds.cumsum(dim=-1) < QUICK).sum(dim=-1).clamp_max(self.config.reach - 1)
+        return 1 + (odds.cumsum(dim=-1) < share).sum(dim=-1).clamp_max(self.config.reach - 1)
 
     def losses(
         self, latents: Tensor, goals: Tensor, actions: Tensor, ahead: Tensor

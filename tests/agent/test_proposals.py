@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def agent_with(preset: Preset, planner: PlannerConfig, reduction: str = "deadlin
 def test_without_a_search_the_likeliest_proposal_is_played(tiny_preset: Preset) -> None:
     agent = agent_with(tiny_preset, ReactiveConfig(horizon=2, knots=3), "arrival")
     action, state = agent.act(SEEN)
-    ahead = agent.model.proposals.chunks_ahead(state.latents, state.goal_latents)
+    ahead = agent.model.proposals.chunks_ahead(state.latents, state.goal_latents, search.QUICK)
     expected = agent.model.propose(state.latents, state.goal_latents, ahead, 2)[0, 0]
     expected = agent.bounds.project(expected.unflatten(-1, (3, 2)).flatten(0, 1))
     torch.testing.assert_close(state.plan[0], expected.float())
@@ -91,11 +92,11 @@ def test_an_arrival_is_when_the_proposals_expect_it(
     agent = agent_with(tiny_preset, ProposalConfig(horizon=2, iterations=1), "arrival")
     assert agent.model.proposals is not None
     for expected, left in ((1, 1), (2, 2), (5, 2)):
-        monkeypatch.setattr(
-            agent.model.proposals, "chunks_ahead", lambda *_, k=expected: torch.tensor([k])
-        )
+        asked = Mock(return_value=torch.tensor([expected]))
+        monkeypatch.setattr(agent.model.proposals, "chunks_ahead", asked)
         agent.act(SEEN)
         assert lefts.pop() == [left]
+        assert asked.call_args.args[2] == search.QUICK  # not when half of the data was there
 
 
 def test_a_deadline_counts_the_distance_at_its_time(tiny_agent: JEPAAgent) -> None:

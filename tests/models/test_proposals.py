@@ -45,6 +45,17 @@ def test_the_time_to_a_goal_is_learned() -> None:
     assert learned(1).chunks_ahead(torch.zeros(3, 1), goals).tolist() == [1, 2, 3]
 
 
+def test_a_smaller_share_of_the_data_is_there_sooner() -> None:
+    network = ProposalsConfig(1, horizon=2, reach=20).build(1, 1)
+    with torch.no_grad():  # all times are as likely
+        network.when[-1].weight.zero_()
+        network.when[-1].bias.zero_()
+    for share, chunks in ((0.1, 2), (0.5, 10), (1.0, 20)):
+        # a little less, since sums of twentieths are rounded
+        ahead = network.chunks_ahead(torch.zeros(1, 1), torch.zeros(1, 1), share - 1e-3)
+        assert ahead.tolist() == [chunks]
+
+
 def test_what_comes_after_the_goal_is_not_taught() -> None:
     network = ProposalsConfig(1, horizon=2, reach=3).build(1, 1)
     ends, ahead = (torch.randn(4, 1), torch.randn(4, 1)), torch.ones(4, dtype=torch.long)
