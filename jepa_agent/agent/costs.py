@@ -38,9 +38,9 @@ class CostConfig:
         reduction: "sum" over the horizon, "last" chunk only, "discounted" sum, or "deadline": the
             distance at a fixed time, which lies a horizon ahead at first, comes nearer by a chunk
             with every decision, and is set anew when it is reached. A detour costs nothing then,
-            and arriving is not put off. "arrival" looks when the model's proposals expect to be at
-            the goal, at most a horizon ahead; it needs a model that has them, and where goals are
-            states it is a deadline.
+            and arriving is not put off. "arrival" looks when the quickest in the data were at the
+            goal, as the model's proposals tell, at most a horizon ahead; it needs a model that has
+            them, and where goals are states it is a deadline.
         discount: per chunk, where `reduction` is "discounted".
         action_cost: weight of the mean squared difference of actions from the idle one, in half
             widths of their box, summed over components.

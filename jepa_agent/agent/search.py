@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .agent import JEPAAgent
 
 QUICK = 0.1
-"""Cost "arrival" plans to be at the goal when this share of the data was there. By their median, who
-has waited waits again after every chunk, if half of the data did."""
+"""Cost "arrival" plans to be at the goal when this share of the data was there. By their median,
+who has waited waits again after every chunk, if half of the data did."""
 
 
 def search(
