@@ -12,7 +12,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from .physics import HIGH, LOW, WALL_HALF_THICKNESS, Layout
+from .physics import HIGH, LOW, Layout
 from .policies import next_waypoint, uniform_disc
 from .tasks import TASK_MARGIN, point_in_room
 
@@ -106,7 +106,7 @@ class Behaviour:
         """Initial positions (B, 2)."""
         position = self._random_point(self._starts_left)
         near = self._walker == Walker.BUMP
-        gap = self.rng.uniform(0.5, 8.0, len(near)) + WALL_HALF_THICKNESS + self._beside_wall
+        gap = self.rng.uniform(0.5, 8.0, len(near)) + self.layout.half_thickness + self._beside_wall
         beside = self.layout.wall_x + np.where(self._starts_left, -gap, gap)
         beside = np.clip(beside, LOW + 0.5, HIGH - 0.5)
         position[:, 0] = np.where(near, beside, position[:, 0])
@@ -149,7 +149,7 @@ class Behaviour:
         )
         walking = np.flatnonzero((self._walker == Walker.CROSS) | (self._walker == Walker.SEEK))
         if len(walking):
-            rows = Layout(*(field[walking] for field in layout))
+            rows = layout.rows((len(position),), walking)
             here, goal = position[walking], self._target[walking]
             offset = next_waypoint(here, goal, rows, STEP_LENGTH) - here
             course[walking] = np.arctan2(offset[:, 1], offset[:, 0])

@@ -29,7 +29,7 @@ class Rollouts(NamedTuple):
     actions: np.ndarray
     """float32 (E, T, 2): what the environment's `step` takes."""
     layout: np.ndarray
-    """float32 (E, 3): wall_x, door_y, door_halfwidth."""
+    """float32 (E, 3): wall_x, door_y, door_halfwidth; (E, 4) of thick walls, see `Layout`."""
     metadata: dict[str, Any]
     """Their origin: the environment, the config, the version of this library."""
     ends: np.ndarray | None = None
@@ -123,14 +123,14 @@ def collect(config: CollectConfig, progress: Callable[[int], None] | None = None
 def _draw_layouts(
     env_config: TwoRoomsConfig, config: CollectConfig, rng: np.random.Generator
 ) -> np.ndarray:
-    """Layouts (E, 3): every layout of the set about equally often, in random order."""
+    """Layouts (E, 3 or 4): every layout of the set about equally often, in random order."""
     draws = -(-config.episodes // config.episodes_per_layout)
     groups = env_config.layout_groups()
     if config.layouts:
         every = np.concatenate(groups)
         groups = (rng.permutation(every)[: config.layouts],)
     group = rng.permutation(np.arange(draws) % len(groups))
-    drawn = np.empty((draws, 3), dtype=np.float32)
+    drawn = np.empty((draws, groups[0].shape[1]), dtype=np.float32)
     for index, layouts in enumerate(groups):
         rows = np.flatnonzero(group == index)
         rounds = [rng.permutation(len(layouts)) for _ in range(-(-len(rows) // len(layouts)))]

@@ -127,11 +127,11 @@ class Episodes(DotEpisodes):
     def __init__(self, config: TwoRoomsConfig, num: int) -> None:
         super().__init__(config, num)
         self.single_observation_space = observation_space(config.obs_type)
-        self.layout_array = np.zeros((num, 3), dtype=np.float32)
         self.distance = np.zeros(num, dtype=np.float32)
         self.is_success = np.zeros(num, dtype=bool)
         self.is_failure = np.zeros(num, dtype=bool)
         self._groups = config.layout_groups()
+        self.layout_array = np.zeros((num, self._groups[0].shape[1]), dtype=np.float32)
         self._slips = Slips(config.slip, num) if config.slip else None
         self._cache_layout()
 

@@ -62,21 +62,25 @@ class Layout(NamedTuple):
     wall_x: Array
     door_y: Array
     door_halfwidth: Array
+    half_thickness: Array | float = WALL_HALF_THICKNESS
 
     @classmethod
     def from_array(cls, layout_array: Array) -> Layout:
-        """Split a (..., 3) array of wall_x, door_y, door_halfwidth into its fields."""
-        return cls(layout_array[..., 0], layout_array[..., 1], layout_array[..., 2])
+        """Split an array of wall_x, door_y, door_halfwidth into its fields.
+
+        It is (..., 3), or (..., 4) with the half thickness of walls that are not as usual.
+        """
+        return cls(*(layout_array[..., index] for index in range(layout_array.shape[-1])))
 
     def boxes(self) -> np.ndarray:
         """The two parts of one layout's wall (2, 4), as low x, low y, high x, high y in pixels."""
-        left, right = self.wall_x - WALL_HALF_THICKNESS, self.wall_x + WALL_HALF_THICKNESS
+        left, right = self.wall_x - self.half_thickness, self.wall_x + self.half_thickness
         edges = (self.door_y - self.door_halfwidth, self.door_y + self.door_halfwidth)
         return np.array([(left, LOW, right, edges[0]), (left, edges[1], right, HIGH)])
 
     def rows(self, shape: tuple[int, ...], chosen: Any) -> Layout:
         """See `Walls`."""
-        return Layout(*(_broadcast(field, shape)[chosen] for field in self))
+        return Layout(*(_chosen(field, shape, chosen) for field in self))
 
     def stays_clear(self, position: Array, end: Array) -> Array:
         """See `Walls`: where both ends lie in one room, which is convex.
@@ -85,8 +89,8 @@ class Layout(NamedTuple):
         """
         xp = namespace(position)
         before, after = position[..., 0] - self.wall_x, end[..., 0] - self.wall_x
-        one_side = (xp.minimum(before, after) > WALL_HALF_THICKNESS) | (
-            xp.maximum(before, after) < -WALL_HALF_THICKNESS
+        one_side = (xp.minimum(before, after) > self.half_thickness) | (
+            xp.maximum(before, after) < -self.half_thickness
         )
         within = abs(end - CENTRE) < HALF_EXTENT
         return one_side & within[..., 0] & within[..., 1]
@@ -98,8 +102,8 @@ class Layout(NamedTuple):
         x, y = position[..., 0], position[..., 1]
         dy = displacement[..., 1]
         end_x, end_y = end[..., 0], end[..., 1]
-        left = self.wall_x - WALL_HALF_THICKNESS
-        right = self.wall_x + WALL_HALF_THICKNESS
+        left = self.wall_x - self.half_thickness
+        right = self.wall_x + self.half_thickness
         door_y, halfwidth = self.door_y, self.door_halfwidth
         # A vanishing component never decides a time of impact; 1 keeps the division finite.
         vanishing = abs(displacement) < VANISHING
@@ -137,7 +141,7 @@ class Layout(NamedTuple):
         impact_x, impact_y = impact[..., 0], impact[..., 1]
         normal_is_x = xp.where(wall_first, hits_face, t_border_x <= t_border_y)
         # The convex free region around the impact: the door's strip, the left or the right room.
-        border_in_gap = (abs(impact_x - self.wall_x) < WALL_HALF_THICKNESS) & (
+        border_in_gap = (abs(impact_x - self.wall_x) < self.half_thickness) & (
             abs(impact_y - door_y) <= halfwidth
         )
         in_strip = xp.where(wall_first, hits_edge, border_in_gap)
@@ -178,7 +182,7 @@ def is_off_wall(position: Array, layout: Layout, margin: float = 0.0) -> Array:
         Boolean (...,).
     """
     x, y = position[..., 0], position[..., 1]
-    beside_wall = abs(x - layout.wall_x) > WALL_HALF_THICKNESS + margin
+    beside_wall = abs(x - layout.wall_x) > layout.half_thickness + margin
     in_door = abs(y - layout.door_y) <= layout.door_halfwidth
     return beside_wall | in_door
 
@@ -277,7 +281,7 @@ def _taut_paths(
     """
     xp = namespace(start)
     (sx, sy), (gx, gy) = (start[..., 0], start[..., 1]), (goal[..., 0], goal[..., 1])
-    left, right = layout.wall_x - WALL_HALF_THICKNESS, layout.wall_x + WALL_HALF_THICKNESS
+    left, right = layout.wall_x - layout.half_thickness, layout.wall_x + layout.half_thickness
     low, high = layout.door_y - layout.door_halfwidth, layout.door_y + layout.door_halfwidth
     one_room = ((sx <= left) & (gx <= left)) | ((sx >= right) & (gx >= right))
 
@@ -311,8 +315,10 @@ def _taut_paths(
     return [first, second], [heights_1, heights_2], lengths
 
 
-def _broadcast(field: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    return field if field.shape == shape else np.broadcast_to(field, shape)
+def _chosen(field: Any, shape: tuple[int, ...], chosen: Any) -> Any:
+    if isinstance(field, float):
+        return field
+    return (field if field.shape == shape else np.broadcast_to(field, shape))[chosen]
 
 
 def _divide(xp: Any, part: Array, whole: Array) -> Array:

@@ -88,7 +88,9 @@ def draw_walls(layout: Layout | Array, like: Array) -> Array:
     is_border = (line == LOW) | (line == HIGH)  # (65,)
     border = is_border[:, None] | is_border[None, :]
     if isinstance(layout, Layout):
-        in_column = abs(line - layout.wall_x[..., None]) <= WALL_HALF_THICKNESS  # (..., 65)
+        half: Any = layout.half_thickness
+        half = half if isinstance(half, float) else half[..., None]
+        in_column = abs(line - layout.wall_x[..., None]) <= half  # (..., 65)
         outside_door = abs(line - layout.door_y[..., None]) > layout.door_halfwidth[..., None]
         solid = outside_door & (line >= LOW) & (line <= HIGH)
         walls = border | (solid[..., :, None] & in_column[..., None, :])
@@ -128,18 +130,23 @@ def read_layout(image: np.ndarray) -> np.ndarray:
         image: uint8 (..., 65, 65, 3).
 
     Returns:
-        float32 (..., 3).
+        float32 (..., 3), or (..., 4) with the half thickness where a wall is not as usual.
     """
     inside = slice(int(LOW) + 1, int(HIGH))
     inner = np.asarray(image[..., inside, inside, 1] > 0)  # (..., 55, 55)
     line = np.arange(inside.start, inside.stop, dtype=np.float32)
     column = inner.any(axis=-2)
     gap = np.asarray(~inner.any(axis=-1))
-    wall_x = (column * line).sum(axis=-1) / np.maximum(column.sum(axis=-1), 1)
+    columns = column.sum(axis=-1)
+    wall_x = (column * line).sum(axis=-1) / np.maximum(columns, 1)
     height = gap.sum(axis=-1)
     door_y = (gap * line).sum(axis=-1) / np.maximum(height, 1)
     halfwidth = (height - 1) / 2
     # A door is an odd number of rows: where the number is even, a border hides the outermost.
     hidden = height % 2 == 0
     door_y = door_y + np.where(hidden, np.where(gap[..., 0], -0.5, 0.5), 0.0)
-    return np.stack([wall_x, door_y, halfwidth + 0.5 * hidden], axis=-1).astype(np.float32)
+    found = [wall_x, door_y, halfwidth + 0.5 * hidden]
+    thickness = (columns - 1) / 2
+    if (thickness != WALL_HALF_THICKNESS).any():
+        found.append(thickness)
+    return np.stack(found, axis=-1).astype(np.float32)

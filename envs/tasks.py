@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .hazards import HAZARDS, STRIP_WIDTH
-from .physics import DOOR_HALFWIDTH, HIGH, LOW, WALL_HALF_THICKNESS, Array, Layout, is_free
+from .physics import DOOR_HALFWIDTH, HIGH, LOW, Array, Layout, is_free
 from .rendering import DOT_STD
 
 TASK_MARGIN = 2 * DOT_STD
@@ -20,7 +20,9 @@ TEST_WALLS = (27, 28)
 TEST_DOORS = (33, 34, 35)
 WALL_RANGE = (11, 53)
 """Walls that leave room for a sampled task on both sides."""
-LAYOUT_NAMES = ("random", "fixed", "train", "test", "ood", "hard")
+LAYOUT_NAMES = ("random", "fixed", "train", "test", "ood", "hard", "thick")
+THICK = 2.0
+"""Half the thickness in pixels of the walls of "thick", twice the usual one."""
 DOOR_HALFWIDTH_RANGE = (2, 20)
 """At least 2, so that the out-of-distribution doors, a pixel narrower, stay open."""
 LONGEST = 1e6
@@ -28,7 +30,7 @@ LONGEST = 1e6
 UNIFORMS_PER_TASK = 6
 
 LayoutGroups = tuple[np.ndarray, ...]
-"""Arrays (n, 3) of wall_x, door_y, door_halfwidth; a draw picks a group, then a row."""
+"""Arrays (n, 3), or (n, 4) for thick walls, see `Layout`; a draw picks a group, then a row."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class TwoRoomsConfig:
         layout: "random" (all 1,125 layouts), "fixed" (wall 32, door 18), "train" and "test" (966
             and 159 layouts, see `TwoRoomsEnv`), "ood" (walls, doors and door widths outside the
             1,125), "hard" (a wall outside of them with a door narrower by two pixels on each side),
-            or a list of (wall_x, door_y) pairs.
+            "thick" (walls twice as thick), or a list of (wall_x, door_y) pairs.
         wall_x: pins the wall's centre column, an integer in [11, 53].
         door_y: pins the door's centre row; the door must fit between the borders.
         door_halfwidth: the door is open for `|y - door_y| <= door_halfwidth` pixels.
@@ -124,7 +126,7 @@ def pin(groups: LayoutGroups, wall_x: int | None, door_y: int | None) -> LayoutG
         layouts = np.unique(layouts, axis=0)
         outside = (layouts[:, 1] - layouts[:, 2] < LOW) | (layouts[:, 1] + layouts[:, 2] > HIGH)
         if outside.any():
-            _, door, halfwidth = layouts[outside][0]
+            _, door, halfwidth = layouts[outside][0][:3]
             raise ValueError(
                 f"a door must fit between the borders at {LOW:g} and {HIGH:g}, got door_y "
                 f"{door:g} with door_halfwidth {halfwidth:g}; move it or make it narrower"
@@ -152,11 +154,11 @@ def sample_tasks(
         beside_wall: pixels kept from the inner wall besides the usual ones.
 
     Returns:
-        layout_array (..., 3), start (..., 2), goal (..., 2), float32.
+        layout_array (..., 3 or 4), start (..., 2), goal (..., 2), float32.
     """
     share = uniforms[..., 0] * len(groups)
     group = share.astype(np.int64)
-    layout_array = np.empty((*uniforms.shape[:-1], 3), dtype=np.float32)
+    layout_array = np.empty((*uniforms.shape[:-1], groups[0].shape[1]), dtype=np.float32)
     for index, layouts in enumerate(groups):
         rows = group == index
         layout_array[rows] = layouts[((share[rows] - index) * len(layouts)).astype(np.int64)]
@@ -178,7 +180,7 @@ def point_in_room(
 
     From the inner wall they keep `beside_wall` more, as far as the room is deep enough.
     """
-    wall = WALL_HALF_THICKNESS + margin + beside_wall
+    wall = layout.half_thickness + margin + beside_wall
     low_x = np.where(in_left, LOW + margin, layout.wall_x + wall)
     high_x = np.where(in_left, layout.wall_x - wall, HIGH - margin)
     if beside_wall:
@@ -265,6 +267,8 @@ def _named_layouts(name: str, halfwidth: int) -> LayoutGroups:
         return (_grid([FIXED_LAYOUT[0]], [FIXED_LAYOUT[1]], halfwidth),)
     walls, doors = range(20, 45), range(10, 55)
     every = _grid(walls, doors, halfwidth)
+    if name == "thick":
+        return (np.insert(every, 3, THICK, axis=1),)
     if name == "random":
         return (every,)
     new_walls = [*range(11, 20), *range(45, 54)]

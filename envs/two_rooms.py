@@ -52,6 +52,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
     | train | the other 966 |
     | ood | one third each: wall_x in [11, 19] or [45, 53]; door_y in {8, 9, 55, 56}; a door narrower by a pixel on each side |
     | hard | wall_x in [11, 19] or [45, 53] and a door narrower by two pixels on each side |
+    | thick | all 1,125 with a wall of 4 pixels, twice the usual thickness |
     | a list | pairs (wall_x, door_y) |
 
     ## Episode end
@@ -181,12 +182,12 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
 
     @property
     def layout(self) -> np.ndarray:
-        """The layout of the episode (3,): wall_x, door_y, door_halfwidth."""
+        """The layout of the episode: wall_x, door_y, door_halfwidth, and a thick wall's half."""
         return self._episodes.layout_array[0].copy()
 
     @staticmethod
     def render_states(states: Any, layout: Any) -> Any:
-        """Observation images (..., 65, 65, 3) of states (..., 2) in layouts (..., 3), batched.
+        """Observation images (..., 65, 65, 3) of states (..., 2) in layouts (..., 3 or 4), batched.
 
         numpy arrays or torch tensors; torch renders where the tensors are.
         """
@@ -226,7 +227,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
     @staticmethod
     def reset_options(state: np.ndarray, goal: np.ndarray, layout: np.ndarray) -> dict[str, Any]:
         """Options for `reset` of the task from a state (2,) to a goal (2,) in a layout (3,)."""
-        wall_x, door_y, _ = layout.tolist()
+        wall_x, door_y = layout.tolist()[:2]
         return {"wall_x": int(wall_x), "door_y": int(door_y), "position": state, "goal": goal}
 
     @staticmethod
@@ -271,7 +272,7 @@ class TwoRoomsEnv(gym.Env[Observation, np.ndarray]):
 
     def _info(self) -> dict[str, Any]:
         episodes = self._episodes
-        wall_x, door_y, door_halfwidth = episodes.layout_array[0]
+        wall_x, door_y, door_halfwidth = episodes.layout_array[0, :3]
         info = {
             "position": episodes.position[0].copy(),
             "goal": episodes.goal[0].copy(),

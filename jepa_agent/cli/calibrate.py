@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -56,7 +56,10 @@ def main(args: Args) -> None:
     play_in(agent, args.world)
     half = args.episodes // 2
     shares = range(args.seed, args.seed + half), range(args.seed + half, args.seed + args.episodes)
-    settings = {suite: SETTINGS[suite] for suite in args.suite} or {"its environment": {}}
+    settings: dict[str, dict[str, Any]] = {
+        suite: {**SETTINGS[suite], "terminate_on_success": True} for suite in args.suite
+    }  # plans made at the goal tell nothing of arriving there
+    settings = settings or {"its environment": {}}
     seen = {
         (suite, part): watch(agent, partial(agent.env_ref.make, **kwargs), seeds, args.parallel)
         for suite, kwargs in settings.items()

@@ -34,7 +34,7 @@ class Args:
     allow_code: bool = False
     """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
     world: Annotated[WorldArgs, tyro.conf.OmitArgPrefixes] = field(default_factory=WorldArgs)
-    layout: Literal["fixed", "random", "train", "test", "ood", "hard"] | None = None
+    layout: Literal["fixed", "random", "train", "test", "ood", "hard", "thick"] | None = None
     """Layouts; by default those that it was trained for, and test layouts, which it never saw, if
     those were the train layouts."""
     episodes: int | None = None

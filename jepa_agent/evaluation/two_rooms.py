@@ -23,6 +23,7 @@ SUITES = {
     "test-layouts": "test",
     "ood": "ood",
     "hard": "hard",
+    "thick": "thick",
 }
 """Layouts by the name of the suite."""
 SETTINGS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,11 +19,13 @@ from ..agent.state import AgentState
 from ..data.trajectories import Trajectories
 from ..envs import CollectConfig, collect
 from ..envs.hazards import draw_slips, in_strip, slipped
-from ..envs.physics import Layout, step
+from ..envs.physics import HIGH, LOW, Layout, step
 from ..evaluation.episodes import play
 from ..evaluation.metrics import wilson
 from ..evaluation.policies import Policy
+from ..models.distances import BlockNormConfig
 from ..models.ending import Ending, EndingConfig
+from ..models.predictors import ResidualMLPConfig
 from ..models.world_model import WorldModel
 from ..planners import MPPIConfig
 from ..presets import VECTOR
@@ -35,28 +38,31 @@ WORLD = EnvRef(
     {"layout": "fixed", "obs_type": "state", **HAZARD},
     wrappers=(WrapperRef("jepa_agent.experiments.risk:Position"),),
 )
-DATA = CollectConfig("mixed", "fixed", episodes=3000, steps=90, **HAZARD)
+DATA = CollectConfig("mixed", "fixed", episodes=100_000, steps=90, **HAZARD)
 PRESET = replace(
     VECTOR,
     model=replace(
         VECTOR.model,
-        predictor=replace(VECTOR.model.predictor, heads=5),
+        predictor=ResidualMLPConfig(width=128, heads=5),
+        distance_head=BlockNormConfig(width=128, depth=2),
         ending=EndingConfig(width=128),
     ),
     training=replace(
         VECTOR.training,
         layouts_per_batch=1,
-        windows_per_layout=128,
+        windows_per_layout=64,
         held_out_share=0.0,
-        steps=1500,
+        steps=1000,
         refinement=RefinementConfig(steps=3000, layouts_per_batch=1, windows_per_layout=320),
     ),
     planner=MPPIConfig(horizon=3, num_samples=32, iterations=3),
 )
-"""`vector` with five heads and foresight of ends."""
+"""`vector` with five narrower heads and foresight of ends."""
 ALPHAS = (1.0, 0.5, 0.2, 0.1, 0.05)
-DRAWS = 32
+DRAWS = 64
 """Noise by which the true chance of an end is estimated."""
+REACH, ACTIONS = 22, 11
+"""Pixels from the wall from which it can be met in a chunk; actions of an axis in the table."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,8 @@ class Anew:
 class TrueEnding(Ending):
     """The true chance of an end, in the place of the network's: the world's physics and its noise.
 
+    Of held actions, from a table of places a pixel apart, between which it is interpolated.
+
     Args:
         model: whose probe reads positions off latents.
     """
@@ -139,33 +147,59 @@ class TrueEnding(Ending):
         super().__init__(model.config.ending, model.config.latent_dim, 0)
         self._model = (model,)  # not a part of this module
         world: Any = WORLD.make().unwrapped
-        self._layout, self._config = world.layout, world.config
+        wall = float(world.layout[0])
+        self._axes = (
+            torch.arange(wall - REACH, wall + REACH + 1),
+            torch.arange(LOW + 0.5, HIGH),
+            *(torch.linspace(-1, 1, ACTIONS) for _ in range(2)),
+        )
+        pushes = torch.cartesian_prod(*self._axes[2:])
+        places = torch.cartesian_prod(*self._axes[:2]).float().numpy()
+        chances = [ends(places, push) for push in pushes.numpy()]
+        shape = tuple(len(axis) for axis in self._axes)
+        self._table = torch.as_tensor(np.stack(chances, axis=1)).reshape(shape)
 
     def forward(self, latents: Tensor, actions: Tensor) -> Tensor:
-        """Logits (...) of the share of draws in which a chunk (..., K * A) ends the episode."""
+        """Logits (...) of the chance that a held chunk (..., K * A) ends the episode."""
         (model,) = self._model
-        steps = actions.unflatten(-1, (model.config.chunk, -1)) * model.action_std
-        moves = (steps + model.action_mean).flatten(0, -3).numpy() * self._config.step_length
-        places = model.locate(latents).flatten(0, -2).numpy()
-        reach = model.config.chunk * 2 * self._config.step_length
-        near = np.flatnonzero(abs(places[:, 0] - self._layout[0]) < reach)
-        chance = np.zeros(len(places), dtype=np.float32)
-        chance[near] = self._chance(places[near], moves[near])
-        return torch.as_tensor(chance).logit(eps=1e-6).unflatten(0, latents.shape[:-1])
+        push = actions.unflatten(-1, (model.config.chunk, -1))[..., 0, :]
+        push = push * model.action_std + model.action_mean
+        places = model.locate(latents)
+        near = (places[..., 0] - self._axes[0].mean()).abs() < REACH
+        chance = self._between(torch.cat([places, push], dim=-1))
+        return torch.where(near, chance, 0.0).logit(eps=1e-6)
 
-    def _chance(self, places: np.ndarray, moves: np.ndarray) -> np.ndarray:
-        """The share (n,) of draws that end, from places (n, 2) by moves (n, K, 2)."""
-        rng, shape = np.random.default_rng(0), (len(moves), DRAWS, 2)
-        place = np.repeat(places[:, None], DRAWS, axis=1)
-        walls = Layout.from_array(np.broadcast_to(self._layout, (*shape[:2], 3)))
-        over = np.zeros(shape[:2], dtype=bool)
-        for move in moves.swapaxes(0, 1):  # every candidate meets the same noise
-            slip = draw_slips(rng, (DRAWS, 2), self._config.slip)
-            bounce = self._config.bounce_noise * rng.standard_normal((DRAWS, 2)).astype(np.float32)
-            moved = slipped(np.broadcast_to(move[:, None], shape), slip)
-            place = step(place, moved, walls, np.broadcast_to(bounce, shape))
-            over |= in_strip(place, walls)
-        return over.mean(axis=1)
+    def _between(self, points: Tensor) -> Tensor:
+        """The table's values (...) at points (..., 4), linear between its places."""
+        low, share = [], []
+        for axis, value in zip(self._axes, points.unbind(dim=-1), strict=True):
+            number = ((value - axis[0]) / (axis[1] - axis[0])).clamp(0, len(axis) - 1)
+            low.append(number.long().clamp_max(len(axis) - 2))
+            share.append(number - low[-1])
+        found = torch.zeros_like(points[..., 0])
+        for corner in itertools.product((0, 1), repeat=len(low)):
+            weight = torch.ones_like(found)
+            for up, each in zip(corner, share, strict=True):
+                weight = weight * (each if up else 1 - each)
+            index = tuple(each + up for each, up in zip(low, corner, strict=True))
+            found = found + weight * self._table[index]
+        return found
+
+
+def ends(places: np.ndarray, push: np.ndarray) -> np.ndarray:
+    """The share (n,) of draws in which a held action (2,) ends the episode, from places (n, 2)."""
+    world: Any = WORLD.make().unwrapped
+    config, rng, shape = world.config, np.random.default_rng(0), (len(places), DRAWS, 2)
+    place = np.repeat(places[:, None], DRAWS, axis=1)
+    walls = Layout.from_array(np.broadcast_to(world.layout, (*shape[:2], 3)))
+    over = in_strip(place, walls)
+    for _ in range(PRESET.model.chunk):  # every place and action meets the same noise
+        slip = draw_slips(rng, (DRAWS, 2), config.slip)
+        bounce = config.bounce_noise * rng.standard_normal((DRAWS, 2)).astype(np.float32)
+        move = slipped(np.broadcast_to(push * config.step_length, shape), slip)
+        place = step(place, move, walls, np.broadcast_to(bounce, shape))
+        over |= in_strip(place, walls)
+    return over.mean(axis=1, dtype=np.float32)
 
 
 class Noted(gym.Wrapper):

@@ -33,7 +33,7 @@ class Args:
     episodes: int = 500
     """Of every row, the same for all."""
     steps: int = PRESET.training.steps
-    """Of joint training; refinement has twice as many."""
+    """Of joint training; refinement has three times as many."""
     alphas: tuple[float, ...] = ()
     """Levels to play; by default all."""
     true_ends: bool = False
@@ -47,7 +47,7 @@ def show(progress: Progress, _: JEPAAgent) -> None:
 def agent_of(args: Args, seed: int) -> JEPAAgent:
     """The agent of a training, which is resumed where it was interrupted."""
     folder = args.out / f"seed{seed}"
-    refinement = replace(PRESET.training.refinement, steps=2 * args.steps)
+    refinement = replace(PRESET.training.refinement, steps=3 * args.steps)
     training = replace(PRESET.training, seed=seed, steps=args.steps, refinement=refinement)
     preset = replace(PRESET, training=training)
     return jepa_agent.train(dangerous_data(seed), preset, "cpu", folder=folder, callbacks=[show])
@@ -59,11 +59,15 @@ def main(args: Args) -> None:
     ways = [replace(way, true_ends=args.true_ends) for way in WAYS]
     ways = [way for way in ways if way.alpha in args.alphas or not args.alphas]
     for seed in args.seeds:
-        agent = agent_of(args, seed)
-        for way in ways:
-            which = {"seed": seed, **asdict(way), "episodes": args.episodes}
-            if any(which.items() <= row.items() for row in found):
-                continue
+        wanted = {way: {"seed": seed, **asdict(way), "episodes": args.episodes} for way in ways}
+        left = [
+            way
+            for way, which in wanted.items()
+            if not any(which.items() <= row.items() for row in found)
+        ]
+        agent = agent_of(args, seed) if left else None
+        for way in left:
+            assert agent is not None
             seeds = range(1_000_000, 1_000_000 + args.episodes)
             found.append({"seed": seed, **measured(agent, way, seeds)})
             print(pooled(found[-1:]), flush=True)

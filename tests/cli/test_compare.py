@@ -27,7 +27,7 @@ def test_a_comparison_plays_writes_and_remembers(exit_of: Callable, tmp_path: Pa
     (path,) = tmp_path.glob("offline/jepa-0/result.json")
     document = json.loads(path.read_text())
     assert set(document["rows"]) == {
-        "fixed", "train-layouts", "test-layouts", "ood", "hard", "same room", "half steps",
+        "fixed", "train-layouts", "test-layouts", "ood", "hard", "thick", "same room", "half steps",
     }  # fmt: skip
     document["parameters"] = 7
     path.write_text(json.dumps(document))

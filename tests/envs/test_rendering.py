@@ -38,7 +38,7 @@ def test_dot_follows_the_formula() -> None:
 
 @pytest.mark.parametrize("layout", [(32, 18, 4), (20, 10, 4), (44, 54, 3), (11, 8, 4)])
 def test_walls_pixel_by_pixel(layout: tuple[int, int, int]) -> None:
-    wall_x, door_y, halfwidth = layout
+    wall_x, door_y, halfwidth = layout[:3]
     image = render(np.float32([50, 30]), Layout.from_array(np.float32(layout)))
     for row in range(65):
         for column in range(65):

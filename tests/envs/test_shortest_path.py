@@ -12,7 +12,7 @@ GRID_STEP = 0.02
 
 def free_points(rng: np.random.Generator, layout: tuple[int, int, int], n: int) -> np.ndarray:
     """Points (n, 2): a third near the wall and its door, a third in the gap, a third anywhere."""
-    wall_x, door_y, halfwidth = layout
+    wall_x, door_y, halfwidth = layout[:3]
     points = np.concatenate(
         [
             rng.uniform(4, 60, (9 * n, 2)),
@@ -29,7 +29,7 @@ def layout_of(layout: tuple[int, int, int]) -> Layout:
 
 def grid_path(start: np.ndarray, goal: np.ndarray, layout: tuple[int, int, int]) -> float:
     """The shortest path whose crossings of the wall's faces lie on a dense grid, in float64."""
-    wall_x, door_y, halfwidth = layout
+    wall_x, door_y, halfwidth = layout[:3]
     heights = door_y + np.linspace(-halfwidth, halfwidth, round(2 * halfwidth / GRID_STEP) + 1)
     faces = [x for x in (wall_x - 1, wall_x + 1) if min(start[0], goal[0]) < x]
     faces = [x for x in faces if x < max(start[0], goal[0])]
@@ -65,7 +65,7 @@ def test_is_a_metric_at_least_euclidean(layout: tuple[int, int, int]) -> None:
     assert (ab >= euclidean - 1e-4).all()
     assert (ab <= shortest_path(a, c, layout) + shortest_path(c, b, layout) + 1e-4).all()
 
-    wall_x, door_y, halfwidth = layout
+    wall_x, door_y, halfwidth = layout[:3]
     same_room = (abs(np.sign(a - wall_x) + np.sign(b - wall_x))[:, 0] == 2) & (
         np.minimum(abs(a - wall_x), abs(b - wall_x))[:, 0] > 1
     )

@@ -36,6 +36,7 @@ def agent() -> JEPAAgent:
 def test_the_experiment_runs(agent: JEPAAgent, tmp_path: Path, monkeypatch) -> None:
     short = replace(risk.WORLD, kwargs={**risk.WORLD.kwargs, "max_episode_steps": 10})
     monkeypatch.setattr(risk, "WORLD", short)
+    monkeypatch.setattr(risk, "ACTIONS", 3)
     assert agent.model.num_heads == 5
     cost, ending = agent.cost, agent.model.ending
     ways = (Way(), Way(0.2), Way(0.2, carried=False), Way(0.2, true_ends=True))
@@ -78,7 +79,8 @@ def test_a_budget_is_carried_or_forgotten(agent: JEPAAgent) -> None:
 
 def test_true_ends_are_those_of_the_world(agent: JEPAAgent, monkeypatch) -> None:
     """Into the strip for certain, far from it never, along its edge now and then."""
-    places = torch.tensor([[24.0, 40.0], [10.0, 40.0], [27.5, 40.0]])
+    monkeypatch.setattr(risk, "ACTIONS", 3)
+    places = torch.tensor([[24.0, 40.0], [10.5, 40.0], [27.0, 40.0]])
     held = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     model = agent.model
     monkeypatch.setattr(model, "locate", lambda latents: places.expand(*latents.shape[:-1], 2))

@@ -35,7 +35,7 @@ def test_reaches_every_goal_on_random_layouts(name: str) -> None:
     layout, start, goal = sample_tasks(uniforms, TwoRoomsConfig().layout_groups())
     position, target = torch.as_tensor(start), torch.as_tensor(goal)
     layout = Layout.from_array(torch.as_tensor(layout))
-    rows = Layout(*(field[:, None] for field in layout))
+    rows = Layout(*(field[:, None] for field in layout[:3]))
     plan = torch.zeros(EPISODES, planner.horizon, 2)
     arrived = torch.zeros(EPISODES, dtype=torch.bool)
     with torch.random.fork_rng():
