@@ -109,6 +109,7 @@ class Args:
 ABOUT = {
     "quick": "The fixed layout, in under 6 minutes on two cores.",
     "base": "Any layout, from the 966 train layouts, in under 30 minutes on two cores.",
+    "base_gpu": "`base` in batches of 16 times the frames; for a GPU.",
     "eb_jepa": "EB-JEPA's model, losses, batch, data and planner (arXiv 2602.03604); for a GPU.",
     "vector": "Any environment whose observations are vectors; --data names its trajectories.",
     "pixels": "Any environment whose observations are images; --data names its trajectories.",

@@ -54,6 +54,7 @@ class Course:
 COURSES = {
     "quick": Course(presets.QUICK, presets.DATA["quick"], "fixed"),
     "base": Course(presets.BASE, presets.DATA["base"], "test"),
+    "base_gpu": Course(presets.BASE_GPU, presets.DATA["base_gpu"], "test"),
     "eb_jepa": Course(presets.EB_JEPA, replace(presets.DATA["eb_jepa"], episodes=SOME)),
 }
 
@@ -231,8 +232,13 @@ class GPUBenchmark:
         yield Figures(f"{name}: {self.episodes} episodes of {self.length} steps", spent, "s")
 
     def _some(self, course: Course) -> Trajectories:
-        """Enough of its data for timing steps."""
-        some = replace(course.data, episodes=min(course.data.episodes, SOME))
+        """Enough of its data for timing steps, of as many layouts as can be."""
+        data = course.data
+        some = replace(
+            data,
+            episodes=min(data.episodes, SOME),
+            episodes_per_layout=min(data.episodes_per_layout, 2),
+        )
         return Trajectories.from_rollouts(*collect(some))
 
     def _done(self, tensor: torch.Tensor) -> None:
