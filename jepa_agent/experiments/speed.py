@@ -14,7 +14,6 @@ import gymnasium as gym
 import numpy as np
 import torch
 from torch.profiler import profile
-from torch.utils.flop_counter import FlopCounterMode
 
 from .. import presets
 from ..agent.agent import JEPAAgent
@@ -25,6 +24,7 @@ from ..envs import CollectConfig, TwoRoomsEnv, collect
 from ..evaluation.episodes import measure_latency, play
 from ..training.loop import Trainer
 from ..training.world_model import WorldModelTask
+from .counting import Counted, kept_for_gradients
 
 
 class Figures(NamedTuple):
@@ -177,29 +177,41 @@ def planning(runs: int, agent: JEPAAgent, compiled: bool) -> Iterator[Figures]:
 
 
 def operations(agent: JEPAAgent) -> Iterator[Figures]:
-    """Floating-point operations, as torch counts them: 2 for a multiplication with an addition."""
-
-    def count(name: str, frames: int, work: Callable[[], object]) -> Figures:
-        with FlopCounterMode(display=False) as counter:
-            work()
-        return Figures(name, np.array([counter.get_total_flops() / frames / 1e6]), "MFLOP")
-
+    """What a frame of each stage costs, in bfloat16 as on a GPU; 2 operations for a multiplication
+    with an addition."""
     for name in ("base", "eb_jepa"):
         preset = presets.PRESETS[name]
-        data = Trajectories.from_rollouts(*collect(replace(presets.DATA[name], episodes=2 * 966)))
-        settings = replace(preset.training, layouts_per_batch=64, hard_negative_cluster=1)
+        some = replace(presets.DATA[name], episodes=2 * 966, episodes_per_layout=2)
+        data, settings = Trajectories.from_rollouts(*collect(some)), preset.training
+        if name == "eb_jepa":  # its whole batch would not fit small memories
+            settings = replace(settings, layouts_per_batch=64)
+        settings = replace(settings, bfloat16=True)
         task = WorldModelTask(data, replace(preset, training=settings), torch.device("cpu"))
         trainer = Trainer(task)
-        frames = settings.layouts_per_batch * settings.windows_per_layout * (settings.horizon + 1)
-        yield count(f"{name}: joint training, a frame", frames, trainer.update)
-        if settings.refinement.steps:
-            stage = settings.refinement
-            trainer.step = settings.steps
-            task.compute_losses(trainer.step)  # encodes the data
-            frames = stage.layouts_per_batch * stage.windows_per_layout * (stage.horizon + 1)
-            yield count(f"{name}: refinement, a frame", frames, trainer.update)
+        for stage, step in (("joint training", 0), ("refinement", settings.steps)):
+            if step < task.stages[-1]:
+                trainer.step = step
+                yield from _counted(f"{name}: {stage}, a frame", trainer)
     observation, _ = agent.env_ref.make().reset(seed=0)
-    yield count("a decision", 1, lambda: agent.predict(observation))
+    with Counted() as counted:
+        agent.predict(observation)
+    yield Figures("a decision", np.array([counted.operations.total() / 1e6]), "MFLOP")
+
+
+def _counted(what: str, trainer: Trainer) -> Iterator[Figures]:
+    """Operations and bytes of the trainer's next step, by frames."""
+    with kept_for_gradients() as kept:  # in refinement, all data are encoded here
+        frames = trainer.task.compute_losses(trainer.step).frames
+    with Counted() as counted:
+        trainer.update()
+    single = counted.operations[torch.float32]
+    for value, unit in (
+        (counted.operations.total() / 1e6, "MFLOP"),
+        (single / 1e6, "MFLOP in float32"),
+        (kept() / 1e3, "kB kept for gradients"),
+        (counted.moved / 1e6, "MB read and written"),
+    ):
+        yield Figures(what, np.array([value / frames]), unit)
 
 
 OPERATORS = {

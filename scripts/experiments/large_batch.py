@@ -1,4 +1,4 @@
-"""`base_gpu` beside `base` at a small share of their steps: a table of docs/experiments/base.md.
+"""`base_gpu` beside `base` at a small share of their steps; see docs/scale.md.
 
 $ python scripts/experiments/large_batch.py --preset base --share 0.04
 $ python scripts/experiments/large_batch.py --preset base_gpu --share 0.01   # as many frames

@@ -23,12 +23,11 @@ from unittest import mock
 
 import safetensors.torch
 import torch
-from tape import INDEXING, WAITS, Graph, Recording, masks
+from tape import INDEXING, WAITS, Graph, Recording, held, masks, tensors_of, with_tensors
 from torch.optim import optimizer
 from torch.overrides import TorchFunctionMode
 from torch.utils import _foreach_utils
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 GPU = torch.device("cuda", 0)
 OWN = ("/jepa_agent/", "/planners/", "/envs/")
@@ -113,6 +112,11 @@ class Pretended(torch.Tensor):
 class Device(TorchDispatchMode):
     """Runs every operator on the CPU and keeps the books of a GPU."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here, and the wrapper against it takes time at every operator."""
+        return False
+
     def __init__(self, seen: Seen) -> None:
         super().__init__()
         self.seen = seen
@@ -121,8 +125,7 @@ class Device(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         kwargs, name = dict(kwargs or {}), func._schema.name.partition("::")[2]
-        flat, spec = tree_flatten((args, kwargs))
-        tensors = [each for each in flat if isinstance(each, torch.Tensor)]
+        tensors = [*tensors_of(args), *tensors_of(kwargs)]
         ours = [each for each in tensors if isinstance(each, Pretended)]
         asked = kwargs.get("device")
         on_gpu = bool(ours) if asked is None else torch.device(asked).type == "cuda"
@@ -140,18 +143,17 @@ class Device(TorchDispatchMode):
         elif on_gpu and name not in FREE:
             self.seen.launches[name] += 1
         wrappers = {id(each.held): each for each in ours}
-        held = [each.held if isinstance(each, Pretended) else each for each in flat]
-        args, kwargs = tree_unflatten(held, spec)
+        args, kwargs = with_tensors(args, held), with_tensors(kwargs, held)
         if on_gpu and asked is not None:
             kwargs["device"] = torch.device("cpu")
         result = GRU_CELLS.get(name, func)(*args, **kwargs)
         if not on_gpu:
             return result
-        return tree_map_only(
-            torch.Tensor,
-            lambda each: wrappers[id(each)] if id(each) in wrappers else Pretended(each),
-            result,
-        )
+
+        def wrapped(each: torch.Tensor) -> Pretended:
+            return wrappers[id(each)] if id(each) in wrappers else Pretended(each)
+
+        return with_tensors(result, wrapped)
 
     def _copied(self, source: torch.Tensor, to_gpu: bool, non_blocking: bool) -> None:
         from_gpu = isinstance(source, Pretended)

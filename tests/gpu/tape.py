@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 WAITS = {
     "_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "equal",
@@ -73,8 +72,27 @@ class Graph:
 
 
 def tensors_of(values: Any) -> list[torch.Tensor]:
-    """The tensors among values."""
-    return [each for each in tree_leaves(values) if isinstance(each, torch.Tensor)]
+    """The tensors among values, and in lists of them."""
+    if isinstance(values, torch.Tensor):
+        return [values]
+    if isinstance(values, dict):
+        values = values.values()
+    elif not isinstance(values, list | tuple):
+        return []
+    return [tensor for each in values for tensor in tensors_of(each)]
+
+
+def with_tensors(values: Any, change: Callable[[torch.Tensor], Any]) -> Any:
+    """Values, or lists of them, with every tensor changed (torch's own trees take three times as
+    long, half the time of all checks)."""
+    if isinstance(values, torch.Tensor):
+        return change(values)
+    if isinstance(values, dict):
+        return {name: with_tensors(each, change) for name, each in values.items()}
+    if isinstance(values, list | tuple):
+        made = [with_tensors(each, change) for each in values]
+        return made if isinstance(values, list) else tuple(made)
+    return values
 
 
 class Recording(TorchDispatchMode):
@@ -82,6 +100,11 @@ class Recording(TorchDispatchMode):
 
     active = 0
     """Recordings in progress."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here, and the wrapper against it takes time at every operator."""
+        return False
 
     def __init__(self, graph: Graph, capture_error_mode: str = "global") -> None:
         super().__init__()
