@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
 from jepa_agent import JEPAAgent, WorldModel
+from jepa_agent.cli import calibrate
 
 
 def test_a_checkpoint_is_calibrated(
@@ -30,6 +32,27 @@ def test_a_checkpoint_is_calibrated(
     agent = JEPAAgent.load(tmp_path, "cpu")
     assert agent.calibration is not None
     assert agent.env_ref == tiny_agent.env_ref
+
+
+def test_episodes_of_a_suite_end_where_they_arrive(
+    tiny_agent: JEPAAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_agent.save(tmp_path)
+    worlds = []
+
+    class Enough(Exception):
+        pass
+
+    def watch(agent: JEPAAgent, make_env: Callable, *_: object) -> None:
+        worlds.append(make_env())
+        raise Enough
+
+    monkeypatch.setattr(calibrate, "watch", watch)
+    with pytest.raises(Enough):
+        calibrate.main(calibrate.Args(str(tmp_path), suite=("thick",)))
+    config = worlds[0].unwrapped.config
+    assert config.layout == "thick"
+    assert config.terminate_on_success
 
 
 def test_what_cannot_be_calibrated_is_said(exit_of: Callable) -> None:
