@@ -63,6 +63,17 @@ class ObservationSource:
             if isinstance(stored, np.ndarray):
                 self._stored = _on_device(torch.as_tensor(stored), device, shape)
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether observations are read from the disk, where the host has to know their rows."""
+        return self._stored is not None and not isinstance(self._stored, Tensor)
+
+    def read(self, windows: Windows) -> Tensor:
+        """Observations of windows, read from the disk into memory of the host."""
+        assert self._stored is not None
+        rows = windows.frame_index.cpu().numpy()
+        return torch.as_tensor(self._stored[rows])
+
     def __call__(self, windows: Windows) -> Tensor:
         """Observations (G, R, H + 1, *shape) of windows."""
         return self._show(windows.frame_index, windows.states, windows.layout)

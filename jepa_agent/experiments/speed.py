@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import gymnasium as gym
 import numpy as np
 import torch
+from torch import Tensor
 from torch.profiler import profile
 
 from .. import presets
@@ -103,20 +105,48 @@ def batches(runs: int, frames: int = 4096) -> Iterator[Figures]:
     yield Figures(f"draw and render {frames} frames ({device})", 1000 * timed(runs, draw), "ms")
 
 
-def disk(runs: int, frames: int = 1280) -> Iterator[Figures]:
-    """Milliseconds to read a training batch of stored images from the disk."""
-    states, actions, layout, metadata, *_ = collect(CollectConfig("mixed", episodes=256))
+class ReadWhenAsked(WorldModelTask):
+    """A training that reads no batch ahead."""
+
+    def given(self, step: int) -> tuple[Tensor, ...]:
+        batch = self._batches.draw(self.generator)
+        return (*batch.windows, batch.images, batch.directions)
+
+
+def disk(runs: int, frames: int = 1280, steps: int = 5) -> Iterator[Figures]:
+    """Milliseconds to read a training batch of stored images from the disk; steps of `pixels` that
+    are given it, in turns, `steps` at a time."""
+    states, actions, layout, *_ = collect(CollectConfig("mixed", episodes=256))
     images = [TwoRoomsEnv.render_states(s, c) for s, c in zip(states, layout, strict=True)]
     stored = Trajectories.from_rollouts(
-        states, actions, layout, metadata, observations=np.stack(images)
+        states, actions, layout[:, :0], {}, observations=np.stack(images)
     )
-    rng = np.random.default_rng(0)
+    rng, device, seconds = np.random.default_rng(0), resolve_device(), defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         stored.save(path := Path(folder) / "images.h5")
-        found = Trajectories.load(path, in_memory=False).observations
+        data = Trajectories.load(path, in_memory=False)
+        found = data.observations
         assert found is not None
-        seconds = timed(runs, lambda: found[rng.integers(len(found), size=frames)])
-    yield Figures(f"read {frames} images from disk", 1000 * seconds, "ms")
+        read = timed(runs, lambda: found[rng.integers(len(found), size=frames)])
+        yield Figures(f"read {frames} images from disk", 1000 * read, "ms")
+        tasks = {
+            "in memory": WorldModelTask(stored, presets.PIXELS, device),
+            "read when asked": ReadWhenAsked(data, presets.PIXELS, device),
+            "read ahead": WorldModelTask(data, presets.PIXELS, device),
+        }
+        trainers = {kind: Trainer(task) for kind, task in tasks.items()}
+        for _ in range(runs + 1):
+            for kind, trainer in trainers.items():
+                began = time.perf_counter()
+                for _ in range(steps):
+                    trainer.update().loss.item()
+                seconds[kind].append((time.perf_counter() - began) / steps)
+        for task in tasks.values():
+            task.close()
+    rates = {kind: 1 / np.array(each[1:]) for kind, each in seconds.items()}
+    for kind, rate in rates.items():
+        yield Figures(f"`pixels`, images {kind}", rate, "steps/s")
+    yield Figures("read ahead over when asked", rates["read ahead"] / rates["read when asked"], "")
 
 
 def training(runs: int, frames: int = 1088) -> Iterator[Figures]:

@@ -100,6 +100,7 @@ class Trainer:
                     raise KeyboardInterrupt
                 self.meter.begin()
         finally:
+            task.close()
             for callback in callbacks:
                 if hasattr(callback, "close"):
                     callback.close()

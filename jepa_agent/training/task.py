@@ -130,6 +130,10 @@ class Task(ABC):
     def save(self, folder: Path, step: int, seconds: float) -> None:
         """Write the agent or backbone into the run's folder."""
 
+    def close(self) -> None:
+        """End what works beside the training; it begins anew with the next step."""
+        return
+
     def autocast(self) -> torch.autocast:
         """The precision of forward passes."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16)

@@ -33,6 +33,7 @@ from ..models.encoders.fused import fused
 from ..models.world_model import WorldModel
 from ..worlds.parts import Parts
 from . import distributed
+from .batches import Batch, Batches
 from .config import Preset, RefinementConfig, TrainingConfig
 from .loop import Callback, Trainer
 from .objective import Objective
@@ -41,9 +42,6 @@ from .task import Progress, StepOutput, Task
 
 FLOOR = 0.05
 """Final learning rate of joint training, as a share of its peak, if refinement follows."""
-
-PROJECTIONS = 64
-"""Number of random directions for SIGReg."""
 
 
 class WorldModelTask(Task):
@@ -105,6 +103,7 @@ class WorldModelTask(Task):
             self.objective = Objective(model, config, self.sampler.num_layouts)
         super().__init__(model, config, device)
         self.modules["objective"] = self.objective.to(device)
+        self._batches = Batches(self.sampler, self._source, self.objective, shape.latent_dim)
         if backbone is not None and start is not None:
             raise ValueError(
                 "a training begins with the weights of a backbone or of an agent, got both; "
@@ -146,9 +145,17 @@ class WorldModelTask(Task):
         self.trained = JEPAAgent(self.model, bounds, env_ref, planner, preset.cost, notes=notes)
         self.model.requires_grad_(True)
 
+    def given(self, step: int) -> tuple[Tensor, ...]:
+        """The batch of joint training, if some of it is on the disk."""
+        if step >= self.config.steps or not self._batches.are_read:
+            return ()
+        batch = self._batches.draw(self.generator, more=step + 1 < self.config.steps)
+        return (*batch.windows, batch.images, batch.directions)
+
     def compute_losses(self, step: int, given: tuple[Tensor, ...] = ()) -> StepOutput:
         """Joint training's terms, or refinement's."""
-        terms = self._joint_terms() if step < self.config.steps else self._refinement_terms()
+        joint = step < self.config.steps
+        terms = self._joint_terms(given) if joint else self._refinement_terms()
         stage = self._stage(step)
         frames = stage.layouts_per_batch * stage.windows_per_layout * (stage.horizon + 1)
         return StepOutput(terms, self.objective.total(terms), frames)
@@ -192,6 +199,10 @@ class WorldModelTask(Task):
             self.trained.save(folder / f"step-{step:06d}")
             for old in sorted(folder.glob("step-*"))[: -self._keep]:
                 shutil.rmtree(old)
+
+    def close(self) -> None:
+        """End the thread that reads ahead."""
+        self._batches.close()
 
     def _is_due(self, step: int) -> bool:
         return step % self.config.diagnose_every == 0 or step in self.stages
@@ -270,21 +281,14 @@ class WorldModelTask(Task):
             self.model.state_mean.copy_(mean)
             self.model.state_std.copy_(std)
 
-    def _joint_terms(self) -> dict[str, Tensor]:
-        config, layouts = self.config, None
-        count, cluster = config.layouts_per_batch, config.hard_negative_cluster
-        if cluster > 1 and self.sampler.num_layouts >= count:
-            layouts = self.objective.draw_hard_negatives(count, cluster, self.generator)
-        batch = self.sampler.draw(count, config.windows_per_layout, self.generator, layouts)
-        batch = Windows(*map(distributed.shard, batch))
-        images = self._source(batch)
+    def _joint_terms(self, given: tuple[Tensor, ...] = ()) -> dict[str, Tensor]:
+        if given:
+            *windows, images, directions = given
+            batch = Batch(Windows(*windows), images, directions)
+        else:
+            batch = self._batches.draw(self.generator)
         with self.autocast():
-            return self._joint(self.model, images, batch, self._directions())
-
-    def _directions(self) -> Tensor:
-        """Fresh directions for SIGReg, (D, 64), if it is used."""
-        dim, count = self.model.config.latent_dim, PROJECTIONS if self.config.weights.sigreg else 0
-        return torch.randn(dim, count, generator=self.generator, device=self.device)
+            return self._joint(self.model, batch.images, batch.windows, batch.directions)
 
     def _refinement_terms(self) -> dict[str, Tensor]:
         config = self.config.refinement

@@ -14,11 +14,11 @@ import torch
 from made import CUDA, SMALL, launches, rooms, shown, steps_of
 from pretended import Seen
 
-from jepa_agent import train
+from jepa_agent import Trajectories, train
 from jepa_agent.data.windows import ObservationSource
 from jepa_agent.presets import PRESETS
 from jepa_agent.training import losses
-from jepa_agent.training.config import RefinementConfig
+from jepa_agent.training.config import LossWeights, RefinementConfig
 from jepa_agent.training.loop import Trainer
 from jepa_agent.training.run_folder import Run
 from jepa_agent.training.world_model import WorldModelTask
@@ -147,6 +147,28 @@ def check_stored(seen: Seen) -> None:
     np.testing.assert_array_equal(source.at(rows).cpu().numpy(), data.observations[:4])
 
 
+def check_on_disk(seen: Seen) -> None:
+    """Images on the disk are read ahead: the losses and launches of those in memory, no waits but
+    for the first batch and for refinement, which encodes all data."""
+    weights = LossWeights(sigreg=1.0, window_contrast=1.0)
+    training = replace(SMALL.training, weights=weights, hard_negative_cluster=1)
+    found, preset = [], replace(SMALL, training=training)
+    with tempfile.TemporaryDirectory() as folder:
+        shown(pixels=True).save(path := f"{folder}/images.h5")
+        for in_memory in (True, False):
+            data = Trajectories.load(path, in_memory=in_memory)
+            task = WorldModelTask(data, preset, CUDA)
+            trainer, losses = Trainer(task), []
+            for step in range(training.steps):
+                seen.clear()
+                losses.append(trainer.update().loss)
+                waits = in_memory or step == 0 or not seen.waits
+                assert waits, f"step {step} waits: {dict(seen.waits)}"
+            task.close()
+            found.append([each.item() for each in losses])
+    assert found[0] == found[1], f"losses of {found[1]}, in memory of {found[0]}"
+
+
 CHECKS: dict[str, Callable[[Seen], None]] = {
     **{f"steps of {name}": partial(check_steps, name=name) for name in LAUNCHES},
     "losses": check_losses,
@@ -154,4 +176,5 @@ CHECKS: dict[str, Callable[[Seen], None]] = {
     "resume": check_resume,
     "diagnostics": check_diagnostics,
     "stored observations": check_stored,
+    "steps of images on the disk": check_on_disk,
 }

@@ -14,17 +14,18 @@ from torch import Tensor
 from jepa_agent.agent import agent as agents
 from jepa_agent.agent import replayed
 from jepa_agent.agent.error_memory import ErrorMemory
+from jepa_agent.data.read_ahead import ReadAhead
 from jepa_agent.data.windows import ObservationSource, WindowSampler
 from jepa_agent.models.world_model import WorldModel
 from jepa_agent.planners import CandidateTracker, Noise, bounds
 from jepa_agent.pretraining.image import ImagePretrainer
 from jepa_agent.training import loop, loss_meter, losses
+from jepa_agent.training.batches import Batches
 from jepa_agent.training.loop import Trainer
 from jepa_agent.training.loss_meter import LossMeter
 from jepa_agent.training.objective import Objective
 from jepa_agent.training.task import Task
 from jepa_agent.training.terms import ContrastHead
-from jepa_agent.training.world_model import WorldModelTask
 from jepa_agent.viz import session
 
 Plant = Callable[[], AbstractContextManager[Any]]
@@ -83,9 +84,30 @@ def looped(*args: Any, **kwargs: Any) -> torch.optim.Optimizer:
     return torch.optim.Adam(*args, **kwargs | {"fused": False, "foreach": False})
 
 
-def drawn_on_the_cpu(task: WorldModelTask, *_: Any) -> None:
+def drawn_on_the_cpu(draw: Any) -> Any:
     """A generator that is not on the device of what it draws."""
-    task.generator = torch.Generator().manual_seed(0)
+    return lambda batches, _: draw(batches, torch.Generator().manual_seed(0))
+
+
+def of_the_next_state(take: Any) -> Any:
+    """Give what was read, whoever asks."""
+
+    def taken(ahead: ReadAhead, state: Tensor) -> Tensor | None:
+        return take(ahead, state if ahead._begun is None else ahead._begun[0])
+
+    return taken
+
+
+def drawn_twice(begin: Any) -> Any:
+    """Read what the batch after the next one needs."""
+
+    def begun(ahead: ReadAhead, generator: torch.Generator) -> None:
+        later = torch.Generator(generator.device)
+        later.set_state(generator.get_state())
+        torch.rand(1, generator=later, device=generator.device)
+        begin(ahead, later)
+
+    return begun
 
 
 def with_its_own_generator(load_state: Any) -> Any:
@@ -187,7 +209,7 @@ FAULTS: dict[str, tuple[Plant, str]] = {
         )), STEPS,
     ),
     "the generator is on the CPU": (
-        changed(WorldModelTask, "_directions", before(drawn_on_the_cpu)), STEPS,
+        changed(Batches, "draw", drawn_on_the_cpu), STEPS,
     ),
     "a statistic is on the CPU": (
         changed(WorldModel, "standardise", before(
@@ -224,6 +246,20 @@ FAULTS: dict[str, tuple[Plant, str]] = {
     ),
     "a resumed run draws anew": (
         changed(Trainer, "load_state", with_its_own_generator), "resume",
+    ),
+    "what was read ahead is of another batch": (
+        lambda: mock.patch.multiple(
+            ReadAhead, begin=drawn_twice(ReadAhead.begin), take=of_the_next_state(ReadAhead.take)
+        ), "steps of images on the disk",
+    ),
+    "nothing is read ahead": (
+        lambda: mock.patch.object(ReadAhead, "begin"),
+        "steps of images on the disk",
+    ),
+    "what was read ahead is copied and waited for": (
+        changed(ReadAhead, "take", after(
+            lambda read: read if read is None else read.to("cuda")
+        )), "steps of images on the disk",
     ),
     "rows of images are waited for": (
         changed(ImagePretrainer, "_rows", after(lambda rows: rows.cpu().to("cuda"))), "images",

@@ -263,12 +263,13 @@ def pretended_gpu() -> Iterator[Seen]:
         "CUDAGraph": lambda: Graph(uncounted=seen.uncounted), "graph": Recording,
         "max_memory_allocated": lambda *_: 1, "reset_peak_memory_stats": lambda *_: None,
         "get_device_name": lambda *_: "a pretended GPU",
-        "Stream": Stream, "current_stream": Stream, "stream": lambda _: contextlib.nullcontext(),
+        "Stream": lambda *_: Stream(), "current_stream": Stream,
+        "stream": lambda _: contextlib.nullcontext(),
     }  # fmt: skip
 
     def submitted(executor: Any, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         def here() -> Any:
-            with Device(seen), Arguments():
+            with Device(Seen()), Arguments():  # what it waits for is its own matter
                 return work(*args, **kwargs)
 
         return submit(executor, here)
@@ -280,6 +281,7 @@ def pretended_gpu() -> Iterator[Seen]:
         for name, value in patches.items():
             stack.enter_context(mock.patch.object(torch.cuda, name, value))
         stack.enter_context(mock.patch.object(torch, "Generator", Generator))
+        stack.enter_context(mock.patch.object(torch.Tensor, "pin_memory", lambda tensor: tensor))
         stack.enter_context(mock.patch.object(torch, "compile", lambda it=None, **_: it))
         stack.enter_context(mock.patch.object(safetensors.torch, "storage_ptr", address))
         stack.enter_context(mock.patch.object(ThreadPoolExecutor, "submit", submitted))
