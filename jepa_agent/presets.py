@@ -133,7 +133,7 @@ PROPOSALS = replace(
             steps=2500, layouts_per_batch=4, windows_per_layout=128, horizon=5
         ),
     ),
-    planner=ProposalConfig(horizon=5, knots=5, num_samples=10, iterations=1),
+    planner=ProposalConfig(horizon=5, knots=5, num_samples=64, iterations=3, std=0.1),
     cost=CostConfig(near_weight=2.0, reduction="arrival"),
 )
 """Images of any world, from data in which someone goes somewhere: a script, a policy, people."""
