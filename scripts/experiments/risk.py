@@ -44,9 +44,11 @@ def show(progress: Progress, _: JEPAAgent) -> None:
     print(progress.step, progress.losses, flush=True)
 
 
-def agent_of(args: Args, seed: int) -> JEPAAgent:
+def agent_of(args: Args, seed: int, trained: bool) -> JEPAAgent:
     """The agent of a training, which is resumed where it was interrupted."""
     folder = args.out / f"seed{seed}"
+    if trained:
+        return JEPAAgent.load(folder, "cpu")
     refinement = replace(PRESET.training.refinement, steps=3 * args.steps)
     training = replace(PRESET.training, seed=seed, steps=args.steps, refinement=refinement)
     preset = replace(PRESET, training=training)
@@ -65,7 +67,8 @@ def main(args: Args) -> None:
             for way, which in wanted.items()
             if not any(which.items() <= row.items() for row in found)
         ]
-        agent = agent_of(args, seed) if left else None
+        trained = any(row["seed"] == seed for row in found)
+        agent = agent_of(args, seed, trained) if left else None
         for way in left:
             assert agent is not None
             seeds = range(1_000_000, 1_000_000 + args.episodes)
