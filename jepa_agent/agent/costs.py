@@ -38,9 +38,9 @@ class CostConfig:
         reduction: "sum" over the horizon, "last" chunk only, "discounted" sum, or "deadline": the
             distance at a fixed time, which lies a horizon ahead at first, comes nearer by a chunk
             with every decision, and is set anew when it is reached. A detour costs nothing then,
-            and arriving is not put off. "arrival" looks when the quickest in the data were at the
-            goal, as the model's proposals tell, at most a horizon ahead; it needs a model that has
-            them, and where goals are states it is a deadline.
+            and arriving is not put off. "arrival" looks when the model's proposals expect to be at
+            the goal, at most a horizon ahead; it needs a model that has them, and where goals are
+            states it is a deadline.
         discount: per chunk, where `reduction` is "discounted".
         action_cost: weight of the mean squared difference of actions from the idle one, in half
             widths of their box, summed over components.
@@ -52,6 +52,9 @@ class CostConfig:
         alpha: the share of the worst outcomes; 1 is neutral.
         failure: chunks that an episode counts which ends elsewhere than at its goal.
         slack: how much longer than the first plan's worst outcomes the budget allows, as a share.
+        arrival: when to arrive, where `reduction` is "arrival": when this share of the data was at
+            such a goal. 0.5 is the median; who plans for it dallies where the data do. 0.1 is when
+            the quickest were there; it is too short where these were lucky.
     """
 
     distance: str = "learned"
@@ -64,13 +67,14 @@ class CostConfig:
     alpha: float = 0.2
     failure: float = 40.0
     slack: float = 0.5
+    arrival: float = 0.5
 
     def __post_init__(self) -> None:
         choices_of = {"distance": DISTANCES, "reduction": REDUCTIONS, "risk": RISKS}
         for name, choices in choices_of.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
-        for name in ("discount", "alpha"):
+        for name in ("arrival", "discount", "alpha"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in (0, 1], got {getattr(self, name)}")
         for name in ("near_weight", "action_cost", "error_memory", "failure", "slack"):

@@ -17,10 +17,6 @@ from .outlook import Outlook, outlook
 if TYPE_CHECKING:
     from .agent import JEPAAgent
 
-QUICK = 0.1
-"""Cost "arrival" plans to be at the goal when this share of the data was there. By their median,
-who has waited waits again after every chunk, if half of the data did."""
-
 
 def search(
     agent: JEPAAgent,
@@ -52,7 +48,7 @@ def search(
     ahead = left
     if proposals is not None and agent.cost.reduction != "deadline":
         arrives = agent.cost.reduction == "arrival"
-        ahead = proposals.chunks_ahead(latents, goals, QUICK if arrives else 0.5)
+        ahead = proposals.chunks_ahead(latents, goals, agent.cost.arrival if arrives else 0.5)
         if arrives:
             left = ahead.clamp_max(planner.horizon)
     cost = planning_cost(agent, latents, goals, left, error_memory, budget)

@@ -79,6 +79,7 @@ ADDED: dict[str, dict[str, Any]] = {
         "alpha": 0.2,
         "failure": 40.0,
         "slack": 0.5,
+        "arrival": 0.5,
     },
     "predictor": {"heads": 1},
     "planner": {"knots": 1},

@@ -42,7 +42,7 @@ def agent_with(preset: Preset, planner: PlannerConfig, reduction: str = "deadlin
 def test_without_a_search_the_likeliest_proposal_is_played(tiny_preset: Preset) -> None:
     agent = agent_with(tiny_preset, ReactiveConfig(horizon=2, knots=3), "arrival")
     action, state = agent.act(SEEN)
-    ahead = agent.model.proposals.chunks_ahead(state.latents, state.goal_latents, search.QUICK)
+    ahead = agent.model.proposals.chunks_ahead(state.latents, state.goal_latents)
     expected = agent.model.propose(state.latents, state.goal_latents, ahead, 2)[0, 0]
     expected = agent.bounds.project(expected.unflatten(-1, (3, 2)).flatten(0, 1))
     torch.testing.assert_close(state.plan[0], expected.float())
@@ -96,7 +96,12 @@ def test_an_arrival_is_when_the_proposals_expect_it(
         monkeypatch.setattr(agent.model.proposals, "chunks_ahead", asked)
         agent.act(SEEN)
         assert lefts.pop() == [left]
-        assert asked.call_args.args[2] == search.QUICK  # not when half of the data was there
+        assert asked.call_args.args[2] == 0.5
+        agent.cost = dataclasses.replace(agent.cost, arrival=0.1)  # when the quickest were there
+        agent.act(SEEN)
+        assert lefts.pop() == [left]
+        assert asked.call_args.args[2] == 0.1
+        agent.cost = dataclasses.replace(agent.cost, arrival=0.5)
 
 
 def test_a_deadline_counts_the_distance_at_its_time(tiny_agent: JEPAAgent) -> None:
