@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from .config import Preset, RefinementConfig, TrainingConfig
 from .loop import Callback, Trainer
 from .objective import Objective
 from .optim import adamw, cosine
+from .start import weights_from
 from .task import Progress, StepOutput, Task
 
 FLOOR = 0.05
@@ -136,7 +137,7 @@ class WorldModelTask(Task):
                 )
             self._standardise()
         else:
-            self._start_from(start)
+            self.model.load_state_dict(weights_from(start.model, self.model))
             notes["start"] = self.run_config["start"] = checkpoint.digest(start.model.state_dict())
             if env_ref is None:
                 env_ref = start.env_ref if start.has_environment else None
@@ -228,27 +229,6 @@ class WorldModelTask(Task):
                 f"{self.model.config.encoder}; set model.encoder to a BackboneEncoderConfig of it"
             )
         encoder.backbone.load_state_dict(backbone.state_dict())
-
-    def _start_from(self, agent: JEPAAgent) -> None:
-        here, there = self.model.config, agent.model.config
-        parts = there.predictor.heads == 1 < here.predictor.heads
-        if parts:
-            there = replace(there, predictor=replace(there.predictor, heads=here.predictor.heads))
-        names = [item.name for item in fields(here)]
-        pairs = {name: (getattr(there, name), getattr(here, name)) for name in names}
-        other = [f"{name} {old}, not {new}" for name, (old, new) in pairs.items() if old != new]
-        if other:
-            raise ValueError(
-                "the model must have the shape of the agent that it starts from, which has "
-                f"{'; '.join(other)}; use the preset and data of its kind"
-            )
-        weights = agent.model.state_dict()
-        if parts:
-            own: Any = self.model.predictor
-            one = agent.model.predictor.state_dict()
-            weights = {k: v for k, v in weights.items() if not k.startswith("predictor.")}
-            weights |= {f"predictor.{name}": tensor for name, tensor in own.copies(one).items()}
-        self.model.load_state_dict(weights)
 
     @torch.no_grad()
     def _standardise(self) -> None:
