@@ -52,9 +52,9 @@ class CostConfig:
         alpha: the share of the worst outcomes; 1 is neutral.
         failure: chunks that an episode counts which ends elsewhere than at its goal.
         slack: how much longer than the first plan's worst outcomes the budget allows, as a share.
-        arrival: when to arrive, where `reduction` is "arrival": when this share of the data was at
-            such a goal. 0.5 is the median; who plans for it dallies where the data do. 0.1 is when
-            the quickest were there; it is too short where these were lucky.
+        arrival: when to arrive by proposals: when this share of the data was at such a goal. 0.5 is
+            the median; who plans for it dallies where the data do. 0.1 is when the quickest were
+            there; it is too short where these were lucky, and where a sum wants a whole horizon.
     """
 
     distance: str = "learned"

@@ -47,9 +47,8 @@ def search(
     proposals = None if agent.seeks_state else model.proposals
     ahead = left
     if proposals is not None and agent.cost.reduction != "deadline":
-        arrives = agent.cost.reduction == "arrival"
-        ahead = proposals.chunks_ahead(latents, goals, agent.cost.arrival if arrives else 0.5)
-        if arrives:
+        ahead = proposals.chunks_ahead(latents, goals, agent.cost.arrival)
+        if agent.cost.reduction == "arrival":
             left = ahead.clamp_max(planner.horizon)
     cost = planning_cost(agent, latents, goals, left, error_memory, budget)
     proposed: dict[str, Any] = {}

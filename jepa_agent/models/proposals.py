@@ -79,7 +79,7 @@ class Proposals(nn.Module):
         said = said.unflatten(-1, (self.config.heads, -1))
         return said[..., 1:].unflatten(-1, (self.config.horizon, -1)), said[..., 0]
 
-    def chunks_ahead(self, latents: Tensor, goals: Tensor, share: float = 0.5) -> Tensor:
+    def chunks_ahead(self, latents: Tensor, goals: Tensor, share: float) -> Tensor:
         """In how many chunks (...), from 1 to `reach`, a share of the data got to goals.
 
         Args:

@@ -183,7 +183,7 @@ class DistillationTask(Task):
         latents, goals, plans = (each[rows] for each in self.taught)
         with self.autocast():
             with torch.no_grad():  # the time at which it will be asked
-                ahead = self.proposals.chunks_ahead(latents, goals)
+                ahead = self.proposals.chunks_ahead(latents, goals, self.trained.cost.arrival)
             done = model.standardise(seen.actions)
             terms = self.proposals.losses(seen.latents, seen.goals, done, seen.ahead)
             decided = model.standardise(plans)

@@ -42,7 +42,7 @@ def agent_with(preset: Preset, planner: PlannerConfig, reduction: str = "deadlin
 def test_without_a_search_the_likeliest_proposal_is_played(tiny_preset: Preset) -> None:
     agent = agent_with(tiny_preset, ReactiveConfig(horizon=2, knots=3), "arrival")
     action, state = agent.act(SEEN)
-    ahead = agent.model.proposals.chunks_ahead(state.latents, state.goal_latents)
+    ahead = agent.model.proposals.chunks_ahead(state.latents, state.goal_latents, 0.5)
     expected = agent.model.propose(state.latents, state.goal_latents, ahead, 2)[0, 0]
     expected = agent.bounds.project(expected.unflatten(-1, (3, 2)).flatten(0, 1))
     torch.testing.assert_close(state.plan[0], expected.float())

@@ -42,7 +42,7 @@ def test_two_heads_learn_two_ways_and_one_head_their_mean() -> None:
 
 def test_the_time_to_a_goal_is_learned() -> None:
     goals = torch.tensor([[1.0], [2.0], [3.0]])
-    assert learned(1).chunks_ahead(torch.zeros(3, 1), goals).tolist() == [1, 2, 3]
+    assert learned(1).chunks_ahead(torch.zeros(3, 1), goals, 0.5).tolist() == [1, 2, 3]
 
 
 def test_a_smaller_share_of_the_data_is_there_sooner() -> None:

@@ -64,7 +64,7 @@ def test_the_likeliest_proposal_comes_to_be_the_planners_decision(
     def wrong() -> float:
         with torch.no_grad():
             latents, goals, plans = task.taught
-            ahead = task.proposals.chunks_ahead(latents, goals)
+            ahead = task.proposals.chunks_ahead(latents, goals, 0.5)
             likely = task.model.propose(latents, goals, ahead, 2)[:, 0, 0]
         return float((likely - plans[:, 0]).square().mean())
 
