@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from .agent.costs import CostConfig
 from .envs import CollectConfig
@@ -42,33 +43,33 @@ BASE = Preset(
 )
 """Any layout, from the 966 train layouts, in under 30 minutes on two cores."""
 
-BATCH = 16
-"""How many times the frames of a step of `base` are in one of `base_gpu`."""
 
-BASE_GPU = replace(
-    BASE,
-    training=replace(
-        BASE.training,
-        steps=BASE.training.steps // 4,
-        layouts_per_batch=4 * BASE.training.layouts_per_batch,
-        windows_per_layout=4 * BASE.training.windows_per_layout,
-        learning_rate=BATCH**0.5 * BASE.training.learning_rate,
-        refinement=replace(
-            BASE.training.refinement,
-            steps=BASE.training.refinement.steps // 4,
-            layouts_per_batch=4 * BASE.training.refinement.layouts_per_batch,
-            windows_per_layout=4 * BASE.training.refinement.windows_per_layout,
-            learning_rate=BATCH**0.5 * BASE.training.refinement.learning_rate,
-        ),
-    ),
-)
-"""`base` in batches that fill a GPU: 16 times the frames a step, in as many launches.
+def in_large_batches(preset: Preset, layouts: int, windows: int) -> Preset:
+    """A preset in batches of `layouts` times the layouts and `windows` times the windows of each.
 
-The learning rate grows by the square root of the batch, 4, as it does for Adam whose steps are
-mostly noise (Malladi et al., 2205.10287). By their rule a sixteenth of the steps would do; where a
-step is mostly signal, Adam moves by the learning rate whatever the batch, and a fourth of the steps
-goes as far. The latter is taken: a fourth of the steps of `base`, over four times its frames.
-"""
+    The learning rate grows by the square root of the batch, as it does for Adam whose steps are
+    mostly noise (Malladi et al., 2205.10287). By their rule the steps shrink with the batch; where
+    a step is mostly signal, Adam moves by the learning rate whatever the batch, and they shrink by
+    the root as well. The latter is taken, so that 16 times the batch sees four times the frames.
+    """
+    root = (layouts * windows) ** 0.5
+
+    def larger(stage: Any, **more: Any) -> Any:
+        return replace(
+            stage,
+            steps=round(stage.steps / root),
+            layouts_per_batch=layouts * stage.layouts_per_batch,
+            windows_per_layout=windows * stage.windows_per_layout,
+            learning_rate=root * stage.learning_rate,
+            **more,
+        )
+
+    training = preset.training
+    return replace(preset, training=larger(training, refinement=larger(training.refinement)))
+
+
+BASE_GPU = in_large_batches(BASE, layouts=4, windows=4)
+"""`base` in batches that fill a GPU: 16 times the frames a step, in as many launches."""
 
 EB_JEPA = Preset(
     model=WorldModelConfig(chunk=1, latent_dim=512, encoder=ImpalaConfig(), predictor=GRUConfig()),

@@ -14,19 +14,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import tyro
 
-from jepa_agent import EnvRef, JEPAAgent, Preset, Trajectories, train
+from jepa_agent import EnvRef, JEPAAgent, Trajectories, train
 from jepa_agent.envs import CollectConfig, collect
 from jepa_agent.evaluation.diagnostics import diagnose
 from jepa_agent.evaluation.episodes import play
 from jepa_agent.evaluation.metrics import summarise
 from jepa_agent.evaluation.two_rooms import HELD_OUT_DATA, SETTINGS
 from jepa_agent.io.serialisation import write_json
-from jepa_agent.presets import BASE, BASE_GPU, BATCH, DATA, VECTOR
+from jepa_agent.presets import BASE, BASE_GPU, DATA, VECTOR, in_large_batches
 from jepa_agent.training.config import RefinementConfig
 from jepa_agent.training.loop import Progress
 from jepa_agent.worlds.reference import WrapperRef
@@ -47,29 +47,11 @@ SMALL = replace(
         refinement=RefinementConfig(steps=800, layouts_per_batch=1, windows_per_layout=64),
     ),
 )
-
-
-def by_the_rule(preset: Preset) -> Preset:
-    """In batches of 16 times the frames, as `base_gpu` is of `base`."""
-
-    def larger(stage: Any, **more: Any) -> Any:
-        return replace(
-            stage,
-            steps=stage.steps // 4,
-            windows_per_layout=BATCH * stage.windows_per_layout,
-            learning_rate=BATCH**0.5 * stage.learning_rate,
-            **more,
-        )
-
-    training = preset.training
-    return replace(preset, training=larger(training, refinement=larger(training.refinement)))
-
-
 PRESETS = {
     "base": BASE,
     "base_gpu": BASE_GPU,
     "positions": SMALL,
-    "positions_16": by_the_rule(SMALL),
+    "positions_16": in_large_batches(SMALL, layouts=1, windows=16),
 }
 
 
@@ -79,7 +61,7 @@ class Args:
 
     preset: Literal["base", "base_gpu", "positions", "positions_16"] = "positions"
     share: float = 1.0
-    """Of the preset's steps, in both stages."""
+    """How much of the preset's steps to take, in both stages."""
     rate: float = 1.0
     """Factor of the preset's learning rates."""
     episodes: int = 100
