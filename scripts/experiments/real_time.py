@@ -37,7 +37,7 @@ class Args:
     seed: int = 1_000_000
     """Episode i is played with seed + i."""
     decisions: int = 100
-    """Of each of three measurements of time; 0 leaves them out."""
+    """How many each of three measurements of time takes; 0 leaves them out."""
     out: Path = Path("runs/real-time")
 
 

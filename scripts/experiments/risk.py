@@ -29,11 +29,11 @@ class Args:
     out: Path = Path("runs/risk")
     """A folder for agents, rows.json, table.json and risk.png."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Of the trainings."""
+    """A training for each."""
     episodes: int = 500
-    """Of every row, the same for all."""
+    """How many a row has, the same for all rows."""
     steps: int = PRESET.training.steps
-    """Of joint training; refinement has three times as many."""
+    """How many joint training takes; refinement takes three times as many."""
     alphas: tuple[float, ...] = ()
     """Levels to play; by default all."""
     true_ends: bool = False
