@@ -229,8 +229,9 @@ def test_a_sweep_in_processes_is_killed_and_resumed(tmp_path: Path, wait_until: 
 
 
 SBATCH = """#!/bin/sh
+script=$(cat "$1")  # at once, as SLURM does: the file is moved as soon as this ends
+SLURM_JOB_ID=$$ nohup sh -c "$script" >/dev/null 2>&1 &
 echo "Submitted batch job $$"
-SLURM_JOB_ID=$$ nohup sh "$1" >/dev/null 2>&1 &
 """
 SRUN = """#!/bin/sh
 log=$(echo "$3" | sed "s/%j/$SLURM_JOB_ID/g; s/%t/0/g")  # of --unbuffered --output LOG
@@ -252,8 +253,9 @@ def test_a_sweep_on_a_pretended_cluster(tmp_path: Path) -> None:
         (commands / name).chmod(0o755)
     program = [sys.executable, str(Path(__file__).parent / "tiny_sweep.py"), str(out), "--slurm"]
     path = f"{commands}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
     done = subprocess.run(
-        program, capture_output=True, text=True, check=True, env={**os.environ, "PATH": path}
+        program, capture_output=True, text=True, check=True, env=environment, timeout=600
     )
     assert "11 of 12 runs done, 1 failed\n" in done.stdout
     assert "'error': 'RuntimeError: it is broken'" in done.stdout
