@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .joined import Rows
+from .painted import PaintedFrames
 from .resizing import SCALED_TOGETHER, scaled
 from .trajectories import Trajectories
 
@@ -42,6 +43,8 @@ class ObservationSource:
         device: where stored observations go and views are made.
         shape: (h, w, C) that stored images in memory are scaled to once, instead of at every step;
             None for as they are.
+        again: whether every frame will be asked for more than once; on the CPU it is then rendered
+            once, and kept.
     """
 
     def __init__(
@@ -50,10 +53,14 @@ class ObservationSource:
         render: Renderer | None,
         device: torch.device,
         shape: tuple[int, ...] | None = None,
+        again: bool = False,
     ) -> None:
         self._trajectories, self._render, self._device = trajectories, render, device
         self._history = trajectories.metadata.get("history", 1)
         self._stored: Tensor | Rows | None = None
+        self._painted: PaintedFrames | None = None
+        if render is not None and again and device.type == "cpu":
+            self._painted = PaintedFrames(trajectories, render)
         if render is not None and self._history > 1:
             self._states = torch.as_tensor(trajectories.states).to(device)
             self._offsets = torch.as_tensor(trajectories.offsets).to(device)
@@ -94,13 +101,17 @@ class ObservationSource:
 
     def _rendered(self, render: Renderer, rows: Tensor, states: Tensor, layout: Tensor) -> Tensor:
         """Images (..., H, W, history * C); before an episode's first frame, that is repeated."""
-        frames = [render(states, layout)]
+
+        def frame(rows: Tensor, states: Tensor) -> Tensor:
+            return render(states, layout) if self._painted is None else self._painted(rows)
+
+        frames = [frame(rows, states)]
         if self._history > 1:
             episode = torch.searchsorted(self._offsets, rows.contiguous(), right=True) - 1
             first = self._offsets[episode]
         for back in range(1, self._history):
             earlier = torch.maximum(rows - back, first)
-            frames.insert(0, render(self._states[earlier], layout))
+            frames.insert(0, frame(earlier, self._states[earlier]))
         return frames[0] if len(frames) == 1 else torch.cat(frames, dim=-1)
 
 

@@ -43,6 +43,8 @@ from .task import Progress, StepOutput, Task
 
 FLOOR = 0.05
 """Final learning rate of joint training, as a share of its peak, if refinement follows."""
+AGAIN = 2
+"""Frames are rendered once and kept, if joint training draws each more often than this."""
 
 
 class WorldModelTask(Task):
@@ -84,7 +86,9 @@ class WorldModelTask(Task):
         if len(self._left_out):
             held_out = selected(trajectories, self._left_out)
         self._trajectories, self._held_out, self._keep = trajectories, held_out, keep
-        self._source = ObservationSource(trajectories, render, device, shape.encoded_shape)
+        windows = config.steps * config.layouts_per_batch * config.windows_per_layout
+        again = windows * (config.horizon + 1) > AGAIN * len(trajectories.states)
+        self._source = ObservationSource(trajectories, render, device, shape.encoded_shape, again)
         self._render = render
         self.sampler = WindowSampler(
             trajectories, shape.chunk, config.horizon, device, self._left_out

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from jepa_agent import Trajectories
-from jepa_agent.data import trajectory_file
+from jepa_agent.data import painted, trajectory_file
+from jepa_agent.data.painted import PaintedFrames
 from jepa_agent.data.trajectory_file import (
     TrajectoryFileError,
     TrajectoryWriter,
@@ -318,16 +319,37 @@ def test_several_frames_are_rendered_and_the_first_of_an_episode_is_repeated(his
     data = dataclasses.replace(uneven(), metadata={"history": history})
 
     def render(states: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
-        return (states + layout)[..., None, None, :]
+        return (states + layout)[..., None, None, :].to(torch.uint8)
 
     source = ObservationSource(data, render, torch.device("cpu"))
+    kept = ObservationSource(data, render, torch.device("cpu"), again=True)
     windows = draw(sampler(data=data), 4, 5)
     seen = source(windows)
     assert seen.shape == (*windows.frame_index.shape, 1, 1, 2 * history)
-    np.testing.assert_array_equal(seen, source.at(windows.frame_index))
+    for again in (source.at(windows.frame_index), kept(windows), kept.at(windows.frame_index)):
+        np.testing.assert_array_equal(seen, again)
     for at in np.ndindex(*windows.frame_index.shape):
         row = int(windows.frame_index[at])
         episode = int(np.searchsorted(data.offsets, row, side="right")) - 1
         rows = [max(row - back, data.offsets[episode]) for back in range(history)][::-1]
         expected = (data.states[rows] + data.layout[episode]).reshape(-1)
-        np.testing.assert_array_equal(seen[at].reshape(-1), expected)
+        np.testing.assert_array_equal(seen[at].reshape(-1), expected.astype(np.uint8))
+
+
+def test_kept_frames_are_rendered_once_unless_there_is_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data, rendered = uneven(), list[int]()
+
+    def render(states: torch.Tensor, layout: torch.Tensor) -> torch.Tensor:
+        rendered.append(len(states))
+        return (states + layout)[..., None, None, :].to(torch.uint8)
+
+    rows = torch.tensor([[3, 3], [5, 0]])
+    frames = PaintedFrames(data, render)
+    first, second, third = frames(rows), frames(rows), frames(torch.tensor([5, 1]))
+    assert rendered == [1, 3, 1]  # one for the shape, then what is new
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(third[0], first[1, 0])
+    monkeypatch.setattr(painted, "AT_MOST", 0)
+    np.testing.assert_array_equal(PaintedFrames(data, render)(rows), first)
