@@ -1,12 +1,15 @@
-"""Choosing the device to compute on, and whether code can be compiled for it."""
+"""Choosing the device to compute on, and whether code can be compiled for it, and its memory."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import importlib.util
 import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
 
 import torch
 
@@ -60,3 +63,26 @@ def check_compiler(device: torch.device) -> None:
             f"compiling for {device.type} needs {missing}, got a machine without; install it, or "
             "do not compile"
         )
+
+
+@contextlib.contextmanager
+def memory_kept() -> Iterator[None]:
+    """Keep memory that tensors on the CPU free for the next ones, instead of giving it back.
+
+    By default, glibc asks the system for every large tensor, which clears its pages anew: a third
+    of the time of a training step with images. Elsewhere, nothing changes. At the end, memory goes
+    back to the system.
+    """
+    trim_threshold, mmap_max, defaults = -1, -4, (128 * 1024, 65536)
+    libc = ctypes.CDLL(None) if os.name == "posix" else None
+    if libc is None or not hasattr(libc, "malloc_trim"):
+        yield
+        return
+    libc.mallopt(trim_threshold, 2**31 - 1)
+    libc.mallopt(mmap_max, 0)
+    try:
+        yield
+    finally:
+        libc.mallopt(trim_threshold, defaults[0])
+        libc.mallopt(mmap_max, defaults[1])
+        libc.malloc_trim(0)

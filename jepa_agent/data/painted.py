@@ -50,9 +50,11 @@ class PaintedFrames:
         if self._frames is None:
             frames = self._painted(flat)
         else:
-            for fresh in flat[~self._is_kept[flat]].unique().split(TOGETHER):
-                self._frames[fresh] = self._painted(fresh)
-                self._is_kept[fresh] = True
+            fresh = flat[~self._is_kept[flat]].unique()
+            for first in range(0, len(fresh), TOGETHER):
+                part = fresh[first : first + TOGETHER]
+                self._frames[part] = self._painted(part)
+                self._is_kept[part] = True
             frames = self._frames[flat]
         return frames.reshape(*rows.shape, *frames.shape[1:])
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from ..device import memory_kept
 from . import distributed
 from .graph import StepGraph
 from .loss_meter import LossMeter
@@ -51,6 +52,7 @@ class Trainer:
         self._graphs = graphs and on_gpu and task.is_static
         self.optimizer = self._begin_stage(0)
 
+    @memory_kept()
     def fit(self, folder: str | Path | None = None, callbacks: Sequence[Callback] = ()) -> None:
         """Train to the last step.
 
