@@ -63,7 +63,7 @@ def fit(features: Tensor, failed: Tensor, weights: Tensor | None = None) -> Cali
     Args:
         features: (N, 4), of plans.
         failed: (N,), whether their episodes failed.
-        weights: (N,) of the plans, such as one over those of the same episode.
+        weights: (N,) of the plans.
 
     Raises:
         ValueError: if no episode failed, or every one did.

@@ -55,6 +55,9 @@ class CostConfig:
         arrival: when to arrive by proposals: when this share of the data was at such a goal. 0.5 is
             the median; who plans for it dallies where the data do. 0.1 is when the quickest were
             there; it is too short where these were lucky, and where a sum wants a whole horizon.
+        search_heads: how many of the predictor's heads imagine what a search tries; 0 for all. All
+            of them imagine the plan that is found, so with 1 a decision costs about what it costs
+            without an ensemble, and what heads disagree about is still known.
     """
 
     distance: str = "learned"
@@ -68,6 +71,7 @@ class CostConfig:
     failure: float = 40.0
     slack: float = 0.5
     arrival: float = 0.5
+    search_heads: int = 0
 
     def __post_init__(self) -> None:
         choices_of = {"distance": DISTANCES, "reduction": REDUCTIONS, "risk": RISKS}
@@ -77,13 +81,20 @@ class CostConfig:
         for name in ("arrival", "discount", "alpha"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in (0, 1], got {getattr(self, name)}")
-        for name in ("near_weight", "action_cost", "error_memory", "failure", "slack"):
+        for name in (
+            "near_weight", "action_cost", "error_memory", "failure", "slack", "search_heads"
+        ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
         if self.near_weight and self.distance == "latent":
             raise ValueError(
                 "near_weight adds to the learned distance, got "
                 f"{self.near_weight} with distance 'latent'; leave it out"
+            )
+        if self.risk == "cvar" and self.search_heads:
+            raise ValueError(
+                "risk 'cvar' weighs the outcomes of all heads, got search_heads "
+                f"{self.search_heads}; set it to 0"
             )
         if self.risk == "cvar" and self.distance == "latent":
             raise ValueError(
@@ -167,11 +178,12 @@ class PlanningCost:
 
     def __call__(self, candidates: Tensor) -> Tensor:
         """Costs (B, N) of candidates (B, N, H * knots, A), differentiable."""
-        config, heads = self._config, self._model.num_heads
+        config = self._config
+        heads = min(config.search_heads or self._model.num_heads, self._model.num_heads)
         if self._in_chunks:
-            cost = self._risk(self.foresee(candidates))
+            cost = self._risk(self.foresee(candidates, heads))
         else:
-            cost = self._reduced(self._distances(*self._imagined(candidates)))
+            cost = self._reduced(self._distances(*self._imagined(candidates, heads)))
             if heads > 1:
                 cost = cost.unflatten(1, (heads, -1)).mean(dim=1)
         if config.action_cost:
@@ -181,10 +193,10 @@ class PlanningCost:
             cost = cost + config.action_cost * effort.square().sum(dim=-1).mean(dim=-1)
         return cost
 
-    def foresee(self, candidates: Tensor) -> Foresight:
-        """What every head expects of candidates (B, N, H * knots, A)."""
-        model, heads = self._model, self._model.num_heads
-        imagined, embedding = self._imagined(candidates)
+    def foresee(self, candidates: Tensor, heads: int = 0) -> Foresight:
+        """What every head, or the first ones, expect of candidates (B, N, H * knots, A)."""
+        model, heads = self._model, heads or self._model.num_heads
+        imagined, embedding = self._imagined(candidates, heads)
         distance = self._distances(imagined, embedding)  # (B, heads * N, H)
         chunk = 1.0 + torch.arange(distance.shape[-1], device=distance.device)
         arrival = self._reduced(distance + chunk) / self._reduced(torch.ones_like(distance))
@@ -218,10 +230,10 @@ class PlanningCost:
             cost = 0.5 * (cost + tail(costs, chances, config.alpha, left))
         return cost * self._reduced(torch.ones_like(seen.ending[:, 0]))
 
-    def _imagined(self, candidates: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _imagined(self, candidates: Tensor, heads: int = 0) -> tuple[Tensor, Tensor | None]:
         """See `imagine_heads`."""
         return imagine_heads(
-            self._model, self._latents, candidates, self._error_memory, self._chunks
+            self._model, self._latents, candidates, self._error_memory, self._chunks, heads
         )
 
     def _distances(self, imagined: Tensor, embedding: Tensor | None) -> Tensor:

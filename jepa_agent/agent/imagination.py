@@ -40,10 +40,14 @@ def imagine_heads(
     candidates: Tensor,
     error_memory: ErrorMemory | None = None,
     chunks: Chunks | None = None,
+    heads: int = 0,
 ) -> tuple[Tensor, Tensor | None]:
-    """What `imagine` does, for every head by itself: (B, heads * N, H, D), the heads outside."""
-    heads = model.num_heads
-    if heads == 1:
+    """What `imagine` does, for every head by itself: (B, heads * N, H, D), the heads outside.
+
+    All heads imagine, or the first ones, if their number is given.
+    """
+    heads = heads or model.num_heads
+    if model.num_heads == 1:
         return imagine(model, latents, candidates, error_memory, chunks)
     chunks = chunks or Chunks(model.config.chunk)
     planned = chunks.split(candidates)

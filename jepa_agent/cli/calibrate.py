@@ -3,8 +3,9 @@
 $ jepa-agent calibrate --checkpoint runs/risk
 $ jepa-agent calibrate --checkpoint runs/risk --suite ood hard --episodes 2000
 
-Half of the episodes are fitted, the other half is foreseen. The agent's model must
-have several heads (--model.predictor.heads 5) or foresee ends.
+Half of the layouts are fitted, or of the episodes where there are no layouts, and failures in the
+other half are foreseen. The agent's model must have several heads (--model.predictor.heads 5) or
+foresee ends.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import torch
 import tyro
 
 from ..agent.agent import JEPAAgent
-from ..evaluation.failures import Watchings, calibrate, forecast, watch
+from ..agent.calibration import Calibration
+from ..evaluation.failures import MOMENTS, Watchings, calibrate, forecast, watch
 from ..evaluation.two_rooms import SETTINGS
 from ..io.serialisation import write_json
 from .environments import WorldArgs, play_in
@@ -36,7 +38,7 @@ class Args:
     suite: tuple[str, ...] = ()
     """Suites of TwoRooms-v0, see `jepa-agent evaluate`; by default the agent's environment."""
     episodes: int = 1000
-    """For each suite; half of them serve the fit."""
+    """For each suite; about half of them serve the fit."""
     seed: int = 2_000_000
     """Episode i is played with seed + i; take others than those of evaluations."""
     parallel: int = 64
@@ -54,25 +56,19 @@ def main(args: Args) -> None:
     agent = JEPAAgent.load(args.checkpoint, allow_code=args.allow_code)
     own = agent.env_ref if agent.has_environment else None
     play_in(agent, args.world)
-    half = args.episodes // 2
-    shares = range(args.seed, args.seed + half), range(args.seed + half, args.seed + args.episodes)
     settings: dict[str, dict[str, Any]] = {
         suite: {**SETTINGS[suite], "terminate_on_success": True} for suite in args.suite
     }  # plans made at the goal tell nothing of arriving there
     settings = settings or {"its environment": {}}
-    seen = {
-        (suite, part): watch(agent, partial(agent.env_ref.make, **kwargs), seeds, args.parallel)
-        for suite, kwargs in settings.items()
-        for part, seeds in enumerate(shares)
-    }
-    fitted = [found for (_, part), found in seen.items() if part == 0]
-    agent.calibration = calibrate(together(fitted))
-    document = {}
-    for (suite, part), found in seen.items():
-        if part == 1:
-            chances = agent.calibration.chance(found.features[found.first])
-            document[suite] = asdict(forecast(chances.numpy(), found.failed.numpy()))
-            show(suite, document[suite])
+    seeds = range(args.seed, args.seed + args.episodes)
+    fitted, judged = {}, {}
+    for suite, kwargs in settings.items():
+        played = watch(agent, partial(agent.env_ref.make, **kwargs), seeds, args.parallel)
+        fitted[suite], judged[suite] = played.halves()
+    agent.calibration = calibrate(together(list(fitted.values())))
+    document = {suite: foreseen(agent.calibration, found) for suite, found in judged.items()}
+    for suite, found in document.items():
+        show(suite, found)
     if own is not None:
         agent.set_environment(own)
     agent.save(args.checkpoint)
@@ -81,24 +77,47 @@ def main(args: Args) -> None:
     print("wrote", path, "and the calibration into the checkpoint")
 
 
+def foreseen(calibration: Calibration, played: Watchings) -> dict[str, Any]:
+    """How failures were foreseen at the first decision, and at later ones by their numbers."""
+    later = {}
+    for decision in MOMENTS:
+        seen, failed = played.at(decision)
+        if len(failed):
+            later[decision] = asdict(forecast(calibration.chance(seen).numpy(), failed.numpy()))
+    return {**later[0], "later": {str(number): found for number, found in later.items() if number}}
+
+
 def together(parts: list[Watchings]) -> Watchings:
     """Episodes of several suites as if they were of one."""
     counts = torch.tensor([0, *(len(part.failed) for part in parts)]).cumsum(dim=0)
+    numbered = list(zip(parts, counts, strict=False))
     return Watchings(
         torch.cat([part.features for part in parts]),
-        torch.cat([part.episode + count for part, count in zip(parts, counts, strict=False)]),
+        torch.cat([part.episode + count for part, count in numbered]),
         torch.cat([part.failed for part in parts]),
+        torch.cat([part.layout for part in parts]),
     )
 
 
 def show(suite: str, found: dict) -> None:
-    """Print how failures on a suite were foreseen at the first decision."""
-    ranked = "-" if found["auroc"] is None else f"{found['auroc']:.3f}"
+    """Print how failures on a suite were foreseen."""
     print(
-        f"{suite}: {found['failures']} of {found['episodes']} episodes failed; AUROC {ranked}, "
-        f"calibration error {found['calibration_error']:.3f}; without the "
+        f"{suite}: {found['failures']} of {found['episodes']} episodes failed; AUROC "
+        f"{ranked(found)}, calibration error {found['calibration_error']:.3f}; without the "
         f"{100 * found['abstain']:.1f} % most doubtful, 99.9 % succeed"
     )
     print("  foreseen  failed  episodes")
     for count, mean, share in found["reliability"]:
         print(f"  {100 * mean:6.1f} %  {100 * share:4.1f} %  {count:8d}")
+    for number, each in found["later"].items():
+        print(
+            f"  after {number} decisions: {each['failures']} of {each['episodes']} under way "
+            f"failed; AUROC {ranked(each)}, calibration error {each['calibration_error']:.3f}"
+        )
+
+
+def ranked(found: dict) -> str:
+    """The area under the ROC curve with its interval."""
+    if found["auroc"] is None:
+        return "-"
+    return f"{found['auroc']:.3f} ({found['auroc_low']:.3f}-{found['auroc_high']:.3f})"

@@ -80,6 +80,7 @@ ADDED: dict[str, dict[str, Any]] = {
         "failure": 40.0,
         "slack": 0.5,
         "arrival": 0.5,
+        "search_heads": 0,
     },
     "predictor": {"heads": 1},
     "planner": {"knots": 1},

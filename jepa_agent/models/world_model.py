@@ -156,7 +156,10 @@ class WorldModel(nn.Module):
         return self.predictor.heads if isinstance(self.predictor, Ensemble) else 1
 
     def predict_heads(self, latents: Tensor, actions: Tensor) -> Tensor:
-        """Every head's latents (heads, ..., D) one chunk later, from its own (heads, ..., D)."""
+        """Every head's latents (heads, ..., D) one chunk later, from its own (heads, ..., D).
+
+        Given latents of fewer, these are the first heads.
+        """
         if not isinstance(self.predictor, Ensemble):
             return self.predict(latents, actions.expand(1, *actions.shape))
         return self.predictor.each(latents, self.standardise(actions))

@@ -59,11 +59,12 @@ class Ensemble(nn.Module):
         """Every head's prediction (heads, ..., D).
 
         Args:
-            latents: (heads, ..., D), those of each head.
+            latents: (heads, ..., D), those of each head; or of the first few heads alone.
             actions: (..., K * A), the same for all heads; if `dealt`, (heads, ..., K * A).
             dealt: whether each head has actions of its own.
         """
-        parameters = {name: self.stacked[key] for key, name in self._names.items()}
+        count = len(latents)
+        parameters = {name: self.stacked[key][:count] for key, name in self._names.items()}
 
         def head(own: dict[str, Tensor], latent: Tensor, chunk: Tensor) -> Tensor:
             return functional_call(self._template[0], own, (latent, chunk))
