@@ -20,7 +20,7 @@ import checks_of_training
 import torch
 from faults import FAULTS
 from made import launches
-from pretended import Seen, pretended_gpu
+from pretended import Seen, pretended_gpu, without_compiler
 
 from jepa_agent.agent import replayed
 from jepa_agent.training import graph
@@ -36,6 +36,7 @@ CHECKS: dict[str, Callable[[Seen], None]] = {
 def main() -> None:
     """Run all checks, and every planted fault's check; print what failed and what was missed."""
     torch.set_num_threads(1)
+    without_compiler()
     graph.WARM_UP, replayed.WARM_UP = 1, 2  # steps and decisions before there is a graph
     warnings.filterwarnings("error", message=".* are launched kernel by kernel")
     failed, caught, missed = {}, {}, []

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+import types
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from unittest import mock
 import safetensors.torch
 import torch
 from tape import INDEXING, WAITS, Graph, Recording, held, masks, tensors_of, with_tensors
+from torch._library import simple_registry
 from torch.optim import optimizer
 from torch.overrides import TorchFunctionMode
 from torch.utils import _foreach_utils
@@ -58,8 +60,10 @@ class Seen:
         """What happens here is one launch."""
         launches, waits = self.launches.copy(), self.waits.copy()
         yield
-        self.inside = self.launches - launches
-        """Launches that a graph holds or has replayed, by operator."""
+        inside = self.launches - launches
+        if inside:  # a replay launches nothing one by one
+            self.inside = inside
+            """Launches that the last recorded graph holds, by operator."""
         self.launches, self.waits = launches + Counter(graph=1), waits
 
 
@@ -109,6 +113,25 @@ class Pretended(torch.Tensor):
         raise RuntimeError(f"{func} on a pretended device's tensor outside of pretended_gpu()")
 
 
+def unwrapped(values: Any, ours: list[Pretended], guests: list[torch.Tensor]) -> Any:
+    """Values with what is held by those on the device; its tensors and others are added to lists.
+
+    It is most of what an operator costs here: one pass, without calls for what is no list.
+    """
+    made = []
+    for each in values:
+        if isinstance(each, Pretended):
+            ours.append(each)
+            made.append(each.held)
+            continue
+        if isinstance(each, torch.Tensor):
+            guests.append(each)
+        elif isinstance(each, list | tuple) and each and not isinstance(each[0], int):
+            each = unwrapped(each, ours, guests)
+        made.append(each)
+    return made
+
+
 class Device(TorchDispatchMode):
     """Runs every operator on the CPU and keeps the books of a GPU."""
 
@@ -124,9 +147,15 @@ class Device(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        kwargs, name = dict(kwargs or {}), func._schema.name.partition("::")[2]
-        tensors = [*tensors_of(args), *tensors_of(kwargs)]
-        ours = [each for each in tensors if isinstance(each, Pretended)]
+        with torch._C.DisableTorchFunction():  # `Arguments` has seen what was asked
+            return self._run(func, args, kwargs or {})
+
+    def _run(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        name = func._schema.name.partition("::")[2]
+        ours: list[Pretended] = []
+        guests: list[torch.Tensor] = []
+        plain = unwrapped(args, ours, guests)
+        plain_kwargs = {key: unwrapped((each,), ours, guests)[0] for key, each in kwargs.items()}
         asked = kwargs.get("device")
         on_gpu = bool(ours) if asked is None else torch.device(asked).type == "cuda"
         if name == "_to_copy":
@@ -135,20 +164,20 @@ class Device(TorchDispatchMode):
             on_gpu = isinstance(args[0], Pretended)
             self._copied(args[1], on_gpu, len(args) > 2 and args[2])
         elif ours:
-            self._check(name, tensors, args)
+            if guests:
+                self._check(name, guests, args)
             if not func.is_view and name not in FREE:
                 self.seen.launches[name] += 1
             if name in WAITS or masks(name, args):
                 self.seen.waits[f"{name} at {blamed()}"] += 1
         elif on_gpu and name not in FREE:
             self.seen.launches[name] += 1
-        wrappers = {id(each.held): each for each in ours}
-        args, kwargs = with_tensors(args, held), with_tensors(kwargs, held)
         if on_gpu and asked is not None:
-            kwargs["device"] = torch.device("cpu")
-        result = GRU_CELLS.get(name, func)(*args, **kwargs)
+            plain_kwargs["device"] = torch.device("cpu")
+        result = GRU_CELLS.get(name, func)(*plain, **plain_kwargs)
         if not on_gpu:
             return result
+        wrappers = {id(each.held): each for each in ours}
 
         def wrapped(each: torch.Tensor) -> Pretended:
             return wrappers[id(each)] if id(each) in wrappers else Pretended(each)
@@ -162,8 +191,7 @@ class Device(TorchDispatchMode):
         elif (from_gpu or to_gpu) and not non_blocking:  # torch waits for all that was launched
             self.seen.waits[f"copy {'from' if from_gpu else 'to'} the device at {blamed()}"] += 1
 
-    def _check(self, name: str, tensors: list[torch.Tensor], args: tuple) -> None:
-        guests = [each for each in tensors if not isinstance(each, Pretended)]
+    def _check(self, name: str, guests: list[torch.Tensor], args: tuple) -> None:
         if name in INDEXING and isinstance(args[0], Pretended):
             for each in guests:  # indices may lie on the CPU; they are copied, and waited for
                 self._copied(each, True, False)
@@ -182,7 +210,10 @@ class Arguments(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        kwargs, called = dict(kwargs or {}), getattr(func, "__name__", "")
+        called = getattr(func, "__name__", "")
+        if not kwargs and called not in ("numpy", "tolist", "to", "_to", "cuda"):
+            return func(*args)
+        kwargs = dict(kwargs or {})
         if called in ("numpy", "tolist") and isinstance(args[0], Pretended):
             if called == "tolist":
                 return args[0].cpu().tolist()
@@ -260,7 +291,7 @@ def pretended_gpu() -> Iterator[Seen]:
         "manual_seed_all": lambda seed: None,
         "set_rng_state": lambda *_, **__: None, "get_rng_state": lambda *_, **__: random(),
         "_is_in_bad_fork": lambda: False, "manual_seed": lambda seed: None,
-        "CUDAGraph": lambda: Graph(uncounted=seen.uncounted), "graph": Recording,
+        "CUDAGraph": lambda: Graph("cuda", seen.uncounted, GRU_CELLS), "graph": Recording,
         "max_memory_allocated": lambda *_: 1, "reset_peak_memory_stats": lambda *_: None,
         "get_device_name": lambda *_: "a pretended GPU",
         "Stream": lambda *_: Stream(), "current_stream": Stream,
@@ -284,6 +315,9 @@ def pretended_gpu() -> Iterator[Seen]:
         stack.enter_context(mock.patch.object(torch.Tensor, "pin_memory", lambda tensor: tensor))
         stack.enter_context(mock.patch.object(torch, "compile", lambda it=None, **_: it))
         stack.enter_context(mock.patch.object(safetensors.torch, "storage_ptr", address))
+        stack.enter_context(  # asked at every operator; nothing here has such rules
+            mock.patch.object(simple_registry, "find_torch_dispatch_rule", lambda *_: None)
+        )
         stack.enter_context(mock.patch.object(ThreadPoolExecutor, "submit", submitted))
         for module in (optimizer, _foreach_utils):  # as for tensors that are on a GPU
             types = [torch.Tensor, torch.nn.parameter.Parameter, Pretended]
@@ -300,10 +334,23 @@ def pretended_gpu() -> Iterator[Seen]:
         yield seen
 
 
+def without_compiler() -> None:
+    """Give optimisers what they ask of torch's compiler, whose import takes a second."""
+    module: Any = types.ModuleType("torch._dynamo")
+    module.disable = lambda function, *_, **__: function
+    module.graph_break = lambda: None
+    sys.modules.setdefault(module.__name__, module)
+
+
 def _clear_caches() -> None:
     """Forget tensors that caches of functions hold."""
-    for module in list(sys.modules.values()):
-        if getattr(module, "__name__", "").startswith("jepa_agent"):
-            for each in vars(module).values():
-                if isinstance(each, functools._lru_cache_wrapper):
-                    each.cache_clear()
+    for name in list(sys.modules):
+        if name.startswith("jepa_agent"):
+            for each in _caches(name):
+                each.cache_clear()
+
+
+@functools.cache
+def _caches(module: str) -> list[functools._lru_cache_wrapper]:
+    values = vars(sys.modules[module]).values()
+    return [each for each in values if isinstance(each, functools._lru_cache_wrapper)]

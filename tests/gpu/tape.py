@@ -8,12 +8,12 @@ refuses while it records raises: waits of the host, and copies from or to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 WAITS = {
     "_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "equal",
@@ -42,16 +42,29 @@ def storage(tensor: torch.Tensor) -> int:
     return held(tensor).untyped_storage()._cdata
 
 
+@contextmanager
+def on_numbers() -> Iterator[None]:
+    """Run operators as they are, on the tensors that are held: nobody counts or checks them."""
+    with _disable_current_modes(), torch._C.DisableTorchFunction():
+        yield
+
+
 class Graph:
     """Stands for `torch.cuda.CUDAGraph`.
 
     Args:
         device: of the tensors whose operators are recorded.
         uncounted: a context in which launches are not counted.
+        kernels: what runs in the place of operators, by name.
     """
 
-    def __init__(self, device: str = "cuda", uncounted: Uncounted = nullcontext) -> None:
-        self.device, self.uncounted = device, uncounted
+    def __init__(
+        self,
+        device: str = "cuda",
+        uncounted: Uncounted = nullcontext,
+        kernels: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> None:
+        self.device, self.uncounted, self.kernels = device, uncounted, kernels or {}
         self.generators: list[torch.Generator] = []
         self.calls: list[tuple[Any, tuple, dict, list[torch.Tensor]]] = []
         self.replays = 0
@@ -63,12 +76,20 @@ class Graph:
     def replay(self) -> None:
         """Run what was recorded."""
         self.replays += 1
-        with self.uncounted(), torch._C._AutoDispatchBelowAutograd():
+        with self.uncounted(), on_numbers(), torch._C._AutoDispatchBelowAutograd():
             for func, args, kwargs, places in self.calls:
                 made = func(*args, **kwargs)
                 for place, new in zip(places, tensors_of(made), strict=True):
                     if storage(place) != storage(new):
-                        held(place).copy_(held(new))
+                        place.copy_(new)
+
+    def keep(self, name: str, func: Any, args: Any, kwargs: Any, made: list[torch.Tensor]) -> None:
+        """Add an operator, with the numbers that it reads and writes."""
+        kwargs = with_tensors(kwargs, held)
+        if kwargs.get("device") is not None:
+            kwargs["device"] = torch.device("cpu")
+        func = self.kernels.get(name, func)
+        self.calls.append((func, with_tensors(args, held), kwargs, [held(each) for each in made]))
 
 
 def tensors_of(values: Any) -> list[torch.Tensor]:
@@ -124,8 +145,9 @@ class Recording(TorchDispatchMode):
     def __exit__(self, *failure: Any) -> None:
         super().__exit__(*failure)
         Recording.active -= 1
-        for memory, copy in self.before.values():
-            memory.copy_(copy)
+        with on_numbers():
+            for memory, copy in self.before.values():
+                memory.copy_(copy)
         for generator, state in zip(self.graph.generators, self.states, strict=True):
             generator.set_state(state)
         self.counting.__exit__(*failure)
@@ -155,7 +177,7 @@ class Recording(TorchDispatchMode):
         known = {storage(each) for each in inputs}
         is_view = all(storage(each) in known for each in outputs) and not func._schema.is_mutable
         if not (is_view and outputs):
-            self.graph.calls.append((func, args, kwargs, outputs))
+            self.graph.keep(name, func, args, kwargs, outputs)
         self.made |= {storage(each) for each in outputs if storage(each) not in known}
         return result
 
@@ -168,5 +190,6 @@ class Recording(TorchDispatchMode):
             for each in tensors_of(value):
                 place = storage(each)
                 if place not in self.made and place not in self.before:
-                    memory = held(each).untyped_storage()
-                    self.before[place] = (memory, memory.clone())
+                    with on_numbers():
+                        memory = held(each).untyped_storage()
+                        self.before[place] = (memory, memory.clone())
