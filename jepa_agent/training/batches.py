@@ -30,8 +30,8 @@ class Batch(NamedTuple):
 class Batches:
     """Draws batches. Observations on the disk are read one batch ahead, in a thread.
 
-    Batches of similar layouts (`hard_negative_cluster`) depend on the step before, and are read
-    when they are asked for.
+    Batches of similar layouts (`hard_negative_cluster`) are read when they are asked for: their
+    layouts depend on prototypes that the step before updates.
 
     Args:
         sampler: draws windows.
