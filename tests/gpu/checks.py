@@ -20,7 +20,8 @@ import checks_of_training
 import torch
 from faults import FAULTS
 from made import launches
-from pretended import Seen, pretended_gpu, without_compiler
+from pretended import Seen, pretended_gpu
+from stand_ins import without_compiler
 
 from jepa_agent.agent import replayed
 from jepa_agent.training import graph

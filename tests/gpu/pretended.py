@@ -13,9 +13,7 @@ identity in it.
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
-import types
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +22,8 @@ from unittest import mock
 
 import safetensors.torch
 import torch
-from tape import INDEXING, WAITS, Graph, Recording, held, masks, tensors_of, with_tensors
+from stand_ins import GRU_CELLS, clear_caches, no_rule
+from tape import INDEXING, WAITS, Graph, Recording, masks, with_tensors
 from torch._library import simple_registry
 from torch.optim import optimizer
 from torch.overrides import TorchFunctionMode
@@ -255,28 +254,6 @@ class Generator(torch.Generator):
         return super().__getattribute__(name)
 
 
-def _gru(gates: Any, hidden_gates: Any, hidden: Any, bias: Any = None, hidden_bias: Any = None):
-    """What CUDA fuses and the CPU has no kernel for."""
-    if bias is not None:
-        gates, hidden_gates = gates + bias, hidden_gates + hidden_bias
-    (ri, zi, ni), (rh, zh, nh) = gates.chunk(3, 1), hidden_gates.chunk(3, 1)
-    r, z = (ri + rh).sigmoid(), (zi + zh).sigmoid()
-    n = (ni + r * nh).tanh()
-    return (hidden - n) * z + n, torch.cat([r, z, n, hidden, nh], dim=1)
-
-
-def _gru_backward(grad: Any, workspace: Any, has_bias: bool):
-    r, z, n, hidden, nh = workspace.chunk(5, 1)
-    dn = grad * (1 - z) * (1 - n * n)
-    dz, dr = grad * (hidden - n) * z * (1 - z), dn * nh * r * (1 - r)
-    into, onto = torch.cat([dr, dz, dn], dim=1), torch.cat([dr, dz, dn * r], dim=1)
-    biases = (into.sum(0), onto.sum(0)) if has_bias else (None, None)
-    return into, onto, grad * z, *biases
-
-
-GRU_CELLS = {"_thnn_fused_gru_cell": _gru, "_thnn_fused_gru_cell_backward": _gru_backward}
-
-
 @contextlib.contextmanager
 def pretended_gpu() -> Iterator[Seen]:
     """Pretend that there is one GPU, in this thread and in those of executors."""
@@ -315,9 +292,7 @@ def pretended_gpu() -> Iterator[Seen]:
         stack.enter_context(mock.patch.object(torch.Tensor, "pin_memory", lambda tensor: tensor))
         stack.enter_context(mock.patch.object(torch, "compile", lambda it=None, **_: it))
         stack.enter_context(mock.patch.object(safetensors.torch, "storage_ptr", address))
-        stack.enter_context(  # asked at every operator; nothing here has such rules
-            mock.patch.object(simple_registry, "find_torch_dispatch_rule", lambda *_: None)
-        )
+        stack.enter_context(mock.patch.object(simple_registry, "find_torch_dispatch_rule", no_rule))
         stack.enter_context(mock.patch.object(ThreadPoolExecutor, "submit", submitted))
         for module in (optimizer, _foreach_utils):  # as for tensors that are on a GPU
             types = [torch.Tensor, torch.nn.parameter.Parameter, Pretended]
@@ -327,30 +302,8 @@ def pretended_gpu() -> Iterator[Seen]:
         stack.callback(torch.__future__.set_swap_module_params_on_conversion, swaps)
         torch._C._set_only_lift_cpu_tensors(True)
         stack.callback(torch._C._set_only_lift_cpu_tensors, lifts)
-        stack.callback(_clear_caches)
-        _clear_caches()
+        stack.callback(clear_caches)
+        clear_caches()
         stack.enter_context(Device(seen))
         stack.enter_context(Arguments())
         yield seen
-
-
-def without_compiler() -> None:
-    """Give optimisers what they ask of torch's compiler, whose import takes a second."""
-    module: Any = types.ModuleType("torch._dynamo")
-    module.disable = lambda function, *_, **__: function
-    module.graph_break = lambda: None
-    sys.modules.setdefault(module.__name__, module)
-
-
-def _clear_caches() -> None:
-    """Forget tensors that caches of functions hold."""
-    for name in list(sys.modules):
-        if name.startswith("jepa_agent"):
-            for each in _caches(name):
-                each.cache_clear()
-
-
-@functools.cache
-def _caches(module: str) -> list[functools._lru_cache_wrapper]:
-    values = vars(sys.modules[module]).values()
-    return [each for each in values if isinstance(each, functools._lru_cache_wrapper)]
