@@ -1,4 +1,4 @@
-"""Choosing the device to compute on, and whether code can be compiled for it, and its memory."""
+"""The device to compute on, whether code can be compiled for it, and memory of the CPU."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def memory_kept() -> Iterator[None]:
     of the time of a training step with images. Elsewhere, nothing changes. At the end, memory goes
     back to the system.
     """
-    trim_threshold, mmap_max, defaults = -1, -4, (128 * 1024, 65536)
+    trim_threshold, mmap_max = -1, -4
     libc = ctypes.CDLL(None) if os.name == "posix" else None
     if libc is None or not hasattr(libc, "malloc_trim"):
         yield
@@ -83,6 +83,6 @@ def memory_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        libc.mallopt(trim_threshold, defaults[0])
-        libc.mallopt(mmap_max, defaults[1])
+        libc.mallopt(trim_threshold, 128 * 1024)  # the defaults
+        libc.mallopt(mmap_max, 65536)
         libc.malloc_trim(0)

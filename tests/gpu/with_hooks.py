@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 import runpy
 import subprocess
 import sys
@@ -68,3 +69,7 @@ if __name__ == "__main__":
     load()
     sys.argv = sys.argv[1:]
     runpy.run_path(sys.argv[0], run_name="__main__")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Autograd's thread of the device may ask for Python while the interpreter ends, which aborts.
+    os._exit(0)
