@@ -69,8 +69,8 @@ def check_compiler(device: torch.device) -> None:
 def memory_kept() -> Iterator[None]:
     """Keep memory that tensors on the CPU free for the next ones, instead of giving it back.
 
-    By default, glibc asks the system for every large tensor, which clears its pages anew: a third
-    of the time of a training step with images. Elsewhere, nothing changes. At the end, memory goes
+    By default, glibc asks the system for every large tensor, which clears its pages anew: about
+    a quarter of a training step with images. Elsewhere, nothing changes. At the end, memory goes
     back to the system.
     """
     trim_threshold, mmap_max = -1, -4
