@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from torch import Tensor
 
 from ..planners import constant
+
+Shares = tuple[tuple[float, ...], ...]
+_INVERSES: dict[Shares, Shares] = {}
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Chunks:
             return steps
         return constant(_inverse(self._shares()), steps.dtype, steps.device) @ steps
 
-    def _shares(self) -> tuple[tuple[float, ...], ...]:
+    def _shares(self) -> Shares:
         """Shares (K, knots) of the knots in every step."""
         if self.knots == 1:
             return ((1.0,),) * self.steps
@@ -65,7 +67,12 @@ class Chunks:
         return tuple(tuple(max(0.0, 1 - abs(place - knot)) for knot in knots) for place in at)
 
 
-@cache
-def _inverse(shares: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
-    """The pseudoinverse (knots, K) of shares (K, knots)."""
-    return tuple(map(tuple, np.linalg.pinv(np.array(shares)).tolist()))
+def _inverse(shares: Shares) -> Shares:
+    """The pseudoinverse (knots, K) of shares (K, knots), made once.
+
+    It is kept in a dict, since torch's compiler looks past functools' caches, and numpy would break
+    the graph of a search. A search runs once before it is compiled, so it is found there.
+    """
+    if shares not in _INVERSES:
+        _INVERSES[shares] = tuple(map(tuple, np.linalg.pinv(np.array(shares)).tolist()))
+    return _INVERSES[shares]

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import pickle
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from jepa_agent import JEPAAgent
+from jepa_agent import JEPAAgent, WorldModel
 from jepa_agent.agent.costs import CostConfig
+from jepa_agent.models.encoders import ImpalaConfig
+from jepa_agent.models.predictors import GRUConfig
+from jepa_agent.models.proposals import ProposalsConfig
 from jepa_agent.planners import (
+    PLANNERS,
+    CEMConfig,
+    MPPIConfig,
     Plan,
+    PlannerConfig,
+    ProposalConfig,
     RandomShooting,
+    SubgoalsConfig,
     make_planner,
 )
 
@@ -86,17 +97,38 @@ def test_a_compiled_agents_plans_stay_what_they_are(
         assert torch.equal(found.search.trace.candidates[0], expected.search.trace.candidates[0])
 
 
+PROPOSALS = ProposalsConfig(heads=3, horizon=2, reach=2, width=16, depth=1)
+SUBGOALS = SubgoalsConfig(MPPIConfig(horizon=2, num_samples=8), rounds=3, width=2, branch=3)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's compiler uses what torch has deprecated
-@pytest.mark.parametrize("name", ["cem", "icem", "mppi", "random"])
+@pytest.mark.parametrize(
+    ("planner", "changes"),
+    [
+        *[(PLANNERS[name](), {}) for name in ("cem", "icem", "mppi", "random")],
+        (CEMConfig(2, 8, 2, 2), {"predictor": GRUConfig(), "encoder": ImpalaConfig((2,))}),
+        (ProposalConfig(horizon=2), {"proposals": PROPOSALS}),
+        (SUBGOALS, {}),
+    ],
+    ids=["cem", "icem", "mppi", "random", "GRU", "proposal", "subgoals"],
+)  # fmt: skip
 def test_a_search_is_one_graph(
-    tiny_agent: JEPAAgent, monkeypatch: pytest.MonkeyPatch, name: str
+    tiny_agent: JEPAAgent,
+    monkeypatch: pytest.MonkeyPatch,
+    planner: PlannerConfig,
+    changes: dict[str, Any],
 ) -> None:
     """Whatever is not compiled, such as the random numbers, is outside of it."""
     plain = partial(torch.compile, backend="eager", fullgraph=True, dynamic=False)
     monkeypatch.setattr(torch, "compile", lambda search, **_: plain(search))
     batch = observations(tiny_agent, 2)
-    tiny_agent.planner, tiny_agent.cost = make_planner(name), CostConfig(error_memory=2)
+    if changes:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = WorldModel(dataclasses.replace(tiny_agent.model.config, **changes))
+        tiny_agent.model = model.double().eval().requires_grad_(False)
+    tiny_agent.planner, tiny_agent.cost = planner.build(), CostConfig(error_memory=2)
     plans = [tiny_agent.act(batch)[0]]
     tiny_agent.compile()
     plans += [tiny_agent.act(batch)[0] for _ in range(2)]

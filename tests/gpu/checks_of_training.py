@@ -24,7 +24,7 @@ from jepa_agent.training.run_folder import Run
 from jepa_agent.training.world_model import WorldModelTask
 
 LAUNCHES = {
-    "quick": 600, "base": 1350, "eb_jepa": 720, "vector": 550, "proposals": 630, "gc_idm": 630,
+    "quick": 600, "base": 1350, "eb_jepa": 900, "vector": 550, "proposals": 630, "gc_idm": 630,
     "lewm": 400,
 }  # fmt: skip
 """Most launches in the graph of a preset's joint step; `proposals` are `pixels` with one

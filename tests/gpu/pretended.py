@@ -2,9 +2,9 @@
 
 Within `pretended_gpu()`, `torch.device("cuda")` can be used without a GPU: mixing devices,
 `.numpy()` of a device tensor and generators of the wrong device raise as they do there, autocast
-takes CUDA's lists of operators, fused GRU cells and foreach optimisers are taken as there, and
-launches, copies and waits of the host are counted, by line. CUDA graphs are those of `tape.py`. It
-runs under `with_hooks.py`.
+takes CUDA's lists of operators, foreach optimisers are taken as there, and launches, copies and
+waits of the host are counted, by line. CUDA graphs are those of `tape.py`. It runs under
+`with_hooks.py`.
 
 What it cannot see: real kernels, Triton, NCCL, races, memory limits, speed; `torch.compile` is the
 identity in it.
@@ -22,7 +22,7 @@ from unittest import mock
 
 import safetensors.torch
 import torch
-from stand_ins import GRU_CELLS, clear_caches, no_rule
+from stand_ins import clear_caches, no_rule
 from tape import INDEXING, WAITS, Graph, Recording, masks, with_tensors
 from torch._library import simple_registry
 from torch.optim import optimizer
@@ -173,7 +173,7 @@ class Device(TorchDispatchMode):
             self.seen.launches[name] += 1
         if on_gpu and asked is not None:
             plain_kwargs["device"] = torch.device("cpu")
-        result = GRU_CELLS.get(name, func)(*plain, **plain_kwargs)
+        result = func(*plain, **plain_kwargs)
         if not on_gpu:
             return result
         wrappers = {id(each.held): each for each in ours}
@@ -268,7 +268,7 @@ def pretended_gpu() -> Iterator[Seen]:
         "manual_seed_all": lambda seed: None,
         "set_rng_state": lambda *_, **__: None, "get_rng_state": lambda *_, **__: random(),
         "_is_in_bad_fork": lambda: False, "manual_seed": lambda seed: None,
-        "CUDAGraph": lambda: Graph("cuda", seen.uncounted, GRU_CELLS), "graph": Recording,
+        "CUDAGraph": lambda: Graph("cuda", seen.uncounted), "graph": Recording,
         "max_memory_allocated": lambda *_: 1, "reset_peak_memory_stats": lambda *_: None,
         "get_device_name": lambda *_: "a pretended GPU",
         "Stream": lambda *_: Stream(), "current_stream": Stream,

@@ -8,7 +8,7 @@ refuses while it records raises: waits of the host, and copies from or to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -55,16 +55,10 @@ class Graph:
     Args:
         device: of the tensors whose operators are recorded.
         uncounted: a context in which launches are not counted.
-        kernels: what runs in the place of operators, by name.
     """
 
-    def __init__(
-        self,
-        device: str = "cuda",
-        uncounted: Uncounted = nullcontext,
-        kernels: Mapping[str, Callable[..., Any]] | None = None,
-    ) -> None:
-        self.device, self.uncounted, self.kernels = device, uncounted, kernels or {}
+    def __init__(self, device: str = "cuda", uncounted: Uncounted = nullcontext) -> None:
+        self.device, self.uncounted = device, uncounted
         self.generators: list[torch.Generator] = []
         self.calls: list[tuple[Any, tuple, dict, list[torch.Tensor]]] = []
         self.replays = 0
@@ -83,12 +77,11 @@ class Graph:
                     if storage(place) != storage(new):
                         place.copy_(new)
 
-    def keep(self, name: str, func: Any, args: Any, kwargs: Any, made: list[torch.Tensor]) -> None:
+    def keep(self, func: Any, args: Any, kwargs: Any, made: list[torch.Tensor]) -> None:
         """Add an operator, with the numbers that it reads and writes."""
         kwargs = with_tensors(kwargs, held)
         if kwargs.get("device") is not None:
             kwargs["device"] = torch.device("cpu")
-        func = self.kernels.get(name, func)
         self.calls.append((func, with_tensors(args, held), kwargs, [held(each) for each in made]))
 
 
@@ -177,7 +170,7 @@ class Recording(TorchDispatchMode):
         known = {storage(each) for each in inputs}
         is_view = all(storage(each) in known for each in outputs) and not func._schema.is_mutable
         if not (is_view and outputs):
-            self.graph.keep(name, func, args, kwargs, outputs)
+            self.graph.keep(func, args, kwargs, outputs)
         self.made |= {storage(each) for each in outputs if storage(each) not in known}
         return result
 

@@ -281,8 +281,27 @@ def test_a_gru_passes_its_state_through_the_encoders_norm(
         model.encoder.norm.weight.fill_(3.0)
     latent, actions = random(5, LATENT), random(5, CHUNK, seed=1)
     expected = model.encoder.norm(model.predictor.cell(actions, latent))
-    assert torch.equal(model.predict(latent, actions), expected)
+    torch.testing.assert_close(model.predict(latent, actions), expected)
     assert sum("norm" in name for name in model.state_dict()) == 2  # one weight and one bias
+
+
+def test_a_gru_is_torchs_cell() -> None:
+    """The same values and gradients, from parameters of the same names."""
+    predictor = GRUConfig().build(LATENT, 2, CHUNK).double()
+    cell = torch.nn.GRUCell(2 * CHUNK, LATENT).double()
+    named = {f"cell.{name}": tensor for name, tensor in cell.state_dict().items()}
+    predictor.load_state_dict(named)
+    latent = random(2, 3, LATENT).requires_grad_()
+    actions = random(2, 3, 2 * CHUNK, seed=1).requires_grad_()
+    weights = random(2, 3, LATENT, seed=2)
+    found = predictor(latent, actions)
+    expected = cell(actions.flatten(0, 1), latent.flatten(0, 1)).reshape(found.shape)
+    torch.testing.assert_close(found, expected)
+    slopes = [
+        torch.autograd.grad((values * weights).sum(), [latent, actions, *module.parameters()])
+        for values, module in ((found, predictor), (expected, cell))
+    ]
+    torch.testing.assert_close(*slopes)
 
 
 def test_impala_scales_every_image_to_its_full_range(tiny_model_config: WorldModelConfig) -> None:
