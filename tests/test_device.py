@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
 
-from jepa_agent import JEPAAgent
+from jepa_agent import JEPAAgent, load_backbone
 from jepa_agent.device import memory_kept, missing_compiler, resolve_device
+from jepa_agent.io import checkpoint
+from jepa_agent.io.serialisation import to_dict
+from jepa_agent.memory import lack_of_memory
+from jepa_agent.models.backbones import Backbone, BackboneConfig, ResNetConfig
+from jepa_agent.pretraining.video import VideoConfig, VideoModel, load_video_model
 
 
 def machine(patch: pytest.MonkeyPatch, gpus: int, apple: bool) -> None:
@@ -50,15 +58,66 @@ def test_a_device_that_is_not_there_ends_in_one_line(
         JEPAAgent.load(device=device)
 
 
+CPU_IS_FULL = (
+    "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you "
+    "tried to allocate 400000000000000 bytes. Error code 12 (Cannot allocate memory)"
+)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError(CPU_IS_FULL)]
+)
+@pytest.mark.parametrize(
+    ("load", "where"),
+    [
+        (JEPAAgent.load, "to"),
+        *product(
+            [JEPAAgent.load, load_backbone, load_video_model],
+            ["register_parameter", "load_state_dict"],
+        ),
+    ],
+)
 def test_a_model_that_does_not_fit_is_no_damaged_checkpoint(
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    tiny_agent: JEPAAgent,
+    load: Callable[[Path], object],
+    where: str,
+    error: Exception,
 ) -> None:
-    def full(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory.")
+    """While it is built, while it is loaded, on its way to a device."""
+    network = BackboneConfig((64, 64, 1), ResNetConfig(2, (8,), (1,), 4))
+    if load == JEPAAgent.load:
+        tiny_agent.save(tmp_path)
+    elif load is load_backbone:
+        Backbone(network).save(tmp_path)
+    else:
+        config = VideoConfig(network)
+        tensors = VideoModel(config).state_dict()
+        checkpoint.save(tmp_path / "model", tensors, {"video": to_dict(config)})
 
-    monkeypatch.setattr(torch.nn.Module, "to", full)
-    with pytest.raises(torch.OutOfMemoryError):
-        JEPAAgent.load()
+    def full(*_: object) -> None:
+        raise error
+
+    load(tmp_path)
+    monkeypatch.setattr(torch.nn.Module, where, full)
+    with pytest.raises(type(error)) as caught:
+        load(tmp_path)
+    assert caught.value is error
+
+
+def test_the_cpus_lack_of_memory_is_known() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**14)
+    says = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 400000000000000 bytes"
+    assert lack_of_memory(caught.value) == says
+
+
+def test_a_lack_of_memory_is_told_from_other_errors() -> None:
+    assert lack_of_memory(MemoryError()) == "no more"
+    assert lack_of_memory(RuntimeError("MPS backend out of memory")) == "MPS backend out of memory"
+    assert lack_of_memory(RuntimeError("a bug")) is None
+    assert lack_of_memory(ValueError("out of memory")) is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from ..device import resolve_device
 from ..io import checkpoint
 from ..io.serialisation import from_dict, to_dict
+from ..memory import lack_of_memory
 from ..models.world_model import WorldModel, WorldModelConfig
 from ..planners import ActionBounds, Planner, PlannerConfig, make_planner
 from ..registry import import_kinds
@@ -67,10 +68,12 @@ def load(
         if "calibration" in config:
             agent.calibration = from_dict(Calibration, config["calibration"], "calibration")
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        if lack_of_memory(error) is not None:  # no fault of the checkpoint
+            raise
         raise checkpoint.CheckpointError(
             f"the config and weights of {path_or_name} must fit this version, got {error}"
         ) from error
-    agent.model.to(device)  # a device without room for it is no fault of the checkpoint
+    agent.model.to(device)
     return agent
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import gymnasium as gym
 
+from ..memory import lack_of_memory
+
 MENDABLE = (OSError, ImportError, FloatingPointError, gym.error.Error)
 """Files, missing packages, numbers that overflow, names of environments."""
 
-OUT_OF_MEMORY = "OutOfMemoryError"
-"""The name of torch's error; importing torch for it would make every command start late."""
 LESS = (
     "train with smaller batches (--training.layouts-per-batch, --batch), evaluate fewer episodes "
     "side by side (--parallel), or use --device cpu\n(run with --debug for the traceback)"
@@ -29,11 +29,10 @@ def errors_in_one_line(debug: bool = False) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        of_memory = isinstance(error, MemoryError) or type(error).__name__ == OUT_OF_MEMORY
-        if debug or not of_memory:
+        lack = lack_of_memory(error)
+        if debug or lack is None:
             raise
-        first = str(error).partition(". ")[0] or "no more"
-        raise SystemExit(f"error: memory must hold the work, got {first}; {LESS}") from None
+        raise SystemExit(f"error: memory must hold the work, got {lack}; {LESS}") from None
     except (ValueError, *MENDABLE) as error:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         ours = frame.f_globals["__name__"].partition(".")[0] == __name__.partition(".")[0]

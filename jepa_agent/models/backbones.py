@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..io import checkpoint
 from ..io.serialisation import from_dict, to_dict
+from ..memory import lack_of_memory
 from ..registry import Registered, import_kinds
 
 
@@ -264,6 +265,8 @@ def load_backbone(path_or_name: str | Path, allow_code: bool = False) -> Backbon
         backbone = Backbone(from_dict(BackboneConfig, document["backbone"], "backbone"))
         backbone.load_state_dict(tensors)
     except (ValueError, RuntimeError) as error:
+        if lack_of_memory(error) is not None:  # no fault of the checkpoint
+            raise
         raise checkpoint.CheckpointError(
             f"the config and weights of {path_or_name} must fit this version, got {error}; "
             "restore or retrain it"

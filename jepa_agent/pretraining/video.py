@@ -14,6 +14,7 @@ from ..data.trajectories import CHECKED_ROWS, checksum
 from ..device import resolve_device
 from ..io import checkpoint
 from ..io.serialisation import from_dict, to_dict
+from ..memory import lack_of_memory
 from ..models.backbones import Backbone, BackboneConfig, ResNetConfig
 from ..training import distributed, losses
 from ..training.loop import Callback, Trainer
@@ -225,6 +226,8 @@ def load_video_model(folder: str | Path) -> VideoModel:
         model = VideoModel(from_dict(VideoConfig, document.get("video"), "video"))
         model.load_state_dict(tensors)
     except (ValueError, RuntimeError) as error:
+        if lack_of_memory(error) is not None:  # no fault of the checkpoint
+            raise
         raise checkpoint.CheckpointError(
             f"{folder} must hold a video model of this version, got {error}; pretrain it again"
         ) from error
