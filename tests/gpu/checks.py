@@ -18,7 +18,7 @@ import checks_of_planning
 import checks_of_pretraining
 import checks_of_training
 import torch
-from faults import FAULTS
+from faults import FAULTS, STALE, Plant
 from made import launches
 from pretended import Seen, pretended_gpu
 from stand_ins import without_compiler
@@ -40,7 +40,7 @@ def main() -> None:
     without_compiler()
     graph.WARM_UP, replayed.WARM_UP = 1, 2  # steps and decisions before there is a graph
     warnings.filterwarnings("error", message=".* are launched kernel by kernel")
-    failed, caught, missed = {}, {}, []
+    failed, caught, missed = {}, {}, {}
     for name, check in CHECKS.items():
         began = time.process_time()
         try:
@@ -50,18 +50,25 @@ def main() -> None:
             failed[name] = traceback.format_exc(limit=-4)
         print(f"{name}: {time.process_time() - began:.1f} s", file=sys.stderr)
     counted = dict(launches)
-    for name, (plant, check_name) in FAULTS.items():
+    for name, fault in FAULTS.items():
         began = time.process_time()
-        try:
-            with pretended_gpu() as seen, plant():
-                CHECKS[check_name](seen)
-            missed.append(name)
-        except Exception as error:
-            caught[name] = f"{type(error).__name__}: {error}"
+        found, raised = caught_by(*fault)
+        (caught if found else missed)[name] = raised
         print(f"{name}: {time.process_time() - began:.1f} s", file=sys.stderr)
-    seconds = time.process_time()
     document = {"failed": failed, "missed": missed, "caught": caught, "launches": counted}
-    print(json.dumps({**document, "seconds": seconds}))
+    document |= {"planted": [*FAULTS], "stale": caught_by(*STALE)}
+    print(json.dumps({**document, "seconds": time.process_time()}))
+
+
+def caught_by(plant: Plant, check: str, says: str) -> tuple[bool, str]:
+    """Whether a check fails by the words that a fault must make it say, and what is raised."""
+    try:
+        with pretended_gpu() as seen, plant():
+            CHECKS[check](seen)
+    except Exception as error:
+        raised = f"{type(error).__name__}: {error}"
+        return says in raised, raised
+    return False, "nothing"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Faults of code for GPUs, planted one at a time: each must fail the check that is named."""
+"""Faults of code for GPUs, planted one at a time: each must fail its check by its words.
+
+So a plant that no longer applies, and raises something else, counts as missed.
+"""
 
 from __future__ import annotations
 
@@ -156,112 +159,144 @@ def weighted_by_calls(total: Any) -> Any:
 
 
 STEPS, DECISIONS, GRAPHS = "steps of quick", "decisions of mppi", "graphs"
-FAULTS: dict[str, tuple[Plant, str]] = {
+FAULTS: dict[str, tuple[Plant, str, str]] = {
     "constants are copied at every use": (
         lambda: mock.patch.object(bounds, "constant", constant), DECISIONS,
+        "'copy to the device at bounds.py:",
     ),
     "noise stays on the CPU": (
         changed(Noise, "normal", after(lambda numbers: numbers.cpu())), DECISIONS,
+        "on the CPU, at mppi.py:",
     ),
     "noise is the device's own": (
         lambda: mock.patch.object(Noise, "normal", numbers_of_global_noise), DECISIONS,
+        "mppi, step 0\nMismatched",
     ),
     "costs are compared by the host": (
         changed(CandidateTracker, "evaluate", after(lambda costs: costs + 0 * costs.min().item())),
         DECISIONS,
+        "'_local_scalar_dense at mppi.py:",
     ),
     "a held step reads its plan from the device": (
         changed(agents, "from_rows", before(lambda *_: torch.zeros((), device="cuda").item())),
         DECISIONS,
+        "'_local_scalar_dense at agent.py:",
     ),
     "a memory lies on the CPU": (
         changed(ErrorMemory, "none", after(
             lambda memory: memory._replace(errors=memory.errors.cpu())
         )), DECISIONS,
+        "on the CPU, at replayed.py:",
     ),
     "observations are copied and waited for": (
         changed(replayed._Room, "_fill", before(lambda _, asked, *__: asked.seen.to("cuda"))),
         DECISIONS,
+        "'copy to the device at replayed.py:",
     ),
     "a replayed decision keeps its noise": (
         changed(replayed._Room, "_fill", without_noise), DECISIONS,
+        "mppi, step 3\nMismatched",
     ),
     "a replayed learning rate is a number": (
         lambda: mock.patch.object(loop, "set_learning_rate", set_number), GRAPHS,
+        "weight must be what it is without",
     ),
     "a replayed step replaces prototypes": (
         lambda: mock.patch.object(ContrastHead, "update_prototypes", replace_prototypes), GRAPHS,
+        "exp_avg must be what it is without",
     ),
     "a replayed loss depends on the step's number": (
         changed(Objective, "total", weighted_by_calls), GRAPHS,
+        "exp_avg must be what it is without",
     ),
     "the window draws a device's tensor": (
         changed(session, "imagined_paths", after(
             lambda paths: torch.as_tensor(paths[0]).to("cuda").numpy()
         )), "episodes",
+        "to numpy, at session.py:",
     ),
     "images become arrays": (
         changed(ObservationSource, "_show", before(lambda _, rows, *__: rows.numpy())), STEPS,
+        "to numpy, at windows.py:",
     ),
     "windows come from the CPU": (
         changed(WindowSampler, "draw", after(
             lambda drawn: drawn._replace(actions=drawn.actions.cpu())
         )), STEPS,
+        "sub got [(8, 2, 4, 5, 2)] on the CPU, at world_model.py:",
     ),
     "the generator is on the CPU": (
         changed(Batches, "draw", drawn_on_the_cpu), STEPS,
+        "generator but found 'cpu', at windows.py:",
     ),
     "a statistic is on the CPU": (
         changed(WorldModel, "standardise", before(
             lambda model, *_: setattr(model, "action_std", model.action_std.cpu())
         )), STEPS,
+        "div got [(2,)] on the CPU, at world_model.py:",
     ),
     "losses are read at every step": (
         changed(LossMeter, "add", before(lambda _, terms, *__: [t.item() for t in terms.values()])),
         STEPS,
+        "step 0 waits: {'_local_scalar_dense at (elsewhere)'",
     ),
     "a loss picks by a mask": (
         lambda: mock.patch.object(losses, "temporal_similarity", masked), STEPS,
+        "step 0 waits: {'index at terms.py:",
     ),
     "gradients are checked by the host": (
         lambda: mock.patch.object(
             torch.nn.utils, "clip_grad_norm_",
             partial(torch.nn.utils.clip_grad_norm_, error_if_nonfinite=True),
         ), STEPS,
+        "step 0 waits: {'_local_scalar_dense at loop.py:",
     ),
     "parameters are stepped one by one": (
         lambda: mock.patch.object(torch.optim, "AdamW", looped), STEPS,
+        "a joint step of quick launches",
     ),
     "training forgets bfloat16": (
         lambda: mock.patch.object(Task, "autocast", nothing), "losses",
+        "the model must run in bfloat16",
     ),
     "covariance is of autocast's products": (
         lambda: mock.patch.object(losses, "covariance", losses.covariance.__wrapped__), "losses",
+        "covariance is coarse",
     ),
     "contrast is of autocast's products": (
         lambda: mock.patch.object(losses, "contrast", losses.contrast.__wrapped__), "losses",
+        "contrast is ",
     ),
     "terms of a state stay on the CPU": (
         lambda: mock.patch.object(loss_meter, "_together", stacked), "resume",
+        "stack got [()] on the CPU, at loss_meter.py:",
     ),
     "a resumed run draws anew": (
         changed(Trainer, "load_state", with_its_own_generator), "resume",
+        "must be what it is without interrupts",
     ),
     "what was read ahead is of another batch": (
         lambda: mock.patch.multiple(
             ReadAhead, begin=drawn_twice(ReadAhead.begin), take=of_the_next_state(ReadAhead.take)
         ), "steps of images on the disk",
+        ", in memory of [",
     ),
     "nothing is read ahead": (
         lambda: mock.patch.object(ReadAhead, "begin"),
         "steps of images on the disk",
+        "step 1 waits: {'copy from the device at windows.py:",
     ),
     "what was read ahead is copied and waited for": (
         changed(ReadAhead, "take", after(
             lambda read: read if read is None else read.to("cuda")
         )), "steps of images on the disk",
+        "step 1 waits: {'copy to the device at batches.py:",
     ),
     "rows of images are waited for": (
         changed(ImagePretrainer, "_rows", after(lambda rows: rows.cpu().to("cuda"))), "images",
+        "'copy from the device at image.py:",
     ),
 }  # fmt: skip
+"""By name: how it is planted, the check that must fail, and a part of what is raised."""
+STALE = changed(bounds, "renamed", after(lambda found: found)), DECISIONS, "waits"
+"""A plant whose place is no more: the error that it ends in must not count."""
