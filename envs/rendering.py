@@ -51,7 +51,10 @@ def draw_dot(image: Array, position: Array) -> None:
     """
     xp = namespace(position)
     position = position.reshape(-1, 2)
-    offsets, pixels, first = _patch(xp, position.shape[0], position.dtype, device(position))
+    count = position.shape[0]
+    rooms = 1 << (count - 1).bit_length()
+    offsets, pixels, first = _patch(xp, rooms, position.dtype, device(position))
+    first = first[:count]
     corner = cast(position, xp.int64)
     offset = offsets - (position - cast(corner, position.dtype))[:, :, None]  # (B, 2, 10)
     # exp of a sum of squares is a product: two lines of exponentials instead of a square of them
@@ -62,9 +65,12 @@ def draw_dot(image: Array, position: Array) -> None:
     image.reshape(-1)[index] = values.reshape(-1, PATCH**2)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.cache
 def _patch(xp: Any, count: int, dtype: Any, place: Any) -> tuple[Array, Array, Array]:
     """Constants for drawing dots, cached: they would cost as much as all the rest.
+
+    They are kept for good, since a recorded CUDA graph reads them where they are. The count is a
+    power of two, so that they are few.
 
     Returns:
         The patch's pixel lines relative to the pixel under the dot's centre (10,), the flat

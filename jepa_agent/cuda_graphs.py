@@ -28,7 +28,8 @@ def recorded(
     """Record the kernels of some work, without running them.
 
     Args:
-        work: launches kernels, and never waits for them.
+        work: launches kernels, and never waits for them. Tensors that it reads must stay where
+            they are: caches that hold some let none go.
         what: its name in the warning, a plural.
         generator: what it draws from, on the GPU.
 

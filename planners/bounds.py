@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -195,11 +195,12 @@ class ActionBounds:
         return torch.cat(hot, dim=-1).to(averages.dtype)
 
 
-@lru_cache(maxsize=256)
+@cache
 def constant(values: tuple[Any, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A tensor of fixed numbers, made once for each type and device.
+    """A tensor of fixed numbers, made once for each type and device, and kept for good.
 
-    The host does not wait for a GPU to have it.
+    The host does not wait for a GPU to have it. A recorded CUDA graph reads it where it is; there
+    are as many as bounds and chunks that a process plans with.
     """
     with torch.inference_mode(False):  # so that gradients can pass it later
         return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -127,10 +127,10 @@ def coloured(horizon: int, exponent: float, like: Tensor) -> Tensor:
     return _colouring(horizon, exponent, like.dtype, like.device)
 
 
-@lru_cache(maxsize=64)
+@cache
 @torch.inference_mode(False)
 def _colouring(horizon: int, exponent: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Made once, as `constant` tensors are."""
+    """Made once and kept, as `constant` tensors are."""
     frequencies = torch.fft.rfftfreq(horizon, dtype=torch.float64)
     frequencies[0] = 1.0 / horizon  # the slowest wave stands in for the constant
     spectrum = torch.fft.rfft(torch.eye(horizon, dtype=torch.float64), dim=0)

@@ -1,9 +1,13 @@
 """The renderer: against its formula, and read back."""
 
+import weakref
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from jepa_agent.envs import rendering
 from jepa_agent.envs.physics import Layout
 from jepa_agent.envs.rendering import locate_dot, read_layout, render
 
@@ -71,6 +75,26 @@ def test_torch_renders_the_same() -> None:
     in_torch = render(torch.from_numpy(position), Layout.from_array(torch.from_numpy(layout)))
     assert in_torch.dtype == torch.uint8
     assert_equal_but_for_rounding(in_torch.numpy(), in_numpy)
+
+
+def test_what_dots_are_drawn_with_is_few_and_never_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recorded CUDA graph reads it where it is, whatever batches are drawn later."""
+    kept, make = {}, rendering._patch
+
+    def noted(*asked: Any) -> tuple[torch.Tensor, ...]:
+        made = make(*asked)
+        kept.update({id(each): weakref.ref(each) for each in made})
+        return made
+
+    monkeypatch.setattr(rendering, "_patch", noted)
+    layout = Layout(*(torch.full((1,), each) for each in (30.0, 20.0, 8.0)))
+    for count in range(130):
+        positions = torch.full((count, 2), 20.5)
+        images = render(positions, layout)
+        assert images.shape == (count, 65, 65, 3)
+        assert (images == images[:1]).all()
+    assert all(each() is not None for each in kept.values())
+    assert len(kept) <= 3 * 9  # three of every power of two up to 256
 
 
 def test_locate_dot_inverts_render() -> None:

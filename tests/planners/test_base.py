@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+import weakref
 
 import pytest
 import torch
 
-from jepa_agent.planners import ActionBounds, CandidateTracker, Noise
+from jepa_agent.planners import ActionBounds, CandidateTracker, Noise, constant
+from jepa_agent.planners.icem import coloured
 
 DISC = ActionBounds((-1.0, -1.0), (1.0, 1.0), 1.0)
 
@@ -128,3 +130,14 @@ def test_undefined_costs_are_an_error() -> None:
     tracker.evaluate(torch.zeros(1, 3, 1, 1))
     with pytest.raises(ValueError, match="got NaN for 2 candidates; check the model"):
         tracker.plan()
+
+
+def test_fixed_numbers_are_never_let_go() -> None:
+    """A recorded CUDA graph reads them where they are, however many others come later."""
+    like = torch.zeros(1)
+    kept = [weakref.ref(constant((0.25, -1.0), like.dtype, like.device))]
+    kept.append(weakref.ref(coloured(5, 1.75, like)))
+    for index in range(1000):
+        constant((float(index), 0.25), like.dtype, like.device)
+        coloured(2, 2.0 + index, like)
+    assert all(each() is not None for each in kept)
