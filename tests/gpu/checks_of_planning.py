@@ -28,6 +28,8 @@ from jepa_agent.viz.session import Session
 
 IN_A_DECISION = 3
 """Launches of a decision by its graph: the last plans and errors, the graph, a copy of all."""
+FOR_A_MEMORY, FOR_SOME = 11, 18
+"""Launches beside them: to make an error memory, and to pick and put back rows that decide."""
 WAITS_IN_A_DECISION = 2
 """Waits of the host in a decision: for the check that costs are numbers, and for the actions."""
 
@@ -77,6 +79,27 @@ def check_decisions(seen: Seen, name: str) -> None:
         np.testing.assert_array_equal(action, expected, err_msg=f"{name}, step {step}")
 
 
+def check_shipped(seen: Seen) -> None:
+    """The shipped agent's decisions are one graph, for one environment and for several, and where
+    only some of them decide."""
+    agent, rng = JEPAAgent.load("default", CUDA), np.random.default_rng(0)
+    asked = []
+    for count in (1, 2):
+        pictures = rng.integers(0, 256, (2, count, 65, 65, 3), dtype=np.uint8)
+        batch = dict(zip(("observation", "desired_goal"), pictures, strict=True))
+        for _ in range(4):  # of new episodes
+            seen.clear()
+            _, state = agent.act(batch)
+        asked.append(seen.launches.total())
+        launches[f"shipped: decision for {count}"] = seen.inside.total()
+    _, state = agent.act(batch, state)  # a held step, after which one of two episodes is new
+    seen.clear()
+    agent.act(batch, state, np.array([True, False]))
+    asked.append(seen.launches.total())
+    expected = [IN_A_DECISION + FOR_A_MEMORY] * 2 + [IN_A_DECISION + FOR_SOME]
+    assert asked == expected, f"{asked} launches, the last {dict(seen.launches)}"
+
+
 def check_episodes(seen: Seen) -> None:
     """The shipped agent plays the same episodes on the device, and in the window's thread."""
     agents = [JEPAAgent.load("default", device) for device in (CPU, CUDA)]
@@ -102,5 +125,6 @@ CHECKS: dict[str, Callable[[Seen], None]] = {
         f"decisions of {name}": partial(check_decisions, name=name)
         for name in (*PLANNERS, *DISCRETE_PLANNERS)
     },
+    "decisions of the shipped agent": check_shipped,
     "episodes": check_episodes,
 }

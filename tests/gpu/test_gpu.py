@@ -68,3 +68,6 @@ def test_the_page_counts_launches_as_they_are(said: dict[str, Any]) -> None:
     for name in ("quick", "base", "vector", "proposals", "eb_jepa"):
         (row,) = re.findall(rf"\| `{name}`[^|]*, a joint [^|]*\| ([^|]*)\|", page)
         assert f"{said['launches'][f'{name}: joint step']:,}" in row, name
+    for words, count in (("for one environment", 1), ("the same, for several", 2)):
+        (row,) = re.findall(rf"\| [^|]*{words} \| ([^|]*) \|", page)
+        assert f"{said['launches'][f'shipped: decision for {count}']:,}" == row

@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from jepa_agent.training import distributed
 
@@ -84,7 +86,7 @@ low = "bfloat16" in sys.argv
 rng = np.random.default_rng(0)
 data = ImageData("noise", Split(rng.integers(0, 256, (64, 12, 12, 1), np.uint8), np.arange(64) % 4))
 small = ResNetConfig(2, (8, 8), (1, 1))
-if not low:  # torch's own batch norm errs by 3e-5 in single precision
+if "float64" in sys.argv:
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double
 against = {"variance": 1.0, "covariance": 1.0, "sigreg": 1.0}
@@ -150,37 +152,88 @@ def launch(folder: Path, processes: int, *arguments: str) -> None:
     )  # fmt: skip
 
 
+class Trained(NamedTuple):
+    """What a training left."""
+
+    terms: dict[str, float]
+    """Of the first step."""
+    gradients: dict[str, Tensor]
+    """Of the first step."""
+    said: dict[str, Tensor]
+    """By the trained networks."""
+
+
+def by_one_and_two(folder: Path, script: str, *arguments: str) -> tuple[Trained, Trained]:
+    """A training by one process and by two, which end with the same."""
+    found = []
+    for processes in (1, 2):
+        here = folder / str(processes)
+        here.mkdir()
+        (here / "shared.py").write_text(script)
+        launch(here, processes, "shared.py", *arguments)
+        terms = json.loads((here / "terms.json").read_text())
+        tensors = []
+        for kind in ("gradients", "said"):
+            first, *others = (load_file(here / f"{kind}-{i}.safetensors") for i in range(processes))
+            for other in others:
+                assert all(torch.equal(other[name], tensor) for name, tensor in first.items())
+            tensors.append(first)
+        found.append(Trained(terms, *tensors))
+    return found[0], found[1]
+
+
+def error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+    """The norm of all differences together, as a share of all that is expected."""
+    wrong = [(found[name] - tensor).norm() for name, tensor in expected.items()]
+    sizes = [tensor.norm() for tensor in expected.values()]
+    return float(torch.stack(wrong).norm() / torch.stack(sizes).norm())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("script", "terms"),
+    ("script", "arguments", "tolerance", "terms"),
     [
-        (SHARED, {"prediction", "variance", "covariance", "sigreg", "temporal_similarity",
-                  "inverse_dynamics", "distance", "contrast", "probe"}),
-        (PRETRAINED, {"image.invariance", "image.variance", "image.covariance", "image.sigreg",
-                      "video.prediction", "video.variance", "video.covariance", "video.sigreg"}),
+        (SHARED, (), 1e-5, {
+            "prediction", "variance", "covariance", "sigreg", "temporal_similarity",
+            "inverse_dynamics", "distance", "contrast", "probe",
+        }),
+        (PRETRAINED, ("float64",), 1e-9, {
+            "image.invariance", "image.variance", "image.covariance", "image.sigreg",
+            "video.prediction", "video.variance", "video.covariance", "video.sigreg",
+        }),
     ],
     ids=["world model", "pretraining"],
 )  # fmt: skip
 def test_two_processes_with_half_a_batch_equal_one_with_the_whole(
-    tmp_path: Path, script: str, terms: set[str]
+    tmp_path: Path, script: str, arguments: tuple[str, ...], tolerance: float, terms: set[str]
 ) -> None:
-    for processes in (1, 2):
-        folder = tmp_path / str(processes)
-        folder.mkdir()
-        (folder / "shared.py").write_text(script)
-        launch(folder, processes, "shared.py")
-    one, two = tmp_path / "1", tmp_path / "2"
-    alone, shared = (json.loads((f / "terms.json").read_text()) for f in (one, two))
-    assert set(alone) == terms
-    for name, term in alone.items():
-        assert shared[name] == pytest.approx(term, rel=1e-5, abs=1e-6), name
-    for kind in ("gradients", "said"):
-        expected = load_file(one / f"{kind}-0.safetensors")
-        found = [load_file(two / f"{kind}-{rank}.safetensors") for rank in (0, 1)]
+    """A world model in float32 within 0.001 %, pretrainings in float64 within a ten-millionth of
+    that: it is the same computation."""
+    alone, shared = by_one_and_two(tmp_path, script, *arguments)
+    assert set(alone.terms) == terms
+    for name, term in alone.terms.items():
+        assert shared.terms[name] == pytest.approx(term, rel=tolerance, abs=tolerance / 10), name
+    for expected, found in zip(alone[1:], shared[1:], strict=True):
         for name, tensor in expected.items():
-            largest = tensor.abs().max().item()
-            assert (found[0][name] - tensor).abs().max() <= 1e-5 * max(1.0, largest), name
-            assert torch.equal(found[0][name], found[1][name]), name
+            largest = max(1.0, tensor.abs().max().item())
+            assert (found[name] - tensor).abs().max() <= tolerance * largest, name
+
+
+@pytest.mark.slow
+def test_two_processes_pretrain_in_float32_as_one_does(tmp_path: Path) -> None:
+    """Images within 0.001 %; of videos the losses within 0.02 %, the rest within 2 %.
+
+    Sums in another order are rounded in another way, which the network of videos enlarges: by
+    0.005 % of the losses, 0.6 % of gradients and 0.7 % of what is learned, as measured.
+    """
+    alone, shared = by_one_and_two(tmp_path, PRETRAINED, "float32")
+    for kind, of_losses, of_tensors in (("image", 1e-5, 1e-5), ("video", 2e-4, 0.02)):
+        for name, term in alone.terms.items():
+            if name.startswith(kind):
+                assert shared.terms[name] == pytest.approx(term, rel=of_losses), name
+        for expected, found in zip(alone[1:], shared[1:], strict=True):
+            of_kind = {name: each for name, each in expected.items() if name.startswith(kind)}
+            assert error(found, of_kind) <= of_tensors, kind
 
 
 @pytest.mark.slow
@@ -191,27 +244,13 @@ def test_two_processes_train_in_bfloat16_as_one_does(tmp_path: Path, script: str
     The sums of a gradient's halves are rounded to bfloat16 (0.4 %), and steps of Adam enlarge that:
     prototypes, which follow the embeddings, may differ by 15 %.
     """
-    for processes in (1, 2):
-        folder = tmp_path / str(processes)
-        folder.mkdir()
-        (folder / "shared.py").write_text(script)
-        launch(folder, processes, "shared.py", "bfloat16")
-    one, two = tmp_path / "1", tmp_path / "2"
-    alone, shared = (json.loads((f / "terms.json").read_text()) for f in (one, two))
-    for name, term in alone.items():
-        assert shared[name] == pytest.approx(term, rel=1e-3, abs=1e-5), name
-    for kind in ("gradients", "said"):
-        whole = load_file(one / f"{kind}-0.safetensors")
-        found, same = (load_file(two / f"{kind}-{rank}.safetensors") for rank in (0, 1))
-        assert all(torch.equal(found[name], same[name]) for name in whole)
-        errors = {name: (found[name] - tensor).norm() for name, tensor in whole.items()}
-        if kind == "said":
-            for name, tensor in whole.items():
-                share = 0.15 if name == "layouts" else 0.03
-                assert errors[name] <= share * tensor.norm(), name
-        else:
-            sizes = torch.stack([tensor.norm() for tensor in whole.values()])
-            assert torch.stack([*errors.values()]).norm() <= 0.03 * sizes.norm()
+    alone, shared = by_one_and_two(tmp_path, script, "bfloat16")
+    for name, term in alone.terms.items():
+        assert shared.terms[name] == pytest.approx(term, rel=1e-3, abs=1e-5), name
+    assert error(shared.gradients, alone.gradients) <= 0.03
+    for name, tensor in alone.said.items():
+        share = 0.15 if name == "layouts" else 0.03
+        assert error(shared.said, {name: tensor}) <= share, name
 
 
 @pytest.mark.slow
