@@ -50,6 +50,8 @@ class Args:
     """Episodes that an agent of `world` or `backbones` plays."""
     data_scale: float = 1.0
     """Share of the trajectories, epochs or clips."""
+    bfloat16: bool = False
+    """Train `world` in bfloat16 on a CPU too, which pays where it has instructions for it."""
     out: Path = Path("runs/ablation")
     """Where the runs and their results lie."""
     table: Path | None = None
@@ -70,7 +72,7 @@ class Args:
 def main(args: Args) -> int:
     system, out = SYSTEMS[args.system], args.out.absolute() / args.system
     minutes = system.minutes if args.minutes is None else args.minutes
-    budget = Budget(minutes, args.episodes, args.data_scale)
+    budget = Budget(minutes, args.episodes, args.data_scale, args.bfloat16)
     runs = plan(system, args.only or tuple(system.variants), args.seeds, budget, out)
     for status in sweep(runs, launcher(args, out, len(runs)), args.retry):
         if any(status.results.values()):

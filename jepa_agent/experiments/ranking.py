@@ -18,12 +18,14 @@ Measures = Mapping[str, float]
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The agents in a folder and below it, such as a run's and its `step-N`.
+    """The agents in a folder and below it, such as a run's and its `step-N`; each once.
 
     Raises:
         ValueError: if there are none.
     """
-    found = [path.parent for path in sorted(folder.rglob("config.json")) if weights_of(path.parent)]
+    paths = sorted(path.parent for path in folder.rglob("config.json"))
+    by_weights = {weights_of(path): path for path in reversed(paths)}
+    found = sorted(path for weights, path in by_weights.items() if weights)
     if not found:
         raise ValueError(
             f"a run must hold a checkpoint that `jepa-agent train` wrote, got none in {folder}; "

@@ -18,6 +18,7 @@ class Budget:
     minutes: float
     episodes: int
     data_scale: float
+    bfloat16: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from math import ceil
 from pathlib import Path
 
 from ..agent.agent import JEPAAgent
@@ -17,12 +18,15 @@ from ..models.encoders import PatchCNNConfig
 from ..models.predictors import ResidualMLPConfig
 from ..presets import BASE, DATA
 from ..training.config import Preset
+from ..training.loop import LOG_EVERY
 from ..training.world_model import train
 from .ablations import pooled_success, shown
 from .systems import Budget, Figures, System, Variant, folder_name, with_values
 
-JOINT_SHARE, STEPS_PER_MINUTE = 0.35, 260
-"""Joint training's share of the steps, and steps per minute of `base` on two cores, both stages."""
+STEPS_PER_MINUTE, JOINT_SHARE = 260, 0.35
+"""Steps per minute of `base` on two cores; joint training's share of them in "two stages"."""
+CHECKPOINTS = 3
+"""Agents of a training that are kept, its last one among them."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ WORLD = {
     "variance of the whole batch": Variant({"training.center_per_layout": False}),
     "one MLP per chunk": Variant({"model.predictor": ResidualMLPConfig(width=384, depth=3)}),
     "strided CNN": Variant({"model.encoder": PatchCNNConfig()}),
-    "one stage": Variant({"training.refinement.steps": 0}),
+    "two stages": Variant(),
     "reference behaviour": Variant({"collect.policy": "reference"}),
     "10 layouts": few_layouts(10),
     "100 layouts": few_layouts(100),
@@ -89,18 +93,22 @@ def run_world(out: Path, budget: Budget, name: str, seed: int) -> Figures:
     """Train (or go on with, or reuse) one variant, and measure it on layouts never seen."""
     variant = WORLD[name]
     steps = round(budget.minutes * STEPS_PER_MINUTE)
-    joint = max(1, round(JOINT_SHARE * steps))
-    stages = {"training.steps": joint, "training.refinement.steps": steps - joint}
-    if name == "one stage":
-        stages = {"training.steps": steps}
+    joint = max(1, round(JOINT_SHARE * steps)) if name == "two stages" else steps
+    training = {
+        "training.steps": joint,
+        "training.refinement.steps": steps - joint,
+        "training.diagnose_every": LOG_EVERY * ceil(steps / CHECKPOINTS / LOG_EVERY),
+        "training.bfloat16": budget.bfloat16 or None,
+    }
     seeds = {"training.seed": seed, "collect.seed": seed}
     settings = Setting(**vars(BASE), collect=DATA["base"])
     data = {"collect.episodes": round(budget.data_scale * settings.collect.episodes)}
-    settings = with_values(settings, {**stages, **seeds, **data, **variant.changes})
+    settings = with_values(settings, {**training, **seeds, **data, **variant.changes})
     folder = out / folder_name(variant.shares or name, seed)
     preset = Preset(settings.model, settings.training, settings.planner)
     trajectories = Trajectories.from_rollouts(*collect(settings.collect))
-    agent = train(trajectories, preset, folder=folder / f"{budget.minutes:g}-minutes")
+    run = folder / f"{budget.minutes:g}-minutes"
+    agent = train(trajectories, preset, folder=run, keep=CHECKPOINTS)
     agent.cost = settings.cost
     return measure_world(name, agent, trajectories, "test", budget)
 
