@@ -10,9 +10,9 @@ from typing import Any
 
 from .agent.costs import CostConfig
 from .envs import CollectConfig
-from .models.distances import BlockNormConfig
-from .models.encoders import ImpalaConfig, PatchPoolConfig, VectorMLPConfig
-from .models.predictors import GRUConfig, StepwiseMLPConfig
+from .models.distances import BlockNormConfig, ValueMapConfig
+from .models.encoders import ImpalaConfig, PatchMapConfig, PatchPoolConfig, VectorMLPConfig
+from .models.predictors import GRUConfig, MapCNNConfig, StepwiseMLPConfig
 from .models.proposals import ProposalsConfig
 from .models.world_model import WorldModelConfig
 from .planners import CEMConfig, MPPIConfig, ProposalConfig, ReactiveConfig
@@ -108,6 +108,27 @@ VECTOR = Preset(
 )
 """Any environment whose observations are vectors."""
 
+MAPS = Preset(
+    model=WorldModelConfig(
+        latent_dim=16 * 16 * 8,
+        encoder=PatchMapConfig(patch=4),
+        predictor=MapCNNConfig(rows=16, columns=16),
+        distance_head=ValueMapConfig(rows=16, columns=16),
+    ),
+    training=TrainingConfig(
+        steps=1200,
+        layouts_per_batch=32,
+        windows_per_layout=4,
+        learning_rate=2e-3,
+        max_grad_norm=200.0,
+        weights=LossWeights(variance=4.0, covariance=2.0, distance=1.0),
+        refinement=RefinementConfig(steps=1000, layouts_per_batch=32, windows_per_layout=4),
+    ),
+    planner=MPPIConfig(horizon=2, num_samples=16, iterations=3),
+    cost=CostConfig(near_weight=2.0),
+)
+"""Pictures of 64 or 65 pixels of something among walls that may be anywhere: latents are maps."""
+
 PIXELS = Preset(
     model=WorldModelConfig(distance_head=BlockNormConfig(width=256, depth=2)),
     training=TrainingConfig(
@@ -175,6 +196,7 @@ PRESETS = {
     "base": BASE,
     "base_gpu": BASE_GPU,
     "eb_jepa": EB_JEPA,
+    "maps": MAPS,
     "vector": VECTOR,
     "pixels": PIXELS,
     "proposals": PROPOSALS,
@@ -194,6 +216,7 @@ DATA = {
     "eb_jepa": CollectConfig(
         policy="reference", layout="train", episodes=1_200_000, steps=16, episodes_per_layout=1
     ),
+    "maps": CollectConfig(episodes=1),
     "vector": CollectConfig(episodes=1),
     "pixels": CollectConfig(episodes=1),
     "proposals": CollectConfig(episodes=1),

@@ -111,6 +111,7 @@ ABOUT = {
     "base": "Any layout, from the 966 train layouts, in under 30 minutes on two cores.",
     "base_gpu": "`base` in batches of 16 times the frames; for a GPU.",
     "eb_jepa": "EB-JEPA's model, losses, batch, data and planner (arXiv 2602.03604); for a GPU.",
+    "maps": "Something among walls that may be anywhere, in images; --data names its trajectories.",
     "vector": "Any environment whose observations are vectors; --data names its trajectories.",
     "pixels": "Any environment whose observations are images; --data names its trajectories.",
     "proposals": "Images of any world, from behaviour that goes somewhere; --data as above.",

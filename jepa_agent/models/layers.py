@@ -79,3 +79,21 @@ def check_patch(patch: int, height: int, width: int) -> None:
     """Raise ValueError unless a patch fits into the image."""
     if patch > min(height, width):
         raise ValueError(f"patch must be at most the image's size {height} x {width}, got {patch}")
+
+
+class ResidualConvolutions(nn.Module):
+    """3x3 convolutions of maps (B, rows, columns, channels), each added to its input."""
+
+    def __init__(self, channels: int, depth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, padding=1) for _ in range(depth)
+        )
+
+    def forward(self, maps: Tensor, gates: Tensor | None = None) -> Tensor:
+        """Maps of the same shape; `gates` (B, depth, channels) scale what each convolution sees."""
+        x = maps.permute(0, 3, 1, 2)
+        for number, layer in enumerate(self.layers):
+            seen = x.relu() if gates is None else x.relu() * gates[:, number, :, None, None]
+            x = x + layer(seen)
+        return x.permute(0, 2, 3, 1)

@@ -3,12 +3,13 @@
 python scripts/experiments/mazes.py --out runs/mazes
 
 Each step writes its file into the folder and is left out where that is there: data of wanderers in
-train mazes, a world model per distance and seed, ranks of its distance, episodes by path length.
+train mazes, a world model per kind and seed, ranks of its distance, episodes by path length.
 With --truth, no model is trained: planners see the true physics and the straight distance.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -30,18 +31,39 @@ from jepa_agent.envs.maze_episodes import MazeEpisodes
 from jepa_agent.envs.mazes import MazesConfig, MazesEnv
 from jepa_agent.envs.tiles import TileWalls
 from jepa_agent.evaluation.diagnostics import spearman
-from jepa_agent.evaluation.episodes import play
+from jepa_agent.evaluation.episodes import measure_latency, play
 from jepa_agent.evaluation.metrics import summarise, wilson
 from jepa_agent.io.serialisation import write_json
-from jepa_agent.models.distances import BlockNormConfig, DistanceHeadConfig
 from jepa_agent.models.encoders import PatchCNNConfig
-from jepa_agent.planners import ActionBounds, CEMConfig, MPPIConfig, Noise, Subgoals, SubgoalsConfig
-from jepa_agent.presets import BASE
-from jepa_agent.training.config import RefinementConfig
+from jepa_agent.planners import (
+    ActionBounds,
+    CEMConfig,
+    MPPIConfig,
+    Noise,
+    PlannerConfig,
+    Subgoals,
+    SubgoalsConfig,
+)
+from jepa_agent.presets import BASE, MAPS
 
 PATHS = ((1, 4), (5, 8), (9, 12), (13, 16))
 """Fewest and most cells on the way from start to goal."""
-DISTANCES: dict[str, DistanceHeadConfig] = {"plain": BlockNormConfig(width=512, depth=2)}
+PLAIN = replace(
+    BASE,
+    model=replace(BASE.model, encoder=PatchCNNConfig(patch=5, channels=(32, 64), hidden=384)),
+)
+"""`base` with an encoder that keeps places apart, since walls may be anywhere."""
+MODELS = {"maps": MAPS, "plain": PLAIN}
+FAR_SIGHTED = MPPIConfig(horizon=2, num_samples=128)
+PLAYERS: dict[str, dict[str, tuple[PlannerConfig, CostConfig]]] = {
+    "maps": {"MPPI 2": (MAPS.planner, MAPS.cost)},
+    "plain": {
+        "MPPI 2": (FAR_SIGHTED, BASE.cost),
+        "CEM 4": (CEMConfig(horizon=4, num_samples=64), BASE.cost),
+        "subgoals, MPPI 2": (SubgoalsConfig(FAR_SIGHTED), BASE.cost),
+    },
+}
+"""By model, who plays: planners and costs."""
 STEP, DISC = 2.45, ActionBounds((-1.0, -1.0), (1.0, 1.0), 1.0)
 LIMIT = 250
 """Steps of an episode."""
@@ -51,16 +73,20 @@ LIMIT = 250
 class Args:
     """The size of the experiment."""
 
-    distances: tuple[str, ...] = tuple(DISTANCES)
+    models: tuple[str, ...] = tuple(MODELS)
     seeds: tuple[int, ...] = (0,)
     cells: tuple[int, int] = (4, 6)
     """Fewest and most cells along a side."""
     layouts: int = 1000
     """Train mazes."""
-    per_layout: int = 16
+    per_layout: int = 4
     """Episodes of 90 steps in each."""
-    steps: int = 1000
-    """Steps of joint training; refinement has twice as many."""
+    steps: int = 1200
+    """Steps of joint training."""
+    refinement: int = 1000
+    """Steps of refinement."""
+    bfloat16: bool = False
+    """Train in bfloat16 on a CPU too, which pays where it has instructions for it."""
     evaluated: int = 50
     """Episodes per path length."""
     paths: tuple[tuple[int, int], ...] = PATHS
@@ -77,17 +103,23 @@ def main(args: Args) -> None:
             rows.append(row)
             write_json(args.out / "truth.json", rows)
         return
-    data = once(args.out / "data.h5", partial(wander, args))
-    data = Trajectories.load(data)
-    for name in args.distances:
-        for seed in args.seeds:
-            folder = args.out / f"{name}-{seed}"
-            once(folder / "agent" / "config.json", partial(learn, args, data, name, seed))
-            agent = JEPAAgent.load(folder / "agent", "cpu")
-            for title, rows in (("ranks", ranks), ("episodes", episodes)):
-                path = once(folder / f"{title}.json", partial(collected, rows, args, agent))
-                for row in json.loads(path.read_text()):
-                    print(name, seed, row, flush=True)
+    data = Trajectories.load(once(args.out / "data.h5", partial(wander, args)))
+    for seed, name in itertools.product(args.seeds, args.models):
+        folder = args.out / f"{name}-{seed}"
+        once(folder / "agent" / "done", partial(learn, args, data, name, seed))
+        agent = JEPAAgent.load(folder / "agent", "cpu")
+        show(once(folder / "ranks.json", partial(write_ranks, args, agent)))
+        for player, (planner, cost) in PLAYERS[name].items():
+            agent.planner, agent.cost = planner.build(), cost
+            for suite, settings in suites(args).items():
+                path = folder / f"{player}, {suite}.json".replace(" ", "-")
+                show(once(path, partial(play_suite, args, agent, player, suite, settings)))
+
+
+def show(path: Path) -> None:
+    """Print the rows of a file."""
+    for row in json.loads(path.read_text()):
+        print(path.parent.name, row, flush=True)
 
 
 def once(path: Path, make: Callable[[Path], None]) -> Path:
@@ -98,10 +130,6 @@ def once(path: Path, make: Callable[[Path], None]) -> Path:
         make(path)
         print(f"{path} after {time.perf_counter() - began:.0f} s", flush=True)
     return path
-
-
-def collected(rows: Callable[..., Iterator[dict]], args: Args, agent: JEPAAgent, to: Path) -> None:
-    write_json(to, list(rows(args, agent)))
 
 
 def wander(args: Args, path: Path) -> None:
@@ -115,7 +143,7 @@ def wander(args: Args, path: Path) -> None:
     turn = np.exp(rng.uniform(np.log(0.1), np.log(0.7), count))  # radians
     hold = np.where(rng.random(count) < 0.5, 5, 1)
     heading, length = rng.uniform(-np.pi, np.pi, count), np.ones(count)
-    states, actions = [world.place.copy()], []
+    states, actions = [world.position.copy()], []
     for step in range(steps):
         moved = np.linalg.norm(states[-1] - states[max(step - 1, 0)], axis=-1)
         stopped = (moved < 0.3 * 2.45 * length) | (rng.random(count) < 0.03)
@@ -127,39 +155,38 @@ def wander(args: Args, path: Path) -> None:
         action = length[:, None] * np.stack([np.cos(heading), np.sin(heading)], axis=-1)
         actions.append(action.astype(np.float32))
         world.advance(actions[-1], rngs)
-        states.append(world.place.copy())
+        states.append(world.position.copy())
     about = {"env_id": "Mazes-v0", "env_kwargs": settings, "policy": "wander"}
     walks = (np.stack(each, axis=1) for each in (states, actions))
     Trajectories.from_rollouts(*walks, world.layout, about).save(path)
 
 
 def learn(args: Args, data: Trajectories, name: str, seed: int, path: Path) -> None:
-    """Train a world model and save its agent."""
-    agent = train(data, preset(args, name, seed), "cpu")
-    agent.save(path.parent)
+    """Train a world model and save its agent; a training that was interrupted goes on."""
+    train(data, preset(args, name, seed), "cpu", folder=path.parent)
+    path.touch()
 
 
 def preset(args: Args, name: str, seed: int) -> Preset:
-    """`base` with an encoder that keeps places apart, since walls may be anywhere."""
-    encoder = PatchCNNConfig(patch=5, channels=(32, 64), hidden=384)
+    """What a model learns by, in as many steps as asked for."""
+    training = MODELS[name].training
     return replace(
-        BASE,
-        model=replace(BASE.model, encoder=encoder, distance_head=DISTANCES[name]),
+        MODELS[name],
         training=replace(
-            BASE.training,
+            training,
             steps=args.steps,
             seed=seed,
+            bfloat16=args.bfloat16 or None,
             diagnose_episodes=0,
-            refinement=RefinementConfig(
-                steps=2 * args.steps, layouts_per_batch=64, windows_per_layout=16
-            ),
+            refinement=replace(training.refinement, steps=args.refinement),
         ),
     )
 
 
 @torch.no_grad()
-def ranks(args: Args, agent: JEPAAgent, mazes: int = 40, pairs: int = 64) -> Iterator[dict]:
+def ranks(args: Args, agent: JEPAAgent, mazes: int = 40, pairs: int = 64) -> list[dict]:
     """Rank correlation of distances with the exact ones, learned and straight, by path length."""
+    rows = []
     for split in ("train", "test"):
         config = MazesConfig(layout=split, cells=args.cells, layouts=args.layouts)
         world, rng = MazesEnv(**asdict(config)), np.random.default_rng(0)
@@ -178,36 +205,36 @@ def ranks(args: Args, agent: JEPAAgent, mazes: int = 40, pairs: int = 64) -> Ite
         groups = {"all": np.ones(len(every["exact"]), bool)}
         for low, high in ((0, 28), (28, 56), (56, 112), (112, 1000)):
             groups[f"{low} to {high} px"] = (every["exact"] >= low) & (every["exact"] < high)
-        for group, rows in groups.items():
-            yield {"mazes": split, "paths": group, "pairs": int(rows.sum())} | {
-                key: round(spearman(every["exact"][rows], every[key][rows]) or 0.0, 3)
-                for key in ("learned", "straight")
-            }
-
-
-def planners(agent: JEPAAgent) -> Iterator[tuple[str, JEPAAgent]]:
-    """The agent with one planner after the other."""
-    for name, planner in (
-        ("MPPI 2", MPPIConfig(horizon=2, num_samples=128)),
-        ("CEM 4", CEMConfig(horizon=4, num_samples=64)),
-        ("subgoals, MPPI 2", SubgoalsConfig(MPPIConfig(horizon=2, num_samples=128))),
-    ):
-        agent.planner, agent.cost = planner.build(), CostConfig(error_memory=8)
-        yield name, agent
-
-
-def episodes(args: Args, agent: JEPAAgent) -> Iterator[dict]:
-    """Success in test mazes by path length, the same tasks for all planners."""
-    seeds = range(1_000_000, 1_000_000 + args.evaluated)
-    for path in args.paths:
-        kwargs = {"layout": "test", "cells": args.cells, "path": path}
-        make = partial(agent.env_ref.make, max_episode_steps=LIMIT, **kwargs)
-        for name, player in planners(agent):
-            row = asdict(
-                summarise(name, f"paths of {path[0]} to {path[1]}", play(player, make, seeds))
+        for group, chosen in groups.items():
+            rows.append(
+                {"mazes": split, "paths": group, "pairs": int(chosen.sum())}
+                | {
+                    key: round(spearman(every["exact"][chosen], every[key][chosen]) or 0.0, 3)
+                    for key in ("learned", "straight")
+                }
             )
-            print(row, flush=True)
-            yield row
+    return rows
+
+
+def write_ranks(args: Args, agent: JEPAAgent, to: Path) -> None:
+    write_json(to, ranks(args, agent))
+
+
+def suites(args: Args) -> dict[str, dict[str, Any]]:
+    """Settings of the worlds that are played, none of whose mazes was learned from."""
+    test = {"layout": "test", "cells": args.cells}
+    return {
+        f"paths of {low} to {high}": test | {"path": (low, high)} for low, high in args.paths
+    } | {"larger or thinner": {"layout": "ood"}}
+
+
+def play_suite(
+    args: Args, agent: JEPAAgent, player: str, suite: str, settings: dict[str, Any], to: Path
+) -> None:
+    """Success in a suite, the same tasks for all players, and milliseconds a decision."""
+    make = partial(agent.env_ref.make, max_episode_steps=LIMIT, **settings)
+    played = play(agent, make, range(1_000_000, 1_000_000 + args.evaluated))
+    write_json(to, [asdict(summarise(player, suite, played, measure_latency(agent, make)))])
 
 
 class Walk:

@@ -4,6 +4,7 @@ from ...registry import import_modules
 from .base import DistanceHeadConfig
 from .block_norm import BlockNorm, BlockNormConfig
 from .quasimetric import Quasimetric, QuasimetricConfig
+from .value_map import ValueMap, ValueMapConfig
 
 import_modules(__name__, __path__)
 
@@ -13,4 +14,6 @@ __all__ = [
     "DistanceHeadConfig",
     "Quasimetric",
     "QuasimetricConfig",
+    "ValueMap",
+    "ValueMapConfig",
 ]

@@ -19,5 +19,7 @@ class DistanceHeadConfig(Registered):
         """The head: a module with `dim`, the size E of its embeddings, and two methods.
 
         `forward(latents)` embeds latents (..., D) as (..., E); `distance(start, end)` is the path
-        length (...), in chunks, from one embedding to another. It need not be symmetric.
+        length (...), in chunks, from one embedding to another. It need not be symmetric. A head
+        whose distances might break the triangle inequality has `is_metric = False`, and is taught
+        it; `distance` then takes starts and ends that broadcast, and may compute much for an end.
         """

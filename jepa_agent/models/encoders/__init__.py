@@ -6,6 +6,7 @@ from .base import EncoderConfig
 from .fused import EncodedPart, Fused, FusedConfig
 from .impala import Impala, ImpalaConfig
 from .patch_cnn import PatchCNN, PatchCNNConfig
+from .patch_map import PatchMap, PatchMapConfig
 from .patch_pool import PatchPool, PatchPoolConfig
 from .vector_mlp import VectorMLP, VectorMLPConfig
 
@@ -22,6 +23,8 @@ __all__ = [
     "ImpalaConfig",
     "PatchCNN",
     "PatchCNNConfig",
+    "PatchMap",
+    "PatchMapConfig",
     "PatchPool",
     "PatchPoolConfig",
     "VectorMLP",

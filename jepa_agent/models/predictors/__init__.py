@@ -4,6 +4,7 @@ from ...registry import import_modules
 from .base import PredictorConfig
 from .ensemble import Ensemble
 from .gru import GRU, GRUConfig
+from .map_cnn import MapCNN, MapCNNConfig
 from .residual_mlp import ResidualMLP, ResidualMLPConfig
 from .stepwise_mlp import StepwiseMLP, StepwiseMLPConfig
 
@@ -13,6 +14,8 @@ __all__ = [
     "GRU",
     "Ensemble",
     "GRUConfig",
+    "MapCNN",
+    "MapCNNConfig",
     "PredictorConfig",
     "ResidualMLP",
     "ResidualMLPConfig",

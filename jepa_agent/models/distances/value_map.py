@@ -1,0 +1,178 @@
+"""Shortest paths over a map, with learned costs: distances that are computed, not remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..layers import grid, mlp
+from .base import DistanceHeadConfig
+from .block_norm import BlockNormConfig
+
+STEPS = [(down, right) for down in (0, 1, 2) for right in (0, 1, 2) if (down, right) != (1, 1)]
+"""The neighbours of a place, as where their map begins in one with a rim."""
+FAR = 1e4
+"""What no way is as long as."""
+DOUBT = 3.0
+"""Chunks that a goal's place is farther, for each factor of e by which it is less likely."""
+UNLIKELY = 1e-6
+"""The least chance of the goal being at a place."""
+CHECKED = 8
+"""Iterations after which it is looked whether anything still changes."""
+
+
+@dataclass(frozen=True)
+class ValueMapConfig(DistanceHeadConfig, kind="value_map"):
+    """Value iteration on a latent that is a map, as in value iteration networks (1602.02867).
+
+    A convolution reads from the map what a step between neighbouring places costs. The ways from
+    all places to the goal's follow from these costs by dynamic programming, so that in a layout
+    never seen, which is made of known pieces, they are computed as everywhere else. Costs are
+    learned as any distance: ways as long as possible, where a chunk costs at most 1. Between places
+    of a patch or two, a metric of what is seen there counts, if it is larger.
+
+    Args:
+        rows: of the map.
+        columns: of the map.
+        width: channels of the convolution.
+        iterations: steps between neighbouring places that ways have at most.
+        power: costs are raised to it after training, so that ways lead around walls. Where one is,
+            is spread over several patches, on both sides of a wall, and a wall of its true cost
+            would lengthen chunks beside it: it is learned to cost about as much as ten of them.
+        near: size of the metric's embedding.
+        blocks: equal parts of it.
+    """
+
+    rows: int = 16
+    columns: int = 16
+    width: int = 32
+    iterations: int = 64
+    power: float = 2.0
+    near: int = 32
+    blocks: int = 8
+
+    def __post_init__(self) -> None:
+        sizes = self.rows, self.columns, self.width, self.iterations, self.near, self.blocks
+        if min(*sizes, self.power) <= 0 or self.near % self.blocks:
+            raise ValueError(
+                "rows, columns, width, iterations, power, near and blocks must be positive, and "
+                f"near a multiple of blocks, got {(*sizes, self.power)}"
+            )
+
+    def build(self, latent_dim: int) -> ValueMap:
+        return ValueMap(self, latent_dim)
+
+
+class ValueMap(nn.Module):
+    """See `ValueMapConfig`. An embedding is the map, where the agent is in it, and what is there.
+
+    Raises:
+        ValueError: if the latent's size is no multiple of the number of places.
+    """
+
+    is_metric = False
+    """Costs are read from a picture of the goal, and might depend on it."""
+    places: Tensor
+    moves: Tensor
+
+    def __init__(self, config: ValueMapConfig, latent_dim: int) -> None:
+        super().__init__()
+        self.config, self.count = config, config.rows * config.columns
+        if latent_dim % self.count:
+            raise ValueError(
+                f"latent_dim must be a multiple of {config.rows} x {config.columns} places, got "
+                f"{latent_dim}; give the map's rows and columns"
+            )
+        self.channels = latent_dim // self.count
+        self.dim = latent_dim + self.count + config.near
+        self.here = mlp(self.channels, config.width, 1, 1)
+        self.pose = mlp(self.channels + 2, config.width, 1, config.near)
+        self.metric = BlockNormConfig(dim=config.near, blocks=config.blocks).build(1)
+        self.look = nn.Conv2d(self.channels, config.width, 3, padding=1)
+        self.costs = nn.Conv2d(config.width, len(STEPS), 1)
+        self.register_buffer("places", grid(config.rows, config.columns), persistent=False)
+        moves = [(down - 1) * config.columns + right - 1 for down, right in STEPS]
+        self.register_buffer("moves", torch.tensor(moves), persistent=False)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Embeddings (..., E) of latents (..., D)."""
+        maps = latents.unflatten(-1, (self.count, self.channels))
+        here = self.here(maps)[..., 0].softmax(dim=-1)  # (..., P)
+        places = self.places.to(maps.dtype).expand(*maps.shape[:-2], -1, -1)
+        seen = (here[..., None, :] @ torch.cat([maps, places], dim=-1))[..., 0, :]
+        return torch.cat([latents, here, self.pose(seen)], dim=-1)
+
+    def distance(self, start: Tensor, end: Tensor) -> Tensor:
+        """Distances (...) from embeddings (..., E) to others."""
+        sizes = [self.dim - self.count - self.config.near, self.count, self.config.near]
+        _, from_here, from_pose = start.split(sizes, dim=-1)
+        maps, here, pose = end.split(sizes, dim=-1)
+        way = (from_here * self.values(maps, here)).sum(dim=-1)
+        return torch.maximum(way, self.metric.distance(from_pose, pose))
+
+    def values(self, maps: Tensor, here: Tensor) -> Tensor:
+        """Chunks from every place (..., P) of maps (..., D) to where the goal is, (..., P)."""
+        config, lead = self.config, here.shape[:-1]
+        size = (config.rows, config.columns)
+        seen = maps.reshape(-1, *size, self.channels).permute(0, 3, 1, 2)
+        costs = F.softplus(self.costs(F.relu(self.look(seen)))).float()  # (N, 8, rows, columns)
+        if not self.training:
+            costs = costs**config.power
+        goal = here.reshape(-1, *size).float()
+        ends = -DOUBT * goal.clamp_min(UNLIKELY).log()
+        value = ShortestWays.apply(costs, ends, self.moves, config.iterations)
+        value = value - (value * goal).sum(dim=(1, 2), keepdim=True)
+        return value.reshape(*lead, self.count)
+
+
+class ShortestWays(torch.autograd.Function):
+    """Dynamic programming on a grid, differentiated along the shortest ways that it found.
+
+    A place's value is the least of what it is to end there and of a step's cost and the next
+    place's value. A gradient with respect to it flows to the costs of the steps on its way and to
+    the place where that ends, which is the exact one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, costs: Tensor, ends: Tensor, moves: Tensor, iterations: int) -> Tensor:
+        """Values (N, rows, columns) of the costs (N, 8, rows, columns) of steps and of ending.
+
+        Steps change a place's number by `moves` (8,).
+        """
+        rows, columns = ends.shape[1:]
+        rim = F.pad(ends, (1, 1, 1, 1), value=FAR)
+        value = rim[:, 1:-1, 1:-1]
+        views = [rim[:, down : down + rows, right : right + columns] for down, right in STEPS]
+        reached, known = torch.empty_like(ends), torch.full_like(ends, FAR)
+        for count in range(iterations):
+            if count % CHECKED == 0 and not rim.is_cuda:
+                if torch.equal(value, known):
+                    break
+                known.copy_(value)
+            for cost, there in zip(costs.unbind(1), views, strict=True):
+                torch.add(there, cost, out=reached)
+                torch.minimum(value, reached, out=value)
+        ways = torch.stack(views, dim=1) + costs
+        best, step = ways.min(dim=1)
+        ctx.save_for_backward(value.clone(), step, best < ends, moves)
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """Gradients of the costs and of ending."""
+        value, step, goes_on, moves = ctx.saved_tensors
+        places = torch.arange(value[0].numel(), device=value.device)
+        onward = moves[step.flatten(1)] * goes_on.flatten(1) + places
+        flow = gradients[0].flatten(1).clone()
+        for place in value.flatten(1).argsort(dim=1, descending=True).unbind(1):
+            here = place[:, None]
+            amount, there = flow.gather(1, here), onward.gather(1, here)
+            flow.scatter_add_(1, there, amount * (there != here))
+        passed = flow.view_as(value)
+        costs = torch.zeros(len(value), len(STEPS), *value.shape[1:]).to(value)
+        costs.scatter_(1, step[:, None], (passed * goes_on)[:, None])
+        return costs, passed * ~goes_on, None, None

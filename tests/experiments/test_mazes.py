@@ -1,0 +1,46 @@
+"""The experiment on mazes, small: every step once, and nothing twice."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "experiments" / "mazes.py"
+
+
+@pytest.fixture(scope="module")
+def mazes() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("script_mazes", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_mazes_are_learned_played_and_not_twice(
+    mazes: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    args = mazes.Args(
+        models=("maps",), layouts=12, per_layout=4, steps=2, refinement=1, evaluated=1,
+        paths=((1, 4),), out=tmp_path,
+    )  # fmt: skip
+    mazes.main(args)
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
+    names = {path.name for path in files}
+    assert {"ranks.json", "MPPI-2,-paths-of-1-to-4.json", "MPPI-2,-larger-or-thinner.json"} <= names
+    rows = json.loads((tmp_path / "maps-0" / "MPPI-2,-paths-of-1-to-4.json").read_text())
+    assert rows[0]["episodes"] == 1
+    assert rows[0]["latency_p50_ms"] > 0
+    first = capsys.readouterr().out.splitlines()
+    mazes.main(args)
+    second = capsys.readouterr().out.splitlines()
+    assert second == [line for line in first if " after " not in line], "the same rows, none made"
+    assert files == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
