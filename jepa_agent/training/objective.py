@@ -44,7 +44,7 @@ class Objective(nn.Module):
         if self.config.center_per_layout:
             varying = wide - wide.mean(dim=(1, 2), keepdim=True)
         flat = all_gather(varying.flatten(0, -2))
-        places = getattr(model.encoder, "places", 1)
+        places = getattr(model.encoder, "num_places", 1)
         if places > 1:  # channels vary over frames and places, beside what a place always shows
             flat = (flat - flat.mean(dim=0)).unflatten(-1, (places, -1)).flatten(0, 1)
         seen = LossBatch(model, self.config, batch, images, latents, wide, flat, directions)

@@ -25,7 +25,7 @@ from jepa_agent.training.world_model import WorldModelTask
 
 LAUNCHES = {
     "quick": 600, "base": 1350, "eb_jepa": 900, "vector": 550, "proposals": 630, "gc_idm": 630,
-    "lewm": 400, "pixels": 550,
+    "lewm": 400, "pixels": 550, "maps": 4000,
 }  # fmt: skip
 """Most launches in the graph of a preset's joint step; `base_gpu` is `base` in larger batches."""
 

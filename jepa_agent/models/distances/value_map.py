@@ -173,6 +173,6 @@ class ShortestWays(torch.autograd.Function):
             amount, there = flow.gather(1, here), onward.gather(1, here)
             flow.scatter_add_(1, there, amount * (there != here))
         passed = flow.view_as(value)
-        costs = torch.zeros(len(value), len(STEPS), *value.shape[1:]).to(value)
+        costs = value.new_zeros(len(value), len(STEPS), *value.shape[1:])
         costs.scatter_(1, step[:, None], (passed * goes_on)[:, None])
         return costs, passed * ~goes_on, None, None

@@ -30,5 +30,5 @@ class EncoderConfig(Registered):
 
         The observations are uint8 images (B, H, W, C) or vectors (B, S); mean and std are those of
         their last axis in the data. It returns latents (B, D). An encoder whose latents are maps
-        has their number of `places`; what keeps latents from collapsing then sees one place each.
+        has a `num_places`; what keeps latents from collapsing then sees one place each.
         """

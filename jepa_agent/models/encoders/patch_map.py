@@ -55,16 +55,16 @@ class PatchMap(nn.Module):
         self.config = config
         height, width, colours = observation_shape
         check_patch(config.patch, height, width)
-        self.places = (height // config.patch) * (width // config.patch)
-        if latent_dim % self.places:
+        self.num_places = (height // config.patch) * (width // config.patch)
+        if latent_dim % self.num_places:
             raise ValueError(
-                f"latent_dim must be a multiple of the {self.places} patches, got {latent_dim}; "
-                f"take {8 * self.places}"
+                f"latent_dim must be a multiple of the {self.num_places} patches, got {latent_dim}; "
+                f"take {8 * self.num_places}"
             )
         self.embedding = nn.Linear(config.patch**2 * colours, config.width)
         self.convolutions = ResidualConvolutions(config.width, config.depth)
-        self.out = nn.Linear(config.width, latent_dim // self.places)
-        self.norm = nn.LayerNorm(latent_dim // self.places)
+        self.out = nn.Linear(config.width, latent_dim // self.num_places)
+        self.norm = nn.LayerNorm(latent_dim // self.num_places)
 
     def forward(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """uint8 images (B, H, W, C), standardised by mean and std (C,), to latents (B, D)."""
