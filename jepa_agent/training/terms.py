@@ -46,7 +46,8 @@ class LossBatch(NamedTuple):
     wide: Tensor
     """The latents in float32, for losses."""
     flat: Tensor
-    """(N, D), latents of all processes, minus their layout's mean if `center_per_layout`."""
+    """(N, D), latents of all processes, minus their layout's mean if `center_per_layout`; of
+    encoders of maps the channels of all places, minus each place's mean."""
     directions: Tensor
     """(D, M), random directions for SIGReg."""
 
@@ -107,7 +108,7 @@ class SIGReg(LossTerm, kind="sigreg"):
     """Against collapse, instead of variance and covariance."""
 
     def __call__(self, batch: LossBatch, head: Any) -> Tensor:
-        return losses.sigreg(batch.flat, batch.directions)
+        return losses.sigreg(batch.flat, batch.directions[: batch.flat.shape[-1]])
 
 
 @dataclass(frozen=True)

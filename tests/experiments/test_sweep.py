@@ -104,7 +104,8 @@ def test_every_run_is_measured_once_and_written_at_once(
     found = json.loads((tmp_path / "small-1" / "result.json").read_text())
     assert found.pop("seconds") >= 0.0
     assert found == {
-        "minutes": 1.0, "episodes": 10, "data_scale": 1.0, "seed": 1, "success": 0.5
+        "minutes": 1.0, "episodes": 10, "data_scale": 1.0, "bfloat16": False,
+        "seed": 1, "success": 0.5,
     }  # fmt: skip
 
 

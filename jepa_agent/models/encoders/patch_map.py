@@ -58,8 +58,8 @@ class PatchMap(nn.Module):
         self.num_places = (height // config.patch) * (width // config.patch)
         if latent_dim % self.num_places:
             raise ValueError(
-                f"latent_dim must be a multiple of the {self.num_places} patches, got {latent_dim}; "
-                f"take {8 * self.num_places}"
+                f"latent_dim must be a multiple of the {self.num_places} patches, got "
+                f"{latent_dim}; take {8 * self.num_places}"
             )
         self.embedding = nn.Linear(config.patch**2 * colours, config.width)
         self.convolutions = ResidualConvolutions(config.width, config.depth)
