@@ -11,7 +11,7 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,8 @@ from ..io.locking import FolderInUse, hold
 from ..io.serialisation import write_json
 from .systems import Budget, Figures, System, folder_name
 
+DEFAULTS = {item.name: item.default for item in fields(Budget) if item.default is not MISSING}
+"""What results of older versions do not say of their budget."""
 POLL = 0.5
 """Seconds between two looks at the jobs, and at a folder that is in use."""
 
@@ -107,7 +109,7 @@ class Run:
         path, wanted = self.folder / name, asdict(self.budget)
         with contextlib.suppress(FileNotFoundError):
             found: dict[str, Any] = json.loads(path.read_text())
-            if {key: found.get(key) for key in wanted} == wanted:
+            if wanted.items() <= {**DEFAULTS, **found}.items():
                 return found
         return None
 

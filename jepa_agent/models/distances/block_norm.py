@@ -51,4 +51,9 @@ class BlockNorm(nn.Sequential):
 
     def distance(self, start: Tensor, end: Tensor) -> Tensor:
         """Distances (...) between embeddings (..., E)."""
-        return (start - end).unflatten(-1, (self.blocks, -1)).norm(dim=-1).sum(dim=-1)
+        return block_norm(start - end, self.blocks)
+
+
+def block_norm(difference: Tensor, blocks: int) -> Tensor:
+    """The sum (...) of the Euclidean lengths of the blocks of differences (..., E)."""
+    return difference.unflatten(-1, (blocks, -1)).norm(dim=-1).sum(dim=-1)

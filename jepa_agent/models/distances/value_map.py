@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..layers import grid, mlp
 from .base import DistanceHeadConfig
-from .block_norm import BlockNormConfig
+from .block_norm import block_norm
 
 STEPS = [(down, right) for down in (0, 1, 2) for right in (0, 1, 2) if (down, right) != (1, 1)]
 """The neighbours of a place, as where their map begins in one with a rim."""
@@ -91,7 +91,6 @@ class ValueMap(nn.Module):
         self.dim = latent_dim + self.count + config.near
         self.here = mlp(self.channels, config.width, 1, 1)
         self.pose = mlp(self.channels + 2, config.width, 1, config.near)
-        self.metric = BlockNormConfig(dim=config.near, blocks=config.blocks).build(1)
         self.look = nn.Conv2d(self.channels, config.width, 3, padding=1)
         self.costs = nn.Conv2d(config.width, len(STEPS), 1)
         self.register_buffer("places", grid(config.rows, config.columns), persistent=False)
@@ -112,7 +111,7 @@ class ValueMap(nn.Module):
         _, from_here, from_pose = start.split(sizes, dim=-1)
         maps, here, pose = end.split(sizes, dim=-1)
         way = (from_here * self.values(maps, here)).sum(dim=-1)
-        return torch.maximum(way, self.metric.distance(from_pose, pose))
+        return torch.maximum(way, block_norm(from_pose - pose, self.config.blocks))
 
     def values(self, maps: Tensor, here: Tensor) -> Tensor:
         """Chunks from every place (..., P) of maps (..., D) to where the goal is, (..., P)."""
