@@ -11,12 +11,12 @@ import shlex
 import sys
 import types
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from jepa_agent import cli
 from jepa_agent.presets import QUICK
+from tests.loading import load
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -24,17 +24,6 @@ PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 FIGURES = sorted((ROOT / "docs" / "experiments").glob("*.json"))
 OLD = {ROOT / "docs" / "history.md", ROOT / "docs" / "glossary.md"}
 """Pages that name what is no more."""
-
-
-def load(script: Path) -> ModuleType:
-    name = f"script_{script.stem}"  # no package of another test
-    spec = importlib.util.spec_from_file_location(name, script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 tables = load(ROOT / "scripts" / "experiments" / "tables.py")

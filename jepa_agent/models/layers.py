@@ -81,6 +81,21 @@ def check_patch(patch: int, height: int, width: int) -> None:
         raise ValueError(f"patch must be at most the image's size {height} x {width}, got {patch}")
 
 
+def channels_of_map(latent_dim: int, rows: int, columns: int) -> int:
+    """The numbers that a latent which is a map has for each of its places.
+
+    Raises:
+        ValueError: if the latent's size is no multiple of the number of places.
+    """
+    places = rows * columns
+    if latent_dim % places:
+        raise ValueError(
+            f"latent_dim must be a multiple of the map's {rows} x {columns} places, got "
+            f"{latent_dim}; take {8 * places}, or other rows and columns"
+        )
+    return latent_dim // places
+
+
 class ResidualConvolutions(nn.Module):
     """3x3 convolutions of maps (B, rows, columns, channels), each added to its input."""
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "experiments" / "mazes.py"
+from tests.loading import EXPERIMENTS, load
 
 
 @pytest.fixture(scope="module")
 def mazes() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("script_mazes", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load(EXPERIMENTS / "mazes.py")
 
 
 @pytest.mark.slow

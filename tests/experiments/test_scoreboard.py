@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -14,26 +12,19 @@ import pytest
 from jepa_agent.evaluation.episodes import Episode, Latency
 from jepa_agent.evaluation.metrics import Report, summarise, wilson
 from jepa_agent.io.serialisation import write_json
-
-SCRIPTS = Path(__file__).parents[2] / "scripts" / "experiments"
+from tests.loading import EXPERIMENTS, load
 
 
 @pytest.fixture(scope="module")
 def scoreboard() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("script_scoreboard", SCRIPTS / "scoreboard.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load(EXPERIMENTS / "scoreboard.py")
 
 
 def test_every_world_has_a_script(scoreboard: ModuleType) -> None:
-    named = {path.stem for path in (SCRIPTS / "scoreboard").glob("*.sh")} - {"steps"}
+    named = {path.stem for path in (EXPERIMENTS / "scoreboard").glob("*.sh")} - {"steps"}
     assert named == set(scoreboard.WORLDS)
     for name in (*scoreboard.WORLDS, "steps"):
-        subprocess.run(["bash", "-n", SCRIPTS / "scoreboard" / f"{name}.sh"], check=True)
+        subprocess.run(["bash", "-n", EXPERIMENTS / "scoreboard" / f"{name}.sh"], check=True)
     assert {world for world, _ in scoreboard.PUBLISHED} < named
 
 

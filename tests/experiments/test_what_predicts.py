@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -14,8 +12,7 @@ import pytest
 from jepa_agent import JEPAAgent, Trajectories
 from jepa_agent.evaluation.label_free import MEASURES
 from jepa_agent.experiments.what_predicts import Planned, columns, key_of, taus
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "experiments" / "what_predicts.py"
+from tests.loading import EXPERIMENTS, load
 
 
 def made(count: int = 30) -> list[Planned]:
@@ -58,13 +55,7 @@ def test_columns_show_every_environment() -> None:
 
 @pytest.fixture
 def script() -> ModuleType:
-    spec = spec_from_file_location("script_what_predicts", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load(EXPERIMENTS / "what_predicts.py")
 
 
 def test_the_script_measures_each_model_once_and_adds_what_is_missing(

@@ -156,11 +156,11 @@ class Trained(NamedTuple):
     """What a training left."""
 
     terms: dict[str, float]
-    """Of the first step."""
+    """The first step's losses."""
     gradients: dict[str, Tensor]
-    """Of the first step."""
+    """The first step's gradients."""
     said: dict[str, Tensor]
-    """By the trained networks."""
+    """What the trained networks say."""
 
 
 def by_one_and_two(folder: Path, script: str, *arguments: str) -> tuple[Trained, Trained]:

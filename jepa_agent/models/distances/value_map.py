@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import grid, mlp
+from ..layers import channels_of_map, grid, mlp
 from .base import DistanceHeadConfig
 from .block_norm import block_norm
 
@@ -82,12 +82,7 @@ class ValueMap(nn.Module):
     def __init__(self, config: ValueMapConfig, latent_dim: int) -> None:
         super().__init__()
         self.config, self.count = config, config.rows * config.columns
-        if latent_dim % self.count:
-            raise ValueError(
-                f"latent_dim must be a multiple of {config.rows} x {config.columns} places, got "
-                f"{latent_dim}; give the map's rows and columns"
-            )
-        self.channels = latent_dim // self.count
+        self.channels = channels_of_map(latent_dim, config.rows, config.columns)
         self.dim = latent_dim + self.count + config.near
         self.here = mlp(self.channels, config.width, 1, 1)
         self.pose = mlp(self.channels + 2, config.width, 1, config.near)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import ResidualConvolutions, check_patch, cut_patches
+from ..layers import ResidualConvolutions, channels_of_map, check_patch, cut_patches
 from .base import EncoderConfig
 
 
@@ -55,16 +55,13 @@ class PatchMap(nn.Module):
         self.config = config
         height, width, colours = observation_shape
         check_patch(config.patch, height, width)
-        self.num_places = (height // config.patch) * (width // config.patch)
-        if latent_dim % self.num_places:
-            raise ValueError(
-                f"latent_dim must be a multiple of the {self.num_places} patches, got "
-                f"{latent_dim}; take {8 * self.num_places}"
-            )
+        rows, columns = height // config.patch, width // config.patch
+        channels = channels_of_map(latent_dim, rows, columns)
+        self.num_places = rows * columns
         self.embedding = nn.Linear(config.patch**2 * colours, config.width)
         self.convolutions = ResidualConvolutions(config.width, config.depth)
-        self.out = nn.Linear(config.width, latent_dim // self.num_places)
-        self.norm = nn.LayerNorm(latent_dim // self.num_places)
+        self.out = nn.Linear(config.width, channels)
+        self.norm = nn.LayerNorm(channels)
 
     def forward(self, images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         """uint8 images (B, H, W, C), standardised by mean and std (C,), to latents (B, D)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import ResidualConvolutions, mlp
+from ..layers import ResidualConvolutions, channels_of_map, mlp
 from .base import PredictorConfig
 
 
@@ -52,13 +52,7 @@ class MapCNN(nn.Module):
     def __init__(self, config: MapCNNConfig, latent_dim: int, action_dim: int, chunk: int) -> None:
         super().__init__()
         self.shape, self.depth = (config.rows, config.columns), config.depth
-        places = config.rows * config.columns
-        if latent_dim % places:
-            raise ValueError(
-                f"latent_dim must be a multiple of {config.rows} x {config.columns} places, got "
-                f"{latent_dim}; give the map's rows and columns"
-            )
-        channels = latent_dim // places
+        channels = channels_of_map(latent_dim, *self.shape)
         self.read = nn.Linear(channels, config.width)
         self.act = mlp(
             chunk * action_dim, 2 * config.width, 1, config.depth * config.width, nn.ReLU()

@@ -1,0 +1,22 @@
+"""Scripts as modules, for tests that call what they hold."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+EXPERIMENTS = Path(__file__).parents[1] / "scripts" / "experiments"
+
+
+def load(script: Path) -> ModuleType:
+    """A script, run without its `main`."""
+    name = f"script_{script.stem}"  # no package of another test
+    spec = importlib.util.spec_from_file_location(name, script)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
