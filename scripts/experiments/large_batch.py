@@ -69,6 +69,8 @@ class Args:
     data: int = 24
     """Episodes in each training layout."""
     seed: int = 0
+    bfloat16: bool = False
+    """For processors that have it."""
     out: Path = Path("runs/large-batch")
 
 
@@ -101,7 +103,13 @@ def main(args: Args) -> None:
     ]
     preset = replace(
         PRESETS[args.preset],
-        training=replace(stages[0], refinement=stages[1], seed=args.seed, diagnose_every=10**6),
+        training=replace(
+            stages[0],
+            refinement=stages[1],
+            seed=args.seed,
+            diagnose_every=10**6,
+            bfloat16=args.bfloat16 or None,
+        ),
     )
     data = collected(args, held_out=False)
     folder = args.out / f"{args.preset}-{args.share:g}-{args.rate:g}-{args.seed}"
@@ -112,7 +120,7 @@ def main(args: Args) -> None:
     seeds = range(1_000_000, 1_000_000 + args.episodes)
     scores = summarise("agent", suite, play(agent, make, seeds, parallel=100))
     row = {
-        "preset": args.preset, "rate": args.rate, "steps": [stage.steps for stage in stages],
+        "preset": args.preset, "rate": args.rate, "bfloat16": args.bfloat16, "steps": [stage.steps for stage in stages],
         "frames": [
             stage.steps * stage.layouts_per_batch * stage.windows_per_layout * (stage.horizon + 1)
             for stage in stages
