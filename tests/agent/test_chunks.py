@@ -14,6 +14,7 @@ from jepa_agent import EnvRef, JEPAAgent, WorldModel, WorldModelConfig
 from jepa_agent.agent.chunks import Chunks
 from jepa_agent.agent.costs import CostConfig, PlanningCost
 from jepa_agent.agent.error_memory import NEAR_ACTION, ErrorMemory
+from jepa_agent.models.distances import DistanceHeadConfig
 from jepa_agent.models.encoders import EncoderConfig, VectorMLPConfig
 from jepa_agent.models.predictors import PredictorConfig
 from jepa_agent.planners import (
@@ -152,9 +153,30 @@ class Each(nn.Module):
         return latents + actions
 
 
+@dataclass(frozen=True)
+class LargestConfig(DistanceHeadConfig):
+    """What `Each` needs: as many chunks as the largest difference."""
+
+    def build(self, latent_dim: int) -> nn.Module:
+        return Largest()
+
+
+class Largest(nn.Module):
+    dim = 2
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return latents
+
+    def distance(self, start: Tensor, end: Tensor) -> Tensor:
+        return (start - end).abs().amax(dim=-1)
+
+
 @pytest.mark.parametrize("name", sorted(PLANNERS))
 def test_a_goal_that_needs_two_actions_in_a_chunk_is_reached_by_two_knots(name: str) -> None:
-    config = WorldModelConfig((2,), 1, 0, 2, 2, encoder=SameConfig(), predictor=EachConfig())
+    config = WorldModelConfig(
+        (2,), 1, 0, 2, 2, encoder=SameConfig(), predictor=EachConfig(),
+        distance_head=LargestConfig(),
+    )
     cost, bounds = CostConfig(distance="latent"), ActionBounds((-1.0,), (1.0,))
     goal, short = np.array([0.6, -0.6], np.float32), {"horizon": 1}
 
