@@ -1,0 +1,141 @@
+"""Memory in the predictor: stacked frames beside recurrent predictors, where a frame is no state.
+
+python scripts/experiments/memory.py --out runs/memory --record
+
+Every training writes its row into the folder as it is done, and is left out where that is there.
+With --record, the tables go into docs/experiments/memory.json and the plot into docs/media.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from mazes import once
+from memory.learning import STEPS, drawn, errors, learn, recall, remembered, to_remember
+from memory.planning import PLANNER, success, tasks
+from memory.predictors import KINDS, Predictor, multiplications, of_size, parameters
+from memory.summary import draw, tables
+from memory.worlds import ACTION, FRAME, WORLDS, Episodes
+
+from jepa_agent.cli.errors import errors_in_one_line
+from jepa_agent.io.serialisation import write_json
+
+DOCS = Path(__file__).parents[2] / "docs"
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Args:
+    """The size of the experiment."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of data, training and tasks."""
+    worlds: tuple[str, ...] = (*WORLDS, "number")
+    kinds: tuple[str, ...] = tuple(KINDS)
+    parameters: int = 10_000
+    """Of each predictor, about."""
+    steps: int = 600
+    """Of training, in batches of 64."""
+    episodes: int = 2000
+    """To learn from; a quarter as many to measure with."""
+    tasks: int = 100
+    """For each seed and world."""
+    record: bool = False
+    """Write the tables and the plot into docs/."""
+    out: Path = Path("runs/memory")
+
+
+def main(args: Args) -> None:
+    torch.set_num_threads(1)
+    rows = []
+    for seed, world in itertools.product(args.seeds, args.worlds):
+        for kind in args.kinds:
+            name = f"{world}-{kind}-{seed}.json".replace(", ", "-").replace(" ", "-")
+            rows.append(shown(once(args.out / name, partial(measure, args, world, kind, seed))))
+        if world in WORLDS:
+            for kind in ("random actions", "true physics"):
+                name = f"{world}-{kind}-{seed}.json".replace(" ", "-")
+                rows.append(shown(once(args.out / name, partial(limit, args, world, kind, seed))))
+    if args.record:
+        record(rows)
+
+
+def shown(path: Path) -> dict[str, Any]:
+    """The row of a file, printed."""
+    row = json.loads(path.read_text())
+    print(row, flush=True)
+    return row
+
+
+def measure(args: Args, world: str, kind: str, seed: int, to: Path) -> None:
+    """Train a predictor and write its row."""
+    torch.manual_seed(seed)
+    predictor, began = of_size(kind, args.parameters), time.process_time()
+    row = {
+        "world": world, "kind": kind, "seed": seed, "parameters": parameters(predictor),
+        "multiplications": multiplications(predictor), "ms": milliseconds(predictor),
+    }  # fmt: skip
+    if world == "number":
+        row["loss"] = learn(predictor, partial(to_remember, BATCH), args.steps, seed)
+        row["recall"] = remembered(predictor, args.episodes // 2, seed)
+    else:
+        place, train = WORLDS[world], data(world, args.episodes, seed, False)
+        test = data(world, args.episodes // 4, seed, True)
+        row["loss"] = learn(predictor, partial(drawn, train, BATCH), args.steps, seed)
+        row["trained_s"] = time.process_time() - began
+        row["errors"] = errors(predictor, test)
+        row["recall"] = recall(predictor, place, train, test)
+        solved = success(place, tasks(place, args.tasks, 1000 + seed), predictor, seed)
+        row |= {"solved": int(solved.sum()), "tasks": len(solved)}
+    write_json(to, row | {"seconds": time.process_time() - began})
+
+
+def limit(args: Args, world: str, kind: str, seed: int, to: Path) -> None:
+    """What random actions and the true physics reach in the tasks of a seed."""
+    begun = tasks(WORLDS[world], args.tasks, 1000 + seed)
+    solved = success(WORLDS[world], begun, None, seed, kind == "random actions")
+    row = {"world": world, "kind": kind, "seed": seed, "solved": int(solved.sum())}
+    write_json(to, row | {"tasks": len(solved)})
+
+
+@functools.lru_cache(maxsize=2)
+def data(world: str, episodes: int, seed: int, test: bool) -> Episodes:
+    """Episodes of a world; the last ones are remembered."""
+    return WORLDS[world].episodes(episodes, STEPS, seed, test)
+
+
+@torch.no_grad()
+def milliseconds(predictor: Predictor, repeats: int = 30) -> float:
+    """Of a thread's time, to imagine a step for each sample of 100 tasks: the least measured."""
+    rows = 100 * PLANNER.num_samples
+    memory, frame = torch.zeros(rows, predictor.memory), torch.zeros(rows, FRAME)
+    found = []
+    for _ in range(repeats):
+        began = time.process_time()
+        predictor.imagine(memory, frame, torch.zeros(rows, 1, ACTION))
+        found.append(1000 * (time.process_time() - began))
+    return min(found)
+
+
+def record(rows: list[dict[str, Any]]) -> None:
+    """Put the tables among the figures, whose captions stay, and draw the plot."""
+    path = DOCS / "experiments" / "memory.json"
+    figures = json.loads(path.read_text()) if path.exists() else {"tables": {}}
+    for name, table in tables(rows).items():
+        figures["tables"][name] = figures["tables"].get(name, {}) | table
+    write_json(path, figures)
+    draw(rows, DOCS / "media" / "memory.png")
+
+
+if __name__ == "__main__":
+    with errors_in_one_line():
+        main(tyro.cli(Args, description=__doc__))

@@ -1,0 +1,1 @@
+"""The parts of `memory.py`: worlds, predictors, learning, planning, tables."""

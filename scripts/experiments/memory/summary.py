@@ -1,0 +1,126 @@
+"""The tables and the plot of docs/experiments/memory.md from rows of single trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jepa_agent.evaluation.metrics import wilson
+
+from .learning import AGO, AHEAD
+from .predictors import KINDS
+from .worlds import WORLDS
+
+Row = dict[str, Any]
+RECALLED = {
+    "number": "the number, said",
+    "wall": "wall and door, by ridge regression",
+    "hidden": "own place, by ridge regression",
+}
+"""By world, what is recalled."""
+
+
+def tables(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Columns and rows of each table, over the seeds."""
+    ahead = {f"{each} steps": f"{{after{each}}}" for each in AHEAD}
+    ago = {f"N = {each}": f"{{ago{each}}}" for each in AGO}
+    success = {f"{world}, %": f"{{{world}}}" for world in WORLDS}
+    return {
+        "errors": {
+            "columns": {"world": "{world}", "predictor": "{kind}", **ahead},
+            "rows": [*over_keys(rows, "errors", "after", WORLDS, 2)],
+        },
+        "recall": {
+            "columns": {"what": "{world}", "predictor": "{kind}", **ago},
+            "rows": [
+                row | {"world": RECALLED[row["world"]]}
+                for row in over_keys(rows, "recall", "ago", RECALLED, 2)
+            ],
+        },
+        "planning": {
+            "columns": {
+                "predictor": "{kind}", "parameters": "{parameters:,}",
+                "multiplications a step": "{multiplications:,}",
+                "ms to imagine a step 3,200 times": "{ms}", **success,
+            },
+            "rows": [*planning(rows)],
+        },
+    }  # fmt: skip
+
+
+def over_keys(
+    rows: Sequence[Row], name: str, prefix: str, worlds: Sequence[str] | dict, digits: int
+) -> Iterator[Row]:
+    """A row per world and kind: means over seeds and their standard errors, the best in bold."""
+    for world in worlds:
+        for kind in KINDS:
+            same = [row[name] for row in rows if (row["world"], row["kind"]) == (world, kind)]
+            if same:
+                cells = {
+                    f"{prefix}{key}": mean_and_error([row[key] for row in same], digits)
+                    for key in same[0]
+                }
+                yield {"world": world, "kind": kind, **cells}
+
+
+def mean_and_error(values: Sequence[float], digits: int = 2) -> str:
+    """Such as "1.20 ± 0.05": a mean over seeds and its standard error."""
+    error = np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
+    mean = float(np.mean(values))
+    return f"{mean:.{digits}f}" + (f" ± {error:.{digits}f}" if np.isfinite(error) else "")
+
+
+def planning(rows: Sequence[Row]) -> Iterator[Row]:
+    """A row per kind, and for random actions and the true physics: success over all tasks."""
+    played = [row for row in rows if "solved" in row]
+    for kind in dict.fromkeys((*KINDS, *(row["kind"] for row in played))):
+        same = [row for row in played if row["kind"] == kind]
+        cost = {}
+        if same and "ms" in same[0]:
+            cost = {key: same[0][key] for key in ("parameters", "multiplications")}
+            cost["ms"] = f"{min(row['ms'] for row in same):.1f}"
+        shares = {}
+        for world in WORLDS:
+            counts = [(row["solved"], row["tasks"]) for row in same if row["world"] == world]
+            if counts:
+                shares[world] = share(*map(sum, zip(*counts, strict=True)))
+        if shares:
+            yield {"kind": kind, **cost, **shares}
+
+
+def share(solved: int, of: int) -> str:
+    """Such as "50 (40-60)": percents, with Wilson's interval."""
+    low, high = wilson(solved, of)
+    return f"{100 * solved / of:.0f} ({100 * low:.0f}-{100 * high:.0f})"
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Errors by horizon in each world, and recall of the world of pure memory."""
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
+    panels = [*((world, "errors") for world in WORLDS), *((world, "recall") for world in RECALLED)]
+    colours = ["#bbbbbb", "#888888", "#444444", "#9ecae1", "#6baed6", "#3182bd", "#08519c",
+               "#fdae6b", "#e6550d"]  # fmt: skip
+    for axes, (world, name) in zip(figure.subplots(2, 3).flat, panels, strict=True):
+        for colour, kind in zip(colours, KINDS, strict=True):
+            same = [row[name] for row in rows if (row["world"], row["kind"]) == (world, kind)]
+            if not same:
+                continue
+            keys = list(same[0])
+            values = np.array([[row[key] for key in keys] for row in same])
+            error = values.std(0, ddof=1) / len(same) ** 0.5 if len(same) > 1 else None
+            axes.errorbar(
+                list(map(int, keys)), values.mean(0), error, color=colour, label=kind, marker=".",
+                linestyle="-" if kind[:3] in ("MLP", "GRU") else "--",
+            )  # fmt: skip
+        axes.set_xscale("log", base=2)
+        if name == "errors":
+            axes.set(title=world, xlabel="steps ahead", ylabel="error, pixels", yscale="log")
+        else:
+            axes.set(title=RECALLED[world], xlabel="steps ago", ylabel="R2", ylim=(-0.1, 1.05))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=90)
