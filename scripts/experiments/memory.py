@@ -12,6 +12,7 @@ import functools
 import itertools
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,10 @@ from typing import Any
 import torch
 import tyro
 from mazes import once
-from memory.learning import STEPS, drawn, errors, learn, recall, remembered, to_remember
+from memory import summary
+from memory.learning import STEPS, Batch, drawn, errors, learn, recall, remembered, to_remember
 from memory.planning import PLANNER, success, tasks
 from memory.predictors import KINDS, Predictor, multiplications, of_size, parameters
-from memory.summary import draw, tables
 from memory.worlds import ACTION, FRAME, WORLDS, Episodes
 
 from jepa_agent.cli.errors import errors_in_one_line
@@ -31,6 +32,8 @@ from jepa_agent.io.serialisation import write_json
 
 DOCS = Path(__file__).parents[2] / "docs"
 BATCH = 64
+AS_FAST = {"MLP, 16 frames": 25_000, "GRU, depth 4": 3_000, "2RNN": 22_000}
+"""Parameters at which kinds imagine about as fast as a GRU of depth 1 with 10,000."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Args:
     kinds: tuple[str, ...] = tuple(KINDS)
     parameters: int = 10_000
     """Of each predictor, about."""
+    equal_time: bool = False
+    """Measure some predictors also at sizes that imagine as fast as a GRU of depth 1."""
     steps: int = 600
     """Of training, in batches of 64."""
     episodes: int = 2000
@@ -58,15 +63,22 @@ def main(args: Args) -> None:
     torch.set_num_threads(1)
     rows = []
     for seed, world in itertools.product(args.seeds, args.worlds):
-        for kind in args.kinds:
-            name = f"{world}-{kind}-{seed}.json".replace(", ", "-").replace(" ", "-")
-            rows.append(shown(once(args.out / name, partial(measure, args, world, kind, seed))))
-        if world in WORLDS:
-            for kind in ("random actions", "true physics"):
-                name = f"{world}-{kind}-{seed}.json".replace(" ", "-")
-                rows.append(shown(once(args.out / name, partial(limit, args, world, kind, seed))))
+        sizes = [(kind, args.parameters, "parameters") for kind in args.kinds]
+        if args.equal_time and world in WORLDS:
+            sizes += [(kind, size, "time") for kind, size in AS_FAST.items() if kind in args.kinds]
+        for kind, size, equal in sizes:
+            name = f"{world} {kind} {seed}" + (" equal time" if equal == "time" else "")
+            make = partial(measure, world, kind, seed, size, equal, args)
+            rows.append(shown(once(args.out / file_name(name), make)))
+        for kind in ("random actions", "true physics") if world in WORLDS else ():
+            path = args.out / file_name(f"{world} {kind} {seed}")
+            rows.append(shown(once(path, partial(limit, args, world, kind, seed))))
     if args.record:
         record(rows)
+
+
+def file_name(row: str) -> str:
+    return row.replace(",", "").replace(" ", "-") + ".json"
 
 
 def shown(path: Path) -> dict[str, Any]:
@@ -76,27 +88,36 @@ def shown(path: Path) -> dict[str, Any]:
     return row
 
 
-def measure(args: Args, world: str, kind: str, seed: int, to: Path) -> None:
-    """Train a predictor and write its row."""
+def measure(world: str, kind: str, seed: int, size: int, equal: str, args: Args, to: Path) -> None:
+    """Train a predictor of a size and write its row."""
     torch.manual_seed(seed)
-    predictor, began = of_size(kind, args.parameters), time.process_time()
+    predictor = of_size(kind, size)
     row = {
-        "world": world, "kind": kind, "seed": seed, "parameters": parameters(predictor),
-        "multiplications": multiplications(predictor), "ms": milliseconds(predictor),
+        "world": world, "kind": kind, "seed": seed, "equal": equal,
+        "parameters": parameters(predictor), "multiplications": multiplications(predictor),
+        "ms": milliseconds(predictor),
     }  # fmt: skip
     if world == "number":
-        row["loss"] = learn(predictor, partial(to_remember, BATCH), args.steps, seed)
+        row |= trained(predictor, partial(to_remember, BATCH), args.steps, seed)
         row["recall"] = remembered(predictor, args.episodes // 2, seed)
     else:
         place, train = WORLDS[world], data(world, args.episodes, seed, False)
         test = data(world, args.episodes // 4, seed, True)
-        row["loss"] = learn(predictor, partial(drawn, train, BATCH), args.steps, seed)
-        row["trained_s"] = time.process_time() - began
+        row |= trained(predictor, partial(drawn, train, BATCH), args.steps, seed)
         row["errors"] = errors(predictor, test)
         row["recall"] = recall(predictor, place, train, test)
         solved = success(place, tasks(place, args.tasks, 1000 + seed), predictor, seed)
         row |= {"solved": int(solved.sum()), "tasks": len(solved)}
-    write_json(to, row | {"seconds": time.process_time() - began})
+    write_json(to, row)
+
+
+def trained(
+    predictor: Predictor, draw: Callable[[torch.Generator], Batch], steps: int, seed: int
+) -> dict[str, float]:
+    """The loss that a predictor reaches, and the seconds of a thread's time that it takes."""
+    began = time.process_time()
+    loss = learn(predictor, draw, steps, seed)
+    return {"loss": loss, "trained_s": time.process_time() - began}
 
 
 def limit(args: Args, world: str, kind: str, seed: int, to: Path) -> None:
@@ -130,10 +151,10 @@ def record(rows: list[dict[str, Any]]) -> None:
     """Put the tables among the figures, whose captions stay, and draw the plot."""
     path = DOCS / "experiments" / "memory.json"
     figures = json.loads(path.read_text()) if path.exists() else {"tables": {}}
-    for name, table in tables(rows).items():
+    for name, table in summary.tables(rows).items():
         figures["tables"][name] = figures["tables"].get(name, {}) | table
     write_json(path, figures)
-    draw(rows, DOCS / "media" / "memory.png")
+    summary.draw(rows, DOCS / "media" / "memory.png")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,7 +21,6 @@ AGO = (1, 2, 4, 8, 16, 32, 64)
 """Steps since something was seen."""
 CONTEXTS = (24, 36, 48)
 """Frames of an episode after which it is imagined."""
-
 RIDGE = 1e-3
 """The weight of the squared coefficients, for each row."""
 
@@ -72,10 +70,7 @@ def foreseen(predictor: Predictor, batch: Batch) -> Tensor:
 
 
 def learn(
-    predictor: Predictor,
-    draw: Callable[[torch.Generator], Batch],
-    steps: int,
-    seed: int,
+    predictor: Predictor, draw: Callable[[torch.Generator], Batch], steps: int, seed: int
 ) -> float:
     """Train by the squared error of what is imagined open loop.
 
@@ -125,26 +120,24 @@ def recall(predictor: Predictor, world: World, train: Episodes, test: Episodes) 
     It is where the wall and the door are, of a world that tells it in the first frame alone, and
     else the place, shown or not.
     """
-    read = functools.cache(lambda episodes, end: predictor.read(*beginning(which[episodes], end)))
-    which, found = {"train": train, "test": test}, {}
+    found, memories = {}, {}
     for ago in AGO:
         first = 0 if world.told else LONGEST - ago
-        seen = [
+        end = first + ago
+        if end not in memories:
+            memories[end] = [
+                predictor.read(each.frames[:, :end], each.actions[:, :end])
+                for each in (train, test)
+            ]
+        wanted, truth = (
             each.frames[:, 0, 3:FRAME] if world.told else places(each.states[:, first])
             for each in (train, test)
-        ]
-        found[ago] = ridge(read("train", first + ago), read("test", first + ago), *seen)
+        )
+        found[ago] = ridge(*memories[end], wanted, truth)
     return found
 
 
-def beginning(episodes: Episodes, end: int) -> tuple[Tensor, Tensor]:
-    """The first frames (E, end, F) and actions (E, end, A) of episodes."""
-    return episodes.frames[:, :end], episodes.actions[:, :end]
-
-
-def ridge(
-    train: Tensor, test: Tensor, wanted: Tensor, truth: Tensor, weight: float = 1e-3
-) -> float:
+def ridge(train: Tensor, test: Tensor, wanted: Tensor, truth: Tensor) -> float:
     """R2 on test rows of a ridge regression from features (N, M) to numbers (N, 2)."""
     mean, scale = train.mean(0), train.std(0).clamp_min(1e-4)
     ones = torch.ones(len(train), 1), torch.ones(len(test), 1)

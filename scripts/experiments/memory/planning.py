@@ -39,7 +39,7 @@ class Tasks(NamedTuple):
 
 def tasks(world: World, count: int, seed: int) -> Tasks:
     """Goals 12 to 28 pixels away on the way around walls, in Two Rooms in the other room."""
-    episodes = world.episodes(20 * count, BEFORE, seed, test=True)
+    episodes = world.episodes(max(20 * count, 400), BEFORE, seed, test=True)
     here, walls = episodes.states[:, BEFORE, :2], episodes.walls
     generator = torch.Generator().manual_seed(seed)
     low, high = LOW + TASK_MARGIN, HIGH - TASK_MARGIN

@@ -24,8 +24,9 @@ RECALLED = {
 """By world, what is recalled."""
 
 
-def tables(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+def tables(every: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """Columns and rows of each table, over the seeds."""
+    rows = of_equal_size(every)
     ahead = {f"{each} steps": f"{{after{each}}}" for each in AHEAD}
     ago = {f"N = {each}": f"{{ago{each}}}" for each in AGO}
     success = {f"{world}, %": f"{{{world}}}" for world in WORLDS}
@@ -45,17 +46,45 @@ def tables(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
             "columns": {
                 "predictor": "{kind}", "parameters": "{parameters:,}",
                 "multiplications a step": "{multiplications:,}",
-                "ms to imagine a step 3,200 times": "{ms}", **success,
+                "ms to imagine 3,200 steps": "{ms}", "s to train": "{trained}", **success,
             },
             "rows": [*planning(rows)],
         },
+        "time": {
+            "columns": {
+                "predictor": "{kind}", "parameters": "{parameters:,}",
+                "ms to imagine 3,200 steps": "{ms}",
+                **{f"{world}, 16 steps ahead, px": f"{{{world}_px}}" for world in WORLDS},
+                **success,
+            },
+            "rows": [*at_equal_time(every)],
+        },
     }  # fmt: skip
+
+
+def of_equal_size(rows: Sequence[Row]) -> list[Row]:
+    """The rows of predictors with equally many parameters, and those without any."""
+    return [row for row in rows if row.get("equal") != "time"]
+
+
+def at_equal_time(rows: Sequence[Row]) -> Iterator[Row]:
+    """A row per kind at sizes of equal time, which a GRU of depth 1 has among the others."""
+    same = [row for row in rows if row.get("equal") == "time"]
+    same += [row for row in of_equal_size(rows) if row["kind"] == "GRU, depth 1"]
+    for found in planning(same):
+        for world in WORLDS:
+            far = [
+                row["errors"]["16"] for row in same
+                if (row["world"], row["kind"]) == (world, found["kind"])
+            ]  # fmt: skip
+            found |= {f"{world}_px": mean_and_error(far)} if far else {}
+        yield found
 
 
 def over_keys(
     rows: Sequence[Row], name: str, prefix: str, worlds: Sequence[str] | dict, digits: int
 ) -> Iterator[Row]:
-    """A row per world and kind: means over seeds and their standard errors, the best in bold."""
+    """A row per world and kind: means over seeds and their standard errors."""
     for world in worlds:
         for kind in KINDS:
             same = [row[name] for row in rows if (row["world"], row["kind"]) == (world, kind)]
@@ -83,6 +112,7 @@ def planning(rows: Sequence[Row]) -> Iterator[Row]:
         if same and "ms" in same[0]:
             cost = {key: same[0][key] for key in ("parameters", "multiplications")}
             cost["ms"] = f"{min(row['ms'] for row in same):.1f}"
+            cost["trained"] = f"{np.mean([row['trained_s'] for row in same]):.0f}"
         shares = {}
         for world in WORLDS:
             counts = [(row["solved"], row["tasks"]) for row in same if row["world"] == world]
@@ -98,8 +128,9 @@ def share(solved: int, of: int) -> str:
     return f"{100 * solved / of:.0f} ({100 * low:.0f}-{100 * high:.0f})"
 
 
-def draw(rows: Sequence[Row], path: Path) -> None:
-    """Errors by horizon in each world, and recall of the world of pure memory."""
+def draw(every: Sequence[Row], path: Path) -> None:
+    """Errors by horizon in each world, and recall by the steps since then."""
+    rows = of_equal_size(every)
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     panels = [*((world, "errors") for world in WORLDS), *((world, "recall") for world in RECALLED)]
     colours = ["#bbbbbb", "#888888", "#444444", "#9ecae1", "#6baed6", "#3182bd", "#08519c",
