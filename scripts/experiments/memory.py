@@ -32,7 +32,7 @@ from jepa_agent.io.serialisation import write_json
 
 DOCS = Path(__file__).parents[2] / "docs"
 BATCH = 64
-AS_FAST = {"MLP, 16 frames": 25_000, "GRU, depth 4": 3_000, "2RNN": 22_000}
+AS_FAST = {"MLP, 16 frames": 25_000, "2RNN": 22_000}
 """Parameters at which kinds imagine about as fast as a GRU of depth 1 with 10,000."""
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from jepa_agent.evaluation.metrics import wilson
 
@@ -148,10 +150,16 @@ def draw(every: Sequence[Row], path: Path) -> None:
                 linestyle="-" if kind[:3] in ("MLP", "GRU") else "--",
             )  # fmt: skip
         axes.set_xscale("log", base=2)
+        axes.set_xticks(list(map(int, keys)), keys)
         if name == "errors":
             axes.set(title=world, xlabel="steps ahead", ylabel="error, pixels", yscale="log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("")
+            axes.set_yticks([0.2, 0.5, 1, 2, 5, 10, 20])
         else:
             axes.set(title=RECALLED[world], xlabel="steps ago", ylabel="R2", ylim=(-0.1, 1.05))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=5)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=90)
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=90)
+    Image.open(picture).convert("RGB").quantize(32).save(path, optimize=True)
