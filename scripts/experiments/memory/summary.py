@@ -29,7 +29,7 @@ RECALLED = {
 def tables(every: Sequence[Row]) -> dict[str, dict[str, Any]]:
     """Columns and rows of each table, over the seeds."""
     rows = of_equal_size(every)
-    ahead = {f"{each} steps": f"{{after{each}}}" for each in AHEAD}
+    ahead = {f"{each} ahead": f"{{after{each}}}" for each in AHEAD}
     ago = {f"N = {each}": f"{{ago{each}}}" for each in AGO}
     success = {f"{world}, %": f"{{{world}}}" for world in WORLDS}
     return {
@@ -101,7 +101,7 @@ def over_keys(
 def mean_and_error(values: Sequence[float], digits: int = 2) -> str:
     """Such as "1.20 ± 0.05": a mean over seeds and its standard error."""
     error = np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
-    mean = float(np.mean(values))
+    mean = round(float(np.mean(values)), digits) + 0.0  # no minus before 0
     return f"{mean:.{digits}f}" + (f" ± {error:.{digits}f}" if np.isfinite(error) else "")
 
 
