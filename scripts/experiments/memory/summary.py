@@ -72,7 +72,9 @@ def of_equal_size(rows: Sequence[Row]) -> list[Row]:
 def at_equal_time(rows: Sequence[Row]) -> Iterator[Row]:
     """A row per kind at sizes of equal time, which a GRU of depth 1 has among the others."""
     same = [row for row in rows if row.get("equal") == "time"]
-    same += [row for row in of_equal_size(rows) if row["kind"] == "GRU, depth 1"]
+    seeds = {row["seed"] for row in same}
+    beside = (row for row in of_equal_size(rows) if row["kind"] == "GRU, depth 1")
+    same += [row for row in beside if row["seed"] in seeds]
     for found in planning(same):
         for world in WORLDS:
             far = [
