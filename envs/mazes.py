@@ -79,10 +79,12 @@ class MazesConfig(WorldConfig):
             )
         limits = {"cells": (2, 8), "rooms": (2, 9), "path": (1, 100)}
         for name, (least, most) in limits.items():
-            low, high = getattr(self, name)
-            if not least <= low <= high <= most:
+            pair = getattr(self, name)
+            is_pair = isinstance(pair, list | tuple) and len(pair) == 2
+            if not (is_pair and least <= pair[0] <= pair[1] <= most):
                 raise ValueError(
-                    f"{name} must be two numbers in order, {least} to {most}, got {low} and {high}"
+                    f"{name} must be two numbers in order, {least} to {most}, as in [{least}, "
+                    f"{most}], got {pair!r}"
                 )
         ranges = {
             "layouts": (1, 1_000_000),

@@ -171,6 +171,7 @@ def test_rovers_come_around() -> None:
         ({"reward_type": "steps"}, "reward_type must be 'sparse' or 'dense', got 'steps'"),
         ({"success_radius": 4.5}, r"success_radius must be in \[0.001, 2\], got 4.5"),
         ({"cells": (8, 4)}, "cells must be two numbers in order"),
+        ({"cells": "4,6"}, "cells must be two numbers in order"),
         ({"layout": "..\n."}, "a map must have rows of one length"),
         ({"layout": "tests"}, "layout must be one of .* or a map, got 'tests'"),
     ],
