@@ -152,21 +152,22 @@ class ShortestWays(torch.autograd.Function):
                 torch.minimum(value, reached, out=value)
         ways = torch.stack(views, dim=1) + costs
         best, step = ways.min(dim=1)
-        ctx.save_for_backward(value.clone(), step, best < ends, moves)
+        ctx.save_for_backward(step, best < ends, moves)
+        ctx.doublings = (rows * columns).bit_length()
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
         """Gradients of the costs and of ending."""
-        value, step, goes_on, moves = ctx.saved_tensors
-        places = torch.arange(value[0].numel(), device=value.device)
-        onward = moves[step.flatten(1)] * goes_on.flatten(1) + places
-        flow = gradients[0].flatten(1).clone()
-        for place in value.flatten(1).argsort(dim=1, descending=True).unbind(1):
-            here = place[:, None]
-            amount, there = flow.gather(1, here), onward.gather(1, here)
-            flow.scatter_add_(1, there, amount * (there != here))
-        passed = flow.view_as(value)
-        costs = value.new_zeros(len(value), len(STEPS), *value.shape[1:])
+        step, goes_on, moves = ctx.saved_tensors
+        end = step[0].numel()  # where ways end is a place beyond all others
+        onward = moves[step.flatten(1)] + torch.arange(end, device=step.device)
+        onward = F.pad(torch.where(goes_on.flatten(1), onward, end), (0, 1), value=end)
+        flow = F.pad(gradients[0].flatten(1), (0, 1))
+        for _ in range(ctx.doublings):  # by ways of 1 step, of 2, of 4 and so on
+            flow = flow.scatter_add(1, onward, flow)
+            onward = onward.gather(1, onward)
+        passed = flow[:, :-1].view_as(gradients[0])
+        costs = passed.new_zeros(len(passed), len(STEPS), *passed.shape[1:])
         costs.scatter_(1, step[:, None], (passed * goes_on)[:, None])
         return costs, passed * ~goes_on, None, None
