@@ -120,7 +120,8 @@ def main(args: Args) -> None:
     seeds = range(1_000_000, 1_000_000 + args.episodes)
     scores = summarise("agent", suite, play(agent, make, seeds, parallel=100))
     row = {
-        "preset": args.preset, "rate": args.rate, "bfloat16": args.bfloat16, "steps": [stage.steps for stage in stages],
+        "preset": args.preset, "rate": args.rate, "bfloat16": args.bfloat16,
+        "steps": [stage.steps for stage in stages],
         "frames": [
             stage.steps * stage.layouts_per_batch * stage.windows_per_layout * (stage.horizon + 1)
             for stage in stages
