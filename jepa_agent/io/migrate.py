@@ -128,6 +128,7 @@ def _filled(name: str, value: Any, holder: str = "") -> Any:
             "max_image_size": 0 if is_large else MAX_IMAGE_SIZE,
             "proposals": NO_PROPOSALS,
             "ending": NO_ENDING,
+            "training_chunk": 0,
         }
     if name == "planner" and value.get("kind") == "proposal":
         added = NO_FALLBACK | added

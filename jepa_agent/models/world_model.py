@@ -36,6 +36,10 @@ class WorldModelConfig:
         distance_head: the distance's config.
         proposals: the config of the network that proposes actions, if there is one.
         ending: the config of the network that foresees an episode's end, if there is one.
+        training_chunk: environment steps of the chunks that joint training shows, and that
+            distances count, where they are not those of refinement and of plans; 0 where they are.
+            Long chunks teach distances, short ones walk straighter. Needs a predictor whose weights
+            fit any chunk.
     """
 
     observation_shape: tuple[int, ...] = (65, 65, 3)
@@ -49,6 +53,7 @@ class WorldModelConfig:
     distance_head: DistanceHeadConfig = field(default_factory=BlockNormConfig)
     proposals: ProposalsConfig = field(default_factory=ProposalsConfig)
     ending: EndingConfig = field(default_factory=EndingConfig)
+    training_chunk: int = 0
 
     def __post_init__(self) -> None:
         least = {
@@ -57,10 +62,24 @@ class WorldModelConfig:
             "chunk": 1,
             "latent_dim": 2,
             "max_image_size": 0,
+            "training_chunk": 0,
         }
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
+        any_chunk = self.predictor.any_chunk and not (self.proposals.heads or self.ending.width)
+        if self.learned_chunk != self.chunk and not any_chunk:
+            raise ValueError(
+                "training_chunk may differ from chunk where a predictor fits any, and there are no "
+                f"proposals and no ending, got {self.training_chunk} and {self.chunk} with "
+                f"{self.predictor.kind}, {self.proposals.heads} heads of proposals and an ending's "
+                f"width of {self.ending.width}; leave training_chunk out"
+            )
+
+    @property
+    def learned_chunk(self) -> int:
+        """Environment steps of the chunks that joint training shows, and that distances count."""
+        return self.training_chunk or self.chunk
 
     @property
     def encoded_shape(self) -> tuple[int, ...]:

@@ -125,7 +125,7 @@ class InverseDynamics(LossTerm, kind="inverse_dynamics"):
 
     def build(self, model: WorldModel, num_layouts: int) -> nn.Module:
         shape = model.config
-        return mlp(2 * shape.latent_dim, 256, 2, shape.chunk * shape.action_dim)
+        return mlp(2 * shape.latent_dim, 256, 2, shape.learned_chunk * shape.action_dim)
 
     def __call__(self, batch: LossBatch, head: Any) -> Tensor:
         pairs = torch.cat([batch.latents[:, :, :-1], batch.latents[:, :, 1:]], dim=-1)

@@ -81,7 +81,7 @@ class WorldModelTask(Task):
         self.stages = (config.steps, config.steps + config.refinement.steps)
         self._left_out = np.empty(0, dtype=np.int64)
         if held_out is None:
-            share, length = config.held_out_share, shape.chunk + 1
+            share, length = config.held_out_share, shape.learned_chunk + 1
             self._left_out = held_out_episodes(trajectories, share, length)
         if len(self._left_out):
             held_out = selected(trajectories, self._left_out)
@@ -91,7 +91,7 @@ class WorldModelTask(Task):
         self._source = ObservationSource(trajectories, render, device, shape.encoded_shape, again)
         self._render = render
         self.sampler = WindowSampler(
-            trajectories, shape.chunk, config.horizon, device, self._left_out
+            trajectories, shape.learned_chunk, config.horizon, device, self._left_out
         )
         if config.weights.contrast and self.sampler.num_layouts < 2:
             raise ValueError(

@@ -69,7 +69,7 @@ class FieldPainter:
         states = self._world.free_states(GRID, place)
         if self._landscape_of != layout:
             self._landscape, self._landscape_of = Landscape(self._agent, states, place), layout
-        chunk = self._world.step_length * self._agent.model.config.chunk
+        chunk = self._world.step_length * self._agent.model.config.learned_chunk
         true = self._world.shortest_path(states, wanted, place) / chunk
         pictures = (field_picture(each) for each in (self._landscape.distances(wanted), true))
         return Fields((layout, goal), *pictures)

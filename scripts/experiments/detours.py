@@ -47,14 +47,15 @@ class Way:
         settings: of the planner.
         break_off: a running chunk is broken off that misses its end by more than so many chunks.
         hurried: a held action is played at full speed for as long as it takes, then none.
-        every: steps after which it plans anew; before a chunk's end, from the same plan.
+        every: steps after which it plans anew; before a chunk's end, from the same plan. 0 is at
+            the end of a chunk.
     """
 
     true_physics: bool = False
     true_distance: bool = False
     settings: tuple[tuple[str, float], ...] = ()
     break_off: float | None = None
-    every: int = 5
+    every: int = 0
     hurried: bool = False
 
 
@@ -123,6 +124,7 @@ def steps_of(way: Way, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, n
     wanted = encoded(agent, goal, layouts)
     tasks = Tasks(layouts, position, goal, torch.zeros_like(wanted), wanted)
 
+    every = way.every or chunks.steps
     steps, elapsed = np.full(count, LIMIT), np.full(count, chunks.steps)
     decision = np.zeros(count, dtype=int)
     plan = units.idle.repeat(count, agent.planner.horizon * chunks.knots, 1)
@@ -133,14 +135,14 @@ def steps_of(way: Way, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, n
         running = np.flatnonzero(steps == LIMIT)
         if not len(running):
             break
-        due = running[elapsed[running] >= way.every]
+        due = running[elapsed[running] >= every]
         seen = due if way.break_off is None else running
         if len(seen):
             tasks.latent[seen] = encoded(agent, position[seen], layouts[seen])
         if way.break_off is not None:
             missing = model.distance(tasks.latent, memory.expected).numpy()
             broken = missing > 1 - elapsed / chunks.steps + way.break_off
-            due = running[(elapsed >= way.every)[running] | broken[running]]
+            due = running[(elapsed >= every)[running] | broken[running]]
         if len(due):
             rows, knots = torch.as_tensor(due), chunks.knots
             mine, last = tasks.rows(due), plan[due]
@@ -149,7 +151,7 @@ def steps_of(way: Way, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, n
             )
             cost = cost_of(way, agent, mine, errors)
             noise = Noise([mixed(0, int(row), int(decision[row])) for row in due])
-            shift = knots if way.every == chunks.steps else 0
+            shift = knots if every == chunks.steps else 0
             warm_start = torch.cat([last[:, shift:], last[:, -1:].expand(-1, shift, -1)], dim=1)
             found = agent.planner.plan(cost, agent.bounds, noise, warm_start).actions
             plan[due] = found

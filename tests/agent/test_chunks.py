@@ -173,10 +173,8 @@ class Largest(nn.Module):
 
 @pytest.mark.parametrize("name", sorted(PLANNERS))
 def test_a_goal_that_needs_two_actions_in_a_chunk_is_reached_by_two_knots(name: str) -> None:
-    config = WorldModelConfig(
-        (2,), 1, 0, 2, 2, encoder=SameConfig(), predictor=EachConfig(),
-        distance_head=LargestConfig(),
-    )
+    pieces = {"encoder": SameConfig(), "predictor": EachConfig(), "distance_head": LargestConfig()}
+    config = WorldModelConfig((2,), 1, 0, 2, 2, **pieces)
     cost, bounds = CostConfig(distance="latent"), ActionBounds((-1.0,), (1.0,))
     goal, short = np.array([0.6, -0.6], np.float32), {"horizon": 1}
 

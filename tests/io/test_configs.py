@@ -25,6 +25,7 @@ import jepa_agent
 from jepa_agent import envs, planners
 from jepa_agent.io.serialisation import from_dict, to_dict
 from jepa_agent.models.encoders import EncodedPart, VectorMLPConfig
+from jepa_agent.models.predictors import StepwiseMLPConfig
 from jepa_agent.training.config import LossWeights
 from jepa_agent.training.terms import LossBatch, LossTerm
 from jepa_agent.worlds.reference import WrapperRef
@@ -78,6 +79,7 @@ ALTERNATIVES: dict[str, list[dict[str, Any]]] = {
         {"low": (0.0,) * 3, "high": (1.0,) * 3, "categories": (3,), "start": (1,)},
     ],
     "MazesConfig": [{"layout": "###\n#..\n###"}],
+    "WorldModelConfig": [{"predictor": StepwiseMLPConfig()}],
 }
 """Others, for fields that only some of these arguments let change."""
 

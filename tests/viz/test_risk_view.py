@@ -36,7 +36,7 @@ def test_the_picture_shows_what_the_heads_imagine_and_the_risk(tiny_agent: JEPAA
         session.step(wait=True)
         view = session.view(wait=True)
         assert view.heads.shape == (4, 3, 2)
-        assert np.ptp(view.heads[:, 0], axis=0).max() == 0
+        assert np.ptp(view.heads[:, 0], axis=0).max() < 1e-4
         assert np.ptp(view.heads[:, -1], axis=0).min() > 0
         assert "risk " in view.caption
         shown, without = (

@@ -24,6 +24,9 @@ class PredictorConfig(Registered):
     shares_norm: ClassVar[bool] = False
     """Whether predictions pass the encoder's LayerNorm `norm` instead of their own."""
 
+    any_chunk: ClassVar[bool] = False
+    """Whether its weights fit chunks of any number of steps."""
+
     @abstractmethod
     def build(self, latent_dim: int, action_dim: int, chunk: int) -> nn.Module:
         """The predictor: a module that is called with `(latents, actions)`.

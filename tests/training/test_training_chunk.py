@@ -1,0 +1,62 @@
+"""Models that learn from longer chunks than they plan in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModelConfig, train
+from jepa_agent.envs import CollectConfig, collect
+from jepa_agent.models.predictors import ResidualMLPConfig, StepwiseMLPConfig
+from jepa_agent.models.proposals import ProposalsConfig
+from jepa_agent.training.config import RefinementConfig
+
+MODEL = WorldModelConfig(chunk=4, latent_dim=16, predictor=StepwiseMLPConfig(16, 8))
+TRAINING = TrainingConfig(
+    steps=2, layouts_per_batch=2, windows_per_layout=8, horizon=2,
+    refinement=RefinementConfig(steps=2, layouts_per_batch=2, windows_per_layout=8, horizon=2),
+)  # fmt: skip
+
+
+def trained(model: WorldModelConfig, training: TrainingConfig) -> JEPAAgent:
+    data = Trajectories.from_rollouts(*collect(CollectConfig(episodes=32, episodes_per_layout=2)))
+    return train(data, Preset(model, training), "cpu")
+
+
+def test_joint_training_is_the_same_however_long_planned_chunks_are() -> None:
+    alone = replace(TRAINING, refinement=replace(TRAINING.refinement, steps=0))
+    long = trained(MODEL, alone)
+    short = trained(replace(MODEL, chunk=2, training_chunk=4), alone)
+    for name, tensor in long.model.state_dict().items():
+        assert torch.equal(tensor, short.model.state_dict()[name]), name
+
+
+def test_refinement_learns_and_plans_play_the_shorter_chunks(tmp_path: Path) -> None:
+    model = replace(MODEL, chunk=2, training_chunk=4)
+    short, longer = trained(model, TRAINING), trained(MODEL, TRAINING)
+    weights = [each.model.predictor.state_dict() for each in (short, longer)]
+    assert not torch.equal(weights[0]["read.0.weight"], weights[1]["read.0.weight"])
+    short.save(tmp_path)
+    agent = JEPAAgent.load(tmp_path, "cpu")
+    assert (agent.chunks.steps, agent.model.config.learned_chunk) == (2, 4)
+    env = agent.env_ref.make()
+    observation, _ = env.reset(seed=0)
+    state, planned = None, []
+    for _ in range(5):
+        action, state = agent.predict(observation, state)
+        planned.append(bool(np.all(state.planned)))
+        observation = env.step(action)[0]
+    assert planned == [True, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "other", [{"predictor": ResidualMLPConfig()}, {"proposals": ProposalsConfig(heads=2)}]
+)
+def test_what_is_made_for_one_length_of_chunks_has_one(other: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"training_chunk may differ .* got 5 and 4 .* leave"):
+        replace(MODEL, training_chunk=5, **other)
