@@ -236,7 +236,7 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
     return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
-def ridge(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
+def ridge(known: Tensor, targets: Tensor, asked: Tensor, weight: float = RIDGE) -> Tensor:
     """Predictions at inputs `asked` (M, D) of ridge regression on `known` inputs (N, D).
 
     Without the ridge, collinear features would amplify rounding errors.
@@ -244,5 +244,5 @@ def ridge(known: Tensor, targets: Tensor, asked: Tensor) -> Tensor:
     mean, std, middle = known.mean(dim=0), known.std(dim=0).clamp_min(1e-6), targets.mean(dim=0)
     known, asked = (known - mean) / std, (asked - mean) / std
     gram = known.T @ known
-    gram.diagonal().add_(RIDGE * len(known))
+    gram.diagonal().add_(weight * len(known))
     return asked @ torch.linalg.solve(gram, known.T @ (targets - middle)) + middle

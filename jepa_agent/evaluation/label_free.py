@@ -152,7 +152,7 @@ def measure(
         "straightness": straightness(latents),
         "triangle_violations": triangle_violations(starts, ways),
         "distance_monotony": monotony(ways),
-        "distance_calibration": calibration(single),
+        "distance_calibration": calibration(single * model.config.learned_chunk / chunk),
         "gradient_norm": gradient_norm(loss, weights),
         "sharpness": sharpness(loss, weights, PERTURBATION, PERTURBATIONS, seed),
         "predictor_norm": parameter_norm(model.predictor),

@@ -41,15 +41,15 @@ class Args:
     """The size of the experiment."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Of data, training and tasks."""
+    """Seeds of data, training and tasks."""
     worlds: tuple[str, ...] = (*WORLDS, "number")
     kinds: tuple[str, ...] = tuple(KINDS)
     parameters: int = 10_000
-    """Of each predictor, about."""
+    """How many each predictor has, about."""
     equal_time: bool = False
     """Measure some predictors also at sizes that imagine as fast as a GRU of depth 1."""
     steps: int = 600
-    """Of training, in batches of 64."""
+    """Training steps, in batches of 64."""
     episodes: int = 2000
     """To learn from; a quarter as many to measure with."""
     tasks: int = 100
@@ -136,7 +136,7 @@ def data(world: str, episodes: int, seed: int, test: bool) -> Episodes:
 
 @torch.no_grad()
 def milliseconds(predictor: Predictor, repeats: int = 30) -> float:
-    """Of a thread's time, to imagine a step for each sample of 100 tasks: the least measured."""
+    """A thread's time to imagine a step for each sample of 100 tasks: the least measured."""
     rows = 100 * PLANNER.num_samples
     memory, frame = torch.zeros(rows, predictor.memory), torch.zeros(rows, FRAME)
     found = []

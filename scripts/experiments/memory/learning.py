@@ -8,13 +8,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from jepa_agent.evaluation import diagnostics
+
 from .predictors import LONGEST, Predictor
 from .worlds import ACTION, FRAME, UNIT, Episodes, World, numbers, places
 
 HORIZON = 16
 """Steps that are imagined in training."""
 STEPS = LONGEST + HORIZON
-"""Of an episode."""
+"""An episode's steps."""
 AHEAD = (1, 2, 4, 8, 16, 32)
 """Horizons, in steps."""
 AGO = (1, 2, 4, 8, 16, 32, 64)
@@ -139,14 +141,7 @@ def recall(predictor: Predictor, world: World, train: Episodes, test: Episodes) 
 
 def ridge(train: Tensor, test: Tensor, wanted: Tensor, truth: Tensor) -> float:
     """R2 on test rows of a ridge regression from features (N, M) to numbers (N, 2)."""
-    mean, scale = train.mean(0), train.std(0).clamp_min(1e-4)
-    ones = torch.ones(len(train), 1), torch.ones(len(test), 1)
-    known, new = (
-        torch.cat([(each - mean) / scale, one], 1).double()
-        for each, one in zip((train, test), ones, strict=True)
-    )
-    gram = known.T @ known + RIDGE * len(known) * torch.eye(known.shape[1], dtype=torch.double)
-    told = new @ torch.linalg.solve(gram, known.T @ wanted.double())
+    told = diagnostics.ridge(train.double(), wanted.double(), test.double(), RIDGE)
     return explained(told, truth.double())
 
 

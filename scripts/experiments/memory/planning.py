@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -24,9 +23,6 @@ PLANNER = MPPIConfig(horizon=4, num_samples=32, iterations=2)
 NEAREST, FARTHEST = 12.0, 28.0
 """Pixels of the way to a goal."""
 RADIUS = TwoRoomsConfig.success_radius
-
-Imagined = Callable[[Tensor], Tensor]
-"""Actions (B, N, H, A) to pixels (B, N, H, 2)."""
 
 
 class Tasks(NamedTuple):

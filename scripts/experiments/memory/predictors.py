@@ -191,7 +191,7 @@ def parameters(predictor: nn.Module) -> int:
 
 
 def multiplications(predictor: nn.Module) -> int:
-    """Of numbers by weights in a step: every matrix is used once."""
+    """How many numbers are multiplied by weights in a step: every matrix is used once."""
     return sum(math.prod(each.shape) for each in predictor.parameters() if each.ndim == 2)
 
 

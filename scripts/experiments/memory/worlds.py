@@ -23,7 +23,7 @@ FRAME, ACTION = 5, 2
 UNIT = 16.0
 """Pixels."""
 FRICTION, PUSH = 0.9, 0.3
-"""Of the mass: the share of the velocity that a step keeps, and what an action adds in pixels."""
+"""The share of its velocity that the mass keeps in a step, and what an action adds in pixels."""
 
 
 class Episodes(NamedTuple):
