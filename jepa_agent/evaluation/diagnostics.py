@@ -121,8 +121,10 @@ def diagnose(
     layout_error: list[float] = []
     if varies.any():
         _, seen, seen_latents = draw(trained_on)
-        known = (seen_latents, seen[..., varies], latents)
-        guess = ridge(*(each.flatten(0, 1).cpu().double() for each in known))
+        known, told, asked = (
+            each.flatten(0, 1).cpu().double() for each in (seen_latents, seen[..., varies], latents)
+        )
+        guess = ridge(known, told, asked)
         truth = layout[..., varies].flatten(0, 1).cpu()
         layout_error = (guess - truth).abs().mean(dim=0).tolist()
 
