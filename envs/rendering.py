@@ -97,8 +97,7 @@ def draw_walls(layout: Layout | Array, like: Array) -> Array:
         half: Any = layout.half_thickness
         half = half if isinstance(half, float) else half[..., None]
         in_column = abs(line - layout.wall_x[..., None]) <= half  # (..., 65)
-        outside_door = abs(line - layout.door_y[..., None]) > layout.door_halfwidth[..., None]
-        solid = outside_door & (line >= LOW) & (line <= HIGH)
+        solid = abs(line - layout.door_y[..., None]) > layout.door_halfwidth[..., None]
         walls = border | (solid[..., :, None] & in_column[..., None, :])
     else:
         between = wall_pixels(layout)

@@ -23,6 +23,8 @@ QUICK = Preset(training=TrainingConfig(steps=1000, max_grad_norm=20.0), planner=
 
 BASE = Preset(
     model=WorldModelConfig(
+        chunk=2,
+        training_chunk=5,
         latent_dim=256,
         encoder=PatchPoolConfig(),
         predictor=StepwiseMLPConfig(),
