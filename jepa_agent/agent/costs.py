@@ -198,6 +198,7 @@ class PlanningCost:
         model, heads = self._model, heads or self._model.num_heads
         imagined, embedding = self._imagined(candidates, heads)
         distance = self._distances(imagined, embedding)  # (B, heads * N, H)
+        distance = distance * (model.config.learned_chunk / model.config.chunk)
         chunk = 1.0 + torch.arange(distance.shape[-1], device=distance.device)
         arrival = self._reduced(distance + chunk) / self._reduced(torch.ones_like(distance))
         ending = torch.zeros_like(distance)

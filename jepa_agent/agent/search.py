@@ -44,20 +44,31 @@ def search(
     if isinstance(planner, Subgoals) and not agent.seeks_state:
         imagined = Imagined(model, error_memory, chunks)
         goals = planner.aim(imagined, latents, goals, agent.bounds, noise)
-    proposals = None if agent.seeks_state else model.proposals
-    ahead = left
-    if proposals is not None and agent.cost.reduction != "deadline":
-        ahead = proposals.chunks_ahead(latents, goals, agent.cost.arrival)
-        if agent.cost.reduction == "arrival":
-            left = ahead.clamp_max(planner.horizon)
+    ahead, left = times(agent, latents, goals, left)
     cost = planning_cost(agent, latents, goals, left, error_memory, budget)
     proposed: dict[str, Any] = {}
-    if proposals is not None and getattr(
-        getattr(planner, "config", None), "takes_proposals", False
-    ):
+    takes = getattr(getattr(planner, "config", None), "takes_proposals", False)
+    if takes and model.proposals is not None and not agent.seeks_state:
         likely = model.propose(latents, goals, ahead, planner.horizon)
         proposed["proposals"] = chunks.fit(likely).flatten(2, 3)
     return planner.plan(cost, agent.bounds, noise, warm_start, **proposed)
+
+
+def times(agent: JEPAAgent, latents: Tensor, goals: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
+    """In how many chunks (B,) proposals are to be at the goals, and when the cost looks.
+
+    Args:
+        agent: whose proposals expect when to arrive, if it has some.
+        latents: (B, D).
+        goals: (B, D), or states (B, S) if the agent seeks those.
+        left: (B,), chunks to the deadline.
+    """
+    proposals = None if agent.seeks_state else agent.model.proposals
+    if proposals is None or agent.cost.reduction == "deadline":
+        return left, left
+    ahead = proposals.chunks_ahead(latents, goals, agent.cost.arrival)
+    arrives = agent.cost.reduction == "arrival"
+    return ahead, ahead.clamp_max(agent.planner.horizon) if arrives else left
 
 
 def planning_cost(

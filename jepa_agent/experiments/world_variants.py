@@ -69,7 +69,10 @@ WORLD = {
     "no contrast": Variant({"training.hard_negative_cluster": 1, "training.weights.contrast": 0.0}),
     "random layouts per batch": Variant({"training.hard_negative_cluster": 1}),
     "variance of the whole batch": Variant({"training.center_per_layout": False}),
-    "one MLP per chunk": Variant({"model.predictor": ResidualMLPConfig(width=384, depth=3)}),
+    "chunks of five in plans": Variant({"model.chunk": 5}),
+    "one MLP per chunk of five": Variant(
+        {"model.chunk": 5, "model.predictor": ResidualMLPConfig(width=384, depth=3)}
+    ),
     "strided CNN": Variant({"model.encoder": PatchCNNConfig()}),
     "two stages": Variant(),
     "reference behaviour": Variant({"collect.policy": "reference"}),

@@ -67,13 +67,12 @@ class WorldModelConfig:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
-        any_chunk = self.predictor.any_chunk and not (self.proposals.heads or self.ending.width)
+        any_chunk = self.predictor.any_chunk and not self.ending.width
         if self.learned_chunk != self.chunk and not any_chunk:
             raise ValueError(
-                "training_chunk may differ from chunk where a predictor fits any, and there are no "
-                f"proposals and no ending, got {self.training_chunk} and {self.chunk} with "
-                f"{self.predictor.kind}, {self.proposals.heads} heads of proposals and an ending's "
-                f"width of {self.ending.width}; leave training_chunk out"
+                "training_chunk may differ from chunk where a predictor fits any, and there is no "
+                f"ending, got {self.training_chunk} and {self.chunk} with {self.predictor.kind} "
+                f"and an ending's width of {self.ending.width}; leave training_chunk out"
             )
 
     @property
@@ -239,19 +238,25 @@ class WorldModel(nn.Module):
         Raises:
             ValueError: if the model has no proposals.
         """
+        actions, logits = self.proposed(latents, goals, ahead, horizon)
+        order = logits.argsort(dim=-1, descending=True)
+        return actions[torch.arange(len(actions), device=order.device)[:, None], order]
+
+    def proposed(
+        self, latents: Tensor, goals: Tensor, ahead: Tensor, horizon: int
+    ) -> tuple[Tensor, Tensor]:
+        """What `propose` returns, in the order of the heads, and how likely (B, M) each is."""
         if self.proposals is None:
             raise ValueError(
                 "proposing actions needs a model with proposals, got one of 0 heads; train it with "
                 "model.proposals.heads 8, or choose another planner"
             )
         actions, logits = self.proposals(latents, goals, ahead)
-        order = logits.argsort(dim=-1, descending=True)
-        actions = actions[torch.arange(len(actions), device=order.device)[:, None], order]
         last = ahead[:, None].clamp(1, self.config.proposals.horizon) - 1
-        which = torch.minimum(torch.arange(horizon, device=order.device), last)  # (B, H)
+        which = torch.minimum(torch.arange(horizon, device=ahead.device), last)  # (B, H)
         which = which[:, None, :, None].expand(-1, actions.shape[1], -1, actions.shape[-1])
         steps = actions.gather(2, which).unflatten(-1, (-1, self.config.action_dim))
-        return (steps * self.action_std + self.action_mean).flatten(-2)
+        return (steps * self.action_std + self.action_mean).flatten(-2), logits
 
     def with_proposals(self, config: ProposalsConfig) -> WorldModel:
         """A copy with a new, untrained network that proposes actions."""

@@ -1,7 +1,8 @@
 """Proposals learned from a planner's own decisions, on the frozen latents of a trained agent.
 
-The planner decides again and again in its own imagination, from recorded observations to later
-ones; a network learns to propose what it decided, beside what was done in the data.
+The planner decides again and again in its own imagination, between recorded observations of one
+layout; a network learns to propose what it decided, and what the planner's cost, differentiated
+through the model, finds better.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..agent.agent import JEPAAgent
-from ..agent.search import decide
-from ..data.hindsight import Hindsight, HindsightSampler
+from ..agent.search import decide, planning_cost, times
+from ..data.hindsight import HindsightSampler
 from ..data.latents import encode_trajectories
 from ..data.source import env_of, world_shape
 from ..data.trajectories import Trajectories
-from ..data.windows import ObservationSource
+from ..data.windows import ObservationSource, WindowSampler
 from ..device import resolve_device
 from ..io import checkpoint
 from ..io.serialisation import to_dict
-from ..models.proposals import ProposalsConfig
+from ..models.proposals import BESIDE, SHARED, ProposalsConfig
 from ..models.world_model import WorldModel
 from ..planners import Noise, PlannerConfig, ProposalConfig
 from .loop import Callback, Trainer
@@ -45,7 +47,10 @@ class DistillationConfig:
         problems: beginnings and goals, drawn from the data, between which the planner decides.
         decisions: of each problem, one chunk after the other in imagination.
         steps: optimiser steps.
-        batch: decisions a step, and as many pieces of the data.
+        batch: decisions a step, as many pieces of the data, and as many problems of `imagined`.
+        imagined: weight of the planner's own cost of what is proposed, differentiated through the
+            model, beside the planner's decisions; in chunks.
+        hindsight: weight of what was done in the data.
         learning_rate: peak of AdamW's cosine schedule.
         max_grad_norm: largest norm of the gradient.
         bfloat16: autocast to bfloat16; by default on GPUs.
@@ -57,6 +62,8 @@ class DistillationConfig:
     decisions: int = 4
     steps: int = 3000
     batch: int = 512
+    imagined: float = 1.0
+    hindsight: float = 0.0
     learning_rate: float = 1e-3
     max_grad_norm: float = 2.0
     bfloat16: bool | None = None
@@ -66,6 +73,9 @@ class DistillationConfig:
         for name in ("heads", "problems", "decisions", "steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}; raise it")
+        for name in ("imagined", "hindsight"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}; raise it")
         for name in ("learning_rate", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}; raise it")
@@ -84,19 +94,20 @@ class Decisions(NamedTuple):
 
 @torch.no_grad()
 def imagined_decisions(
-    teacher: JEPAAgent, pieces: Hindsight, count: int, seed: int = 0
+    teacher: JEPAAgent, starts: Tensor, ends: Tensor, count: int, seed: int = 0
 ) -> Decisions:
-    """Decisions of an agent from the beginnings of pieces to their ends, in its imagination.
+    """Decisions of an agent on its way between latents, in its imagination.
 
     Args:
         teacher: who decides.
-        pieces: P of them.
+        starts: (P, D).
+        ends: (P, D).
         count: decisions for each, from where the plan before was imagined to lead.
         seed: of the search.
     """
     chunks, horizon, found = teacher.chunks, teacher.planner.horizon, []
-    for first in range(0, len(pieces.latents), TOGETHER):
-        latents, goals = (each[first : first + TOGETHER] for each in pieces[:2])
+    for first in range(0, len(starts), TOGETHER):
+        latents, goals = (each[first : first + TOGETHER] for each in (starts, ends))
         idle = teacher.bounds.units(like=latents).idle
         plan = idle.repeat(len(latents), horizon * chunks.knots, 1)
         for number in range(count):
@@ -140,8 +151,9 @@ class DistillationTask(Task):
                 torch.manual_seed(config.seed)
                 proposed = ProposalsConfig(config.heads, horizon, max(20, horizon))
                 model = model.with_proposals(proposed)
-        super().__init__(model, config, device)
+        super().__init__(model.requires_grad_(False), config, device)
         assert model.proposals is not None
+        model.proposals.requires_grad_(True)
         self.model, self.proposals = model, model.proposals
         self.stages, self.clipped = (config.steps,), (model.proposals,)
         self.max_grad_norm = config.max_grad_norm
@@ -155,8 +167,10 @@ class DistillationTask(Task):
         )  # fmt: skip
         about = shape.proposals
         self.hindsight = HindsightSampler(latents, about.horizon, about.reach, device)
-        pieces = self.hindsight.draw(config.problems, self.generator)
-        taught = imagined_decisions(teacher, pieces, config.decisions, config.seed)
+        self.places = latents.values
+        self.windows = WindowSampler(latents.trajectories, 1, 1, device)
+        problems = self.draw_problems(config.problems)
+        taught = imagined_decisions(teacher, *problems, config.decisions, config.seed)
         which = torch.arange(about.horizon, device=device).clamp_max(horizon - 1)
         self.taught = taught._replace(plans=taught.plans[:, which])  # a plan's end goes on
         notes = agent.notes | {"distillation": to_dict(config)}
@@ -175,12 +189,13 @@ class DistillationTask(Task):
 
     def compute_losses(self, step: int, given: tuple[Tensor, ...] = ()) -> StepOutput:
         """What was done in the data, and what the planner decided."""
-        model, config = self.model, self.config
+        model, config = self.model.eval(), self.config
         seen = self.hindsight.draw(config.batch, self.generator)
         rows = torch.randint(
             len(self.taught.plans), (config.batch,), generator=self.generator, device=self.device
         )
         latents, goals, plans = (each[rows] for each in self.taught)
+        problems = self.draw_problems(config.batch)
         with self.autocast():
             with torch.no_grad():  # the time at which it will be asked
                 ahead = self.proposals.chunks_ahead(latents, goals, self.trained.cost.arrival)
@@ -188,7 +203,42 @@ class DistillationTask(Task):
             terms = self.proposals.losses(seen.latents, seen.goals, done, seen.ahead)
             decided = model.standardise(plans)
             terms["decisions"] = self.proposals.losses(latents, goals, decided, ahead)["proposals"]
-        return StepOutput(terms, sum(terms.values(), torch.zeros(())), 2 * config.batch)
+            terms["imagined"] = self.imagined_cost(*problems)
+        weights = {"proposals": config.hindsight, "imagined": config.imagined}
+        loss = sum((weights.get(name, 1.0) * term for name, term in terms.items()), torch.zeros(()))
+        return StepOutput(terms, loss, 3 * config.batch)
+
+    def draw_problems(self, count: int) -> tuple[Tensor, Tensor]:
+        """Beginnings and goals (count, D): half from one episode, half anywhere in one layout."""
+        windows = self.windows.draw(count - count // 2, 2, self.generator)
+        anywhere = self.places[windows.frame_index[..., 0]].float()  # (count / 2, 2, D)
+        later = self.hindsight.draw(count // 2, self.generator)
+        starts = torch.cat([later.latents, anywhere[:, 0]])
+        return starts, torch.cat([later.goals, anywhere[:, 1]])
+
+    def imagined_cost(self, latents: Tensor, goals: Tensor) -> Tensor:
+        """The planner's cost of what is proposed, most of it that of the best head, in chunks.
+
+        Its gradient goes through the model's imagination, as an actor's does in Dreamer
+        (1912.01603). The logits learn which head is the best.
+
+        Args:
+            latents: (B, D).
+            goals: (B, D).
+        """
+        agent, horizon = self.trained, self.trained.planner.horizon
+        full = torch.full((len(latents),), horizon, device=latents.device)
+        with torch.no_grad():
+            ahead, left = times(agent, latents, goals, full)
+        proposed, logits = self.model.proposed(latents, goals, ahead, horizon)
+        planned = agent.chunks.fit(proposed.float()).flatten(2, 3)
+        candidates = agent.bounds.project(planned)
+        costs = planning_cost(agent, latents, goals, left, None, None)(candidates).float() / horizon
+        beyond = (planned - candidates) / agent.bounds.units(like=planned).half_width
+        costs = costs + beyond.square().mean(dim=(-2, -1))  # a clipped action has no gradient
+        best, which = costs.min(dim=-1)
+        taught = ((1 - SHARED) * best + SHARED * costs.mean(dim=-1)).mean()
+        return taught + BESIDE * F.cross_entropy(logits.float(), which)
 
     def new_optimizer(self, step: int) -> torch.optim.Optimizer:
         """AdamW for the proposals alone."""

@@ -165,9 +165,11 @@ def test_fields_that_an_older_checkpoint_lacks_are_what_they_were() -> None:
     assert completed({}, found)[1] == found
 
 
-def test_the_shipped_checkpoint_is_of_version_1_and_loads() -> None:
+def test_the_shipped_checkpoint_is_of_base() -> None:
     agent = JEPAAgent.load("default")
     expected = WorldModelConfig(
+        chunk=2,
+        training_chunk=5,
         latent_dim=256,
         encoder=PatchPoolConfig(),
         predictor=StepwiseMLPConfig(),

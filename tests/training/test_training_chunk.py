@@ -12,8 +12,8 @@ import torch
 
 from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModelConfig, train
 from jepa_agent.envs import CollectConfig, collect
+from jepa_agent.models.ending import EndingConfig
 from jepa_agent.models.predictors import ResidualMLPConfig, StepwiseMLPConfig
-from jepa_agent.models.proposals import ProposalsConfig
 from jepa_agent.training.config import RefinementConfig
 
 MODEL = WorldModelConfig(chunk=4, latent_dim=16, predictor=StepwiseMLPConfig(16, 8))
@@ -55,7 +55,7 @@ def test_refinement_learns_and_plans_play_the_shorter_chunks(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "other", [{"predictor": ResidualMLPConfig()}, {"proposals": ProposalsConfig(heads=2)}]
+    "other", [{"predictor": ResidualMLPConfig()}, {"ending": EndingConfig(width=8)}]
 )
 def test_what_is_made_for_one_length_of_chunks_has_one(other: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"training_chunk may differ .* got 5 and 4 .* leave"):

@@ -60,10 +60,10 @@ def test_actions_that_change_within_a_chunk_are_played_in_turn(
         return step(action)
 
     monkeypatch.setattr(session.env, "step", noted)
-    session.agent.planner = MPPIConfig(horizon=2, knots=5).build()
+    session.agent.planner = MPPIConfig(horizon=2, knots=2).build()
     for _ in range(10):
         session.step(wait=True)
-    np.testing.assert_array_equal(played[5:], session._state.actions[0])
+    np.testing.assert_array_equal(played[8:], session._state.actions[0])
     assert np.abs(np.diff(played, axis=0)).max(axis=1).min() > 0
     assert session.view().plan.shape == (3, 2)
 
@@ -129,10 +129,10 @@ def test_the_ghost_follows_by_imagination_alone(session: Any) -> None:
     for _ in range(16):
         session.step(wait=True)
     ghost = session.view().ghost
-    assert len(ghost) == 4  # the start and three chunks
+    assert len(ghost) == 8  # the start and seven chunks
     np.testing.assert_array_equal(ghost[0], session.trail[0])
     for chunk in (1, 2):
-        assert np.linalg.norm(ghost[chunk] - session.trail[5 * chunk]) < 4
+        assert np.linalg.norm(ghost[chunk] - session.trail[2 * chunk]) < 4
 
 
 def test_without_a_probe_all_works_but_pictures_of_imagination(without_probe: JEPAAgent) -> None:
