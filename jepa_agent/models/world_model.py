@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..data.resizing import scaled, scaled_shape
@@ -38,8 +39,8 @@ class WorldModelConfig:
         ending: the config of the network that foresees an episode's end, if there is one.
         training_chunk: environment steps of the chunks that joint training shows, and that
             distances count, where they are not those of refinement and of plans; 0 where they are.
-            Long chunks teach distances, short ones walk straighter. Needs a predictor whose weights
-            fit any chunk.
+            Long chunks teach distances, short ones walk straighter. A predictor whose weights fit
+            one length of chunks gets shorter ones filled up with mean actions.
     """
 
     observation_shape: tuple[int, ...] = (65, 65, 3)
@@ -67,12 +68,13 @@ class WorldModelConfig:
         for name, bound in least.items():
             if getattr(self, name) < bound:
                 raise ValueError(f"{name} must be at least {bound}, got {getattr(self, name)}")
-        any_chunk = self.predictor.any_chunk and not self.ending.width
-        if self.learned_chunk != self.chunk and not any_chunk:
+        fits = self.predictor.any_chunk or self.chunk <= self.learned_chunk
+        if self.learned_chunk != self.chunk and (self.ending.width or not fits):
             raise ValueError(
-                "training_chunk may differ from chunk where a predictor fits any, and there is no "
-                f"ending, got {self.training_chunk} and {self.chunk} with {self.predictor.kind} "
-                f"and an ending's width of {self.ending.width}; leave training_chunk out"
+                "training_chunk may be longer than chunk, or shorter where a predictor fits any, "
+                f"and there must be no ending, got {self.training_chunk} and {self.chunk} with "
+                f"{self.predictor.kind} and an ending's width of {self.ending.width}; leave "
+                "training_chunk out"
             )
 
     @property
@@ -118,7 +120,7 @@ class WorldModel(nn.Module):
             )
         if config.predictor.heads < 1:
             raise ValueError(f"predictor.heads must be at least 1, got {config.predictor.heads}")
-        shape = (dim, config.action_dim, config.chunk)
+        shape = (dim, config.action_dim, config.learned_chunk)
         self.predictor = (
             Ensemble(config.predictor, *shape)
             if config.predictor.heads > 1
@@ -156,14 +158,14 @@ class WorldModel(nn.Module):
 
     def predict(self, latents: Tensor, actions: Tensor) -> Tensor:
         """Latents (..., D) one chunk later, given action chunks (..., K * A)."""
-        return self._predict(latents, self.standardise(actions))
+        return self._predict(latents, self._given(actions))
 
     def rollout(self, latents: Tensor, actions: Tensor) -> Tensor:
         """Imagined latents (..., H, D) from latents (..., D) under chunks (..., H, K * A)."""
         if self.num_heads > 1:
             return self.rollout_heads(latents, actions).mean(dim=0)
         imagined = []
-        for chunk in self.standardise(actions).unbind(dim=-2):
+        for chunk in self._given(actions).unbind(dim=-2):
             latents = self._predict(latents, chunk)
             imagined.append(latents)
         return torch.stack(imagined, dim=-2)
@@ -180,7 +182,7 @@ class WorldModel(nn.Module):
         """
         if not isinstance(self.predictor, Ensemble):
             return self.predict(latents, actions.expand(1, *actions.shape))
-        return self.predictor.each(latents, self.standardise(actions))
+        return self.predictor.each(latents, self._given(actions))
 
     def rollout_heads(self, latents: Tensor, actions: Tensor) -> Tensor:
         """What every head imagines, (heads, ..., H, D); see `rollout`."""
@@ -197,7 +199,7 @@ class WorldModel(nn.Module):
             return self.rollout(latents, actions)
         count, lead = latents.shape[:-1].numel(), actions.shape[:-1]
         hands = dealt(latents.flatten(0, -2), self.num_heads)
-        chunks = dealt(self.standardise(actions).flatten(0, -3), self.num_heads)
+        chunks = dealt(self._given(actions).flatten(0, -3), self.num_heads)
         imagined = []
         for chunk in chunks.unbind(dim=-2):
             hands = self.predictor.each(hands, chunk, dealt=True)
@@ -265,6 +267,12 @@ class WorldModel(nn.Module):
         kept = {name: tensor for name, tensor in mine if not name.startswith("proposals.")}
         copied.load_state_dict(copied.state_dict() | kept)
         return copied.eval().requires_grad_(False)
+
+    def _given(self, actions: Tensor) -> Tensor:
+        """Action chunks (..., K * A) as the predictor takes them, see `training_chunk`."""
+        config, actions = self.config, self.standardise(actions)
+        missing = config.learned_chunk * config.action_dim - actions.shape[-1]
+        return actions if config.predictor.any_chunk else F.pad(actions, (0, missing))
 
     def _predict(self, latents: Tensor, actions: Tensor) -> Tensor:
         predicted = self.predictor(latents, actions)

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from jepa_agent import JEPAAgent, Preset, TrainingConfig, Trajectories, WorldModelConfig, train
+from jepa_agent import (
+    JEPAAgent,
+    Preset,
+    TrainingConfig,
+    Trajectories,
+    WorldModel,
+    WorldModelConfig,
+    train,
+)
 from jepa_agent.envs import CollectConfig, collect
 from jepa_agent.models.ending import EndingConfig
 from jepa_agent.models.predictors import ResidualMLPConfig, StepwiseMLPConfig
@@ -54,9 +62,26 @@ def test_refinement_learns_and_plans_play_the_shorter_chunks(tmp_path: Path) -> 
     assert planned == [True, False, True, False, True]
 
 
+def test_a_predictor_of_one_length_gets_shorter_chunks_filled_up() -> None:
+    config = replace(MODEL, chunk=2, training_chunk=4, predictor=ResidualMLPConfig(16, 1))
+    model = WorldModel(config)
+    model.action_mean.fill_(0.5)
+    latents, short = torch.randn(3, config.latent_dim), torch.randn(3, 4)
+    filled = torch.cat([short, torch.full((3, 4), 0.5)], dim=-1)
+    torch.testing.assert_close(model.predict(latents, short), model.predict(latents, filled))
+    two = model.rollout(latents, short.unflatten(-1, (1, -1)))
+    torch.testing.assert_close(two[:, 0], model.predict(latents, short))
+    agent = trained(config, TRAINING)
+    assert (agent.chunks.steps, agent.model.config.learned_chunk) == (2, 4)
+
+
 @pytest.mark.parametrize(
-    "other", [{"predictor": ResidualMLPConfig()}, {"ending": EndingConfig(width=8)}]
+    ("other", "message"),
+    [
+        ({"predictor": ResidualMLPConfig(), "chunk": 6}, "got 5 and 6 .* leave"),
+        ({"ending": EndingConfig(width=8)}, "got 5 and 4 .* width of 8; leave"),
+    ],
 )
-def test_what_is_made_for_one_length_of_chunks_has_one(other: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"training_chunk may differ .* got 5 and 4 .* leave"):
+def test_chunks_that_do_not_fit_are_refused(other: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         replace(MODEL, training_chunk=5, **other)
