@@ -112,6 +112,8 @@ VECTOR = Preset(
 
 MAPS = Preset(
     model=WorldModelConfig(
+        chunk=3,
+        training_chunk=5,
         latent_dim=16 * 16 * 8,
         encoder=PatchMapConfig(patch=4),
         predictor=MapCNNConfig(rows=16, columns=16),
@@ -124,9 +126,9 @@ MAPS = Preset(
         learning_rate=2e-3,
         max_grad_norm=200.0,
         weights=LossWeights(variance=4.0, covariance=2.0, distance=1.0),
-        refinement=RefinementConfig(steps=1000, layouts_per_batch=32, windows_per_layout=4),
+        refinement=RefinementConfig(steps=3000, layouts_per_batch=32, windows_per_layout=4),
     ),
-    planner=MPPIConfig(horizon=2, num_samples=16, iterations=3),
+    planner=MPPIConfig(horizon=2, num_samples=32, iterations=3, temperature=0.1),
     cost=CostConfig(near_weight=2.0),
 )
 """Pictures of 64 or 65 pixels of something among walls that may be anywhere: latents are maps."""

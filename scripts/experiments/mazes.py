@@ -83,7 +83,7 @@ class Args:
     """Episodes of 90 steps in each."""
     steps: int = 1200
     """Steps of joint training."""
-    refinement: int = 1000
+    refinement: int = 3000
     """Steps of refinement."""
     bfloat16: bool = False
     """Train in bfloat16 on a CPU too, which pays where it has instructions for it."""

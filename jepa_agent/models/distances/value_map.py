@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,26 +24,30 @@ UNLIKELY = 1e-6
 """The least chance of the goal being at a place."""
 CHECKED = 8
 """Iterations after which it is looked whether anything still changes."""
+OPEN = 0.6
+"""Chunks that a step to a neighbouring place costs after training, where nothing is in the way."""
+SHUT = 20.0
+"""How many times as much as learned it costs, after training, to get through what is in the way."""
 
 
 @dataclass(frozen=True)
 class ValueMapConfig(DistanceHeadConfig, kind="value_map"):
     """Value iteration on a latent that is a map, as in value iteration networks (1602.02867).
 
-    A convolution reads from the map what a step between neighbouring places costs. The ways from
-    all places to the goal's follow from these costs by dynamic programming, so that in a layout
-    never seen, which is made of known pieces, they are computed as everywhere else. Costs are
-    learned as any distance: ways as long as possible, where a chunk costs at most 1. Between places
-    of a patch or two, a metric of what is seen there counts, if it is larger.
+    A convolution reads from the map what a step between neighbouring places costs, the same both
+    ways. The ways from all places to the goal's follow from these costs by dynamic programming, so
+    that in a layout never seen, which is made of known pieces, they are computed as everywhere
+    else. Costs are learned as any distance: ways as long as possible, where a chunk costs at most
+    1. Between places of a patch or two, a metric of what is seen there counts, if it is larger.
 
     Args:
         rows: of the map.
         columns: of the map.
         width: channels of the convolution.
         iterations: steps between neighbouring places that ways have at most.
-        power: costs are raised to it after training, so that ways lead around walls. Where one is,
-            is spread over several patches, on both sides of a wall, and a wall of its true cost
-            would lengthen chunks beside it: it is learned to cost about as much as ten of them.
+        blocked: chunks from which on a step counts as blocked after training. Cheaper ones then
+            cost all the same, and what is beyond weighs more: a wall is learned to cost about as
+            much as a way of ten chunks, which is seen well, but less than many ways around walls.
         near: size of the metric's embedding.
         blocks: equal parts of it.
     """
@@ -51,16 +56,16 @@ class ValueMapConfig(DistanceHeadConfig, kind="value_map"):
     columns: int = 16
     width: int = 32
     iterations: int = 64
-    power: float = 2.0
+    blocked: float = 2.0
     near: int = 32
     blocks: int = 8
 
     def __post_init__(self) -> None:
         sizes = self.rows, self.columns, self.width, self.iterations, self.near, self.blocks
-        if min(*sizes, self.power) <= 0 or self.near % self.blocks:
+        if min(*sizes, self.blocked) <= 0 or self.near % self.blocks:
             raise ValueError(
-                "rows, columns, width, iterations, power, near and blocks must be positive, and "
-                f"near a multiple of blocks, got {(*sizes, self.power)}"
+                "rows, columns, width, iterations, blocked, near and blocks must be positive, and "
+                f"near a multiple of blocks, got {(*sizes, self.blocked)}"
             )
 
     def build(self, latent_dim: int) -> ValueMap:
@@ -78,6 +83,7 @@ class ValueMap(nn.Module):
     """Costs are read from a picture of the goal, and might depend on it."""
     places: Tensor
     moves: Tensor
+    lengths: Tensor
 
     def __init__(self, config: ValueMapConfig, latent_dim: int) -> None:
         super().__init__()
@@ -87,8 +93,10 @@ class ValueMap(nn.Module):
         self.here = mlp(self.channels, config.width, 1, 1)
         self.pose = mlp(self.channels + 2, config.width, 1, config.near)
         self.look = nn.Conv2d(self.channels, config.width, 3, padding=1)
-        self.costs = nn.Conv2d(config.width, len(STEPS), 1)
+        self.costs = nn.Conv2d(config.width, len(STEPS) // 2, 1)
         self.register_buffer("places", grid(config.rows, config.columns), persistent=False)
+        lengths = [math.hypot(down - 1, right - 1) for down, right in STEPS]
+        self.register_buffer("lengths", torch.tensor(lengths)[:, None, None], persistent=False)
         moves = [(down - 1) * config.columns + right - 1 for down, right in STEPS]
         self.register_buffer("moves", torch.tensor(moves), persistent=False)
 
@@ -113,14 +121,28 @@ class ValueMap(nn.Module):
         config, lead = self.config, here.shape[:-1]
         size = (config.rows, config.columns)
         seen = maps.reshape(-1, *size, self.channels).permute(0, 3, 1, 2)
-        costs = F.softplus(self.costs(F.relu(self.look(seen)))).float()  # (N, 8, rows, columns)
+        learned = F.softplus(self.costs(F.relu(self.look(seen)))).float()  # (N, 4, rows, columns)
+        costs = both_ways(learned)
         if not self.training:
-            costs = costs**config.power
+            costs = OPEN + SHUT * (costs - config.blocked).clamp_min(0)
+        costs = self.lengths * costs
         goal = here.reshape(-1, *size).float()
         ends = -DOUBT * goal.clamp_min(UNLIKELY).log()
         value = ShortestWays.apply(costs, ends, self.moves, config.iterations)
         value = value - (value * goal).sum(dim=(1, 2), keepdim=True)
         return value.reshape(*lead, self.count)
+
+
+def both_ways(costs: Tensor) -> Tensor:
+    """Costs (N, 8, rows, columns) of all `STEPS`, given those (N, 4, rows, columns) of the last 4.
+
+    A step back costs what the step there does, which begins at the neighbour.
+    """
+    back = [
+        costs[:, number].roll((down - 1, right - 1), dims=(1, 2))
+        for number, (down, right) in enumerate(STEPS[4:])
+    ]
+    return torch.cat([torch.stack(back[::-1], dim=1), costs], dim=1)
 
 
 class ShortestWays(torch.autograd.Function):
