@@ -35,12 +35,14 @@ from jepa_agent.evaluation.episodes import measure_latency, play
 from jepa_agent.evaluation.metrics import summarise, wilson
 from jepa_agent.io.serialisation import write_json
 from jepa_agent.models.encoders import PatchCNNConfig
+from jepa_agent.models.proposals import ProposalsConfig
 from jepa_agent.planners import (
     ActionBounds,
     CEMConfig,
     MPPIConfig,
     Noise,
     PlannerConfig,
+    ReactiveConfig,
     Subgoals,
     SubgoalsConfig,
 )
@@ -53,10 +55,15 @@ PLAIN = replace(
     model=replace(BASE.model, encoder=PatchCNNConfig(patch=5, channels=(32, 64), hidden=384)),
 )
 """`base` with an encoder that keeps places apart, since walls may be anywhere."""
-MODELS = {"maps": MAPS, "plain": PLAIN}
+CONTROLLED = replace(MAPS, model=replace(MAPS.model, proposals=ProposalsConfig(heads=1)))
+"""`maps` with an inverse model on its frozen latents (GC-IDM, 2605.08732), played as a control."""
+MODELS = {"maps": CONTROLLED, "plain": PLAIN}
 FAR_SIGHTED = MPPIConfig(horizon=2, num_samples=128)
 PLAYERS: dict[str, dict[str, tuple[PlannerConfig, CostConfig]]] = {
-    "maps": {"MPPI 2": (MAPS.planner, MAPS.cost)},
+    "maps": {
+        "MPPI 2": (MAPS.planner, MAPS.cost),
+        "GC-IDM": (ReactiveConfig(horizon=2), MAPS.cost),
+    },
     "plain": {
         "MPPI 2": (FAR_SIGHTED, BASE.cost),
         "CEM 4": (CEMConfig(horizon=4, num_samples=64), BASE.cost),
