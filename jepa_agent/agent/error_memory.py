@@ -111,7 +111,7 @@ class ErrorMemory(NamedTuple):
         """
         here, there = embedding[:, :, None], self.starts[:, None]
         distance = torch.maximum(  # near both ways: a one-way passage parts what it joins
-            model.embedding_distance(here, there), model.embedding_distance(there, here)
+            model.near_distance(here, there), model.near_distance(there, here)
         )  # (n, N, M)
         turn = (actions[:, :, None] - self.actions[:, None]) / self.half_width[:, None, None]
         near = (

@@ -292,6 +292,11 @@ class WorldModel(nn.Module):
         """Learned path length in chunks (...) from one embedding (..., E) to another."""
         return self.distance_head.distance(start, end)
 
+    def near_distance(self, start: Tensor, end: Tensor) -> Tensor:
+        """As `embedding_distance`, but at little cost, and right within a chunk or so alone."""
+        head = self.distance_head
+        return getattr(head, "near", head.distance)(start, end)
+
     def locate(self, latents: Tensor) -> Tensor:
         """Compact states (..., S) read off latents by the probe, in the environment's units.
 

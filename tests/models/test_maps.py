@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
 
 from jepa_agent.models.distances import ValueMapConfig
-from jepa_agent.models.distances.value_map import STEPS, ShortestWays
+from jepa_agent.models.distances.value_map import OPEN, STEPS, ShortestWays, both_ways
 from jepa_agent.models.encoders import PatchMapConfig
 from jepa_agent.models.predictors import MapCNNConfig
 from jepa_agent.models.world_model import WorldModel, WorldModelConfig
@@ -55,6 +55,29 @@ def test_gradients_flow_along_the_shortest_ways() -> None:
     )
 
 
+def test_a_step_back_costs_what_the_step_there_does() -> None:
+    costs = both_ways(random(2, 4, ROWS, COLUMNS))
+    assert costs.shape == (2, len(STEPS), ROWS, COLUMNS)
+    for number, (down, right) in enumerate(STEPS):
+        there = costs[:, len(STEPS) - 1 - number].roll((1 - down, 1 - right), dims=(1, 2))
+        assert torch.equal(costs[:, number], there)
+
+
+def test_after_training_what_blocks_a_way_weighs_more_and_all_else_the_same() -> None:
+    head = ValueMapConfig(rows=ROWS, columns=COLUMNS, width=8, near=8, blocks=2).build(60)
+    maps, here = torch.zeros(1, 60), torch.zeros(1, ROWS * COLUMNS)
+    here[0, 0] = 1.0  # the goal is in a corner
+    for learned, expected in ((0.3, OPEN), (1.9, OPEN), (3.0, OPEN + 20.0)):
+        torch.nn.init.zeros_(head.costs.weight)
+        torch.nn.init.constant_(head.costs.bias, float(np.log(np.expm1(learned))))
+        head.train()
+        assert head.values(maps, here)[0, 1].item() == pytest.approx(learned, rel=1e-4)
+        head.eval()
+        found = head.values(maps, here).view(ROWS, COLUMNS)
+        assert found[0, 1].item() == pytest.approx(expected, rel=1e-4)
+        assert found[1, 1].item() == pytest.approx(2**0.5 * expected, rel=1e-4)
+
+
 def test_a_model_of_maps_imagines_and_measures() -> None:
     """On maps of 5 x 4 places, of which an image of 45 x 36 has so many."""
     places = {"rows": 5, "columns": 4}
@@ -76,6 +99,8 @@ def test_a_model_of_maps_imagines_and_measures() -> None:
     apart = model.distance(latents[:, :1], latents[:, 1:])
     assert apart.shape == (2, 2)
     assert (apart > 0).all()
+    start, end = map(model.distance_embedding, (latents[:, :1], latents[:, 1:]))
+    assert (model.near_distance(start, end) <= model.embedding_distance(start, end)).all()
 
 
 def test_a_map_is_predicted_alike_everywhere() -> None:

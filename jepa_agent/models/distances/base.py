@@ -22,4 +22,5 @@ class DistanceHeadConfig(Registered):
         length (...), in chunks, from one embedding to another. It need not be symmetric. A head
         whose distances might break the triangle inequality has `is_metric = False`, and is taught
         it; `distance` then takes starts and ends that broadcast, and may compute much for an end.
+        Such a head has a method `near(start, end)` too, cheap and right within a chunk or so.
         """

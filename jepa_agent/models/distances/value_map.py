@@ -111,10 +111,15 @@ class ValueMap(nn.Module):
     def distance(self, start: Tensor, end: Tensor) -> Tensor:
         """Distances (...) from embeddings (..., E) to others."""
         sizes = [self.dim - self.count - self.config.near, self.count, self.config.near]
-        _, from_here, from_pose = start.split(sizes, dim=-1)
-        maps, here, pose = end.split(sizes, dim=-1)
+        from_here = start.split(sizes, dim=-1)[1]
+        maps, here, _ = end.split(sizes, dim=-1)
         way = (from_here * self.values(maps, here)).sum(dim=-1)
-        return torch.maximum(way, block_norm(from_pose - pose, self.config.blocks))
+        return torch.maximum(way, self.near(start, end))
+
+    def near(self, start: Tensor, end: Tensor) -> Tensor:
+        """Distances (...) within a patch or two, by what is seen there alone."""
+        first = self.dim - self.config.near
+        return block_norm(start[..., first:] - end[..., first:], self.config.blocks)
 
     def values(self, maps: Tensor, here: Tensor) -> Tensor:
         """Chunks from every place (..., P) of maps (..., D) to where the goal is, (..., P)."""
