@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -174,7 +175,7 @@ class PlanningCost:
             config.risk == "cvar" or model.ending is not None
         )
         self._goals = goals[:, None, None]
-        self._embedded_goals: Tensor | None = None
+        self._to_goals: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, candidates: Tensor) -> Tensor:
         """Costs (B, N) of candidates (B, N, H * knots, A), differentiable."""
@@ -243,11 +244,11 @@ class PlanningCost:
             return state_cost(self._model, imagined, self._goals)
         if self._distance == "latent":
             return self._apart(imagined)
-        if self._embedded_goals is None:  # a planner may never ask
-            self._embedded_goals = self._model.distance_embedding(self._goals)
-        distance = self._model.embedding_distance(
-            self._model.distance_embedding(imagined) if embedding is None else embedding,
-            self._embedded_goals,
+        if self._to_goals is None:  # a planner may never ask
+            goals = self._model.distance_embedding(self._goals)
+            self._to_goals = self._model.distance_towards(goals)
+        distance = self._to_goals(
+            self._model.distance_embedding(imagined) if embedding is None else embedding
         )
         if self._config.near_weight:
             apart = self._apart(imagined)

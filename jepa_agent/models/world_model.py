@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -291,6 +293,13 @@ class WorldModel(nn.Module):
     def embedding_distance(self, start: Tensor, end: Tensor) -> Tensor:
         """Learned path length in chunks (...) from one embedding (..., E) to another."""
         return self.distance_head.distance(start, end)
+
+    def distance_towards(self, end: Tensor) -> Callable[[Tensor], Tensor]:
+        """`embedding_distance` to (..., E) as a function of the start: what is the same is kept."""
+        head = self.distance_head
+        if hasattr(head, "towards"):
+            return head.towards(end)
+        return partial(head.distance, end=end)
 
     def near_distance(self, start: Tensor, end: Tensor) -> Tensor:
         """As `embedding_distance`, but at little cost, and right within a chunk or so alone."""

@@ -21,6 +21,7 @@ class DistanceHeadConfig(Registered):
         `forward(latents)` embeds latents (..., D) as (..., E); `distance(start, end)` is the path
         length (...), in chunks, from one embedding to another. It need not be symmetric. A head
         whose distances might break the triangle inequality has `is_metric = False`, and is taught
-        it; `distance` then takes starts and ends that broadcast, and may compute much for an end.
-        Such a head has a method `near(start, end)` too, cheap and right within a chunk or so.
+        it; `distance` then takes starts and ends that broadcast. One that computes much for an end
+        has two more methods: `towards(end)` returns the distance as a function of the start, and
+        `near(start, end)` is cheap, and right within a chunk or so.
         """

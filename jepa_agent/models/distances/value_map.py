@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,11 +111,19 @@ class ValueMap(nn.Module):
 
     def distance(self, start: Tensor, end: Tensor) -> Tensor:
         """Distances (...) from embeddings (..., E) to others."""
+        return self.towards(end)(start)
+
+    def towards(self, end: Tensor) -> Callable[[Tensor], Tensor]:
+        """The distance to embeddings (..., E), whose ways are computed once."""
         sizes = [self.dim - self.count - self.config.near, self.count, self.config.near]
-        from_here = start.split(sizes, dim=-1)[1]
         maps, here, _ = end.split(sizes, dim=-1)
-        way = (from_here * self.values(maps, here)).sum(dim=-1)
-        return torch.maximum(way, self.near(start, end))
+        values = self.values(maps, here)
+
+        def distance(start: Tensor) -> Tensor:
+            way = (start.split(sizes, dim=-1)[1] * values).sum(dim=-1)
+            return torch.maximum(way, self.near(start, end))
+
+        return distance
 
     def near(self, start: Tensor, end: Tensor) -> Tensor:
         """Distances (...) within a patch or two, by what is seen there alone."""
