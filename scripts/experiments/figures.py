@@ -46,11 +46,11 @@ def energy(agent: JEPAAgent, layout: np.ndarray, goal: np.ndarray, path: Path) -
     """The true path length to a goal, the learned distance and the latent distance."""
     line = np.arange(LOW + 1, HIGH, 0.5, dtype=np.float32)
     states = np.stack(np.meshgrid(line, line), axis=-1)
-    layout = Layout.from_array(layout)
-    free = physics.is_free(states, layout)
+    walls = Layout.from_array(layout)
+    free = physics.is_free(states, walls)
     landscape = Landscape(agent, states, layout)
     fields = {
-        "shortest path, pixels": physics.shortest_path(states, goal, layout),
+        "shortest path, pixels": physics.shortest_path(states, goal, walls),
         "learned distance, chunks": landscape.distances(goal),
         "difference of latents": landscape.distances(goal, "latent"),
     }
@@ -67,20 +67,19 @@ def energy(agent: JEPAAgent, layout: np.ndarray, goal: np.ndarray, path: Path) -
 
 
 @torch.no_grad()
-def imagination(agent: JEPAAgent, layout: np.ndarray, path: Path, chunks: int = 6) -> None:
+def imagination(agent: JEPAAgent, layout: np.ndarray, path: Path, steps: int = 30) -> None:
     """Pushes against the wall beside the door and through it: imagined and true."""
-    layout = Layout.from_array(layout)
     wall, door = layout[0], layout[1]
     starts = np.array(
         [[wall - 14, door + offset] for offset in (-16, -8, 0, 8, 16)], dtype=np.float32
     )
-    steps = chunks * agent.model.config.chunk
+    chunks = steps // agent.model.config.chunk
     action = np.array([1.0, 0.0], dtype=np.float32)
     true = [starts]
     for _ in range(steps):
         true.append(
-            physics.step(true[-1], STEP_LENGTH * np.tile(action, (len(starts), 1)), layout,
-                         np.zeros_like(starts))
+            physics.step(true[-1], STEP_LENGTH * np.tile(action, (len(starts), 1)),
+                         Layout.from_array(layout), np.zeros_like(starts))
         )  # fmt: skip
     render = agent.env_ref.make().unwrapped.render_states
     latents = agent.model.encode(render(torch.as_tensor(starts), torch.as_tensor(layout)))
@@ -96,7 +95,7 @@ def imagination(agent: JEPAAgent, layout: np.ndarray, path: Path, chunks: int = 
     for row in range(len(starts)):
         path_true = np.array([points[row] for points in true])
         axes.plot(*path_true.T, color="#0072b2", lw=3, label="true" if row == 0 else None)
-        axes.plot(*imagined[row].T, "o--", color="#d55e00", ms=5,
+        axes.plot(*imagined[row].T, "o--", color="#d55e00", ms=4,
                   label="imagined" if row == 0 else None)  # fmt: skip
     axes.set(xticks=[], yticks=[], title=f"moving right for {steps} steps")
     axes.legend(loc="upper right")

@@ -143,3 +143,9 @@ def test_scripts_call_their_command(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("script", ["figures", "pendulum"])
 def test_experiments_explain_themselves(run_script: Callable, script: str) -> None:
     assert f"scripts/experiments/{script}.py" in run_script(f"experiments/{script}.py", "--help")
+
+
+@pytest.mark.slow
+def test_the_pictures_of_how_it_works_are_drawn(run_script: Callable, tmp_path: Path) -> None:
+    run_script("experiments/figures.py", "--out", str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {"energy.png", "imagination.png"}
