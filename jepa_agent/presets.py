@@ -129,7 +129,7 @@ MAPS = Preset(
         refinement=RefinementConfig(steps=3000, layouts_per_batch=32, windows_per_layout=4),
     ),
     planner=MPPIConfig(horizon=2, num_samples=32, iterations=3, temperature=0.1),
-    cost=CostConfig(near_weight=2.0),
+    cost=CostConfig(near_weight=2.0, error_memory=8),
 )
 """Pictures of 64 or 65 pixels of something among walls that may be anywhere: latents are maps."""
 

@@ -239,7 +239,8 @@ def play_suite(
     args: Args, agent: JEPAAgent, player: str, suite: str, settings: dict[str, Any], to: Path
 ) -> None:
     """Success in a suite, the same tasks for all players, and milliseconds a decision."""
-    make = partial(agent.env_ref.make, max_episode_steps=LIMIT, **settings)
+    world = settings | {"max_episode_steps": LIMIT, "terminate_on_success": True}
+    make = partial(agent.env_ref.make, **world)
     played = play(agent, make, range(1_000_000, 1_000_000 + args.evaluated))
     write_json(to, [asdict(summarise(player, suite, played, measure_latency(agent, make)))])
 
