@@ -61,8 +61,8 @@ MODELS = {"maps": CONTROLLED, "plain": PLAIN}
 FAR_SIGHTED = MPPIConfig(horizon=2, num_samples=128)
 PLAYERS: dict[str, dict[str, tuple[PlannerConfig, CostConfig]]] = {
     "maps": {
-        "MPPI 2": (MAPS.planner, MAPS.cost),
-        "GC-IDM": (ReactiveConfig(horizon=2), MAPS.cost),
+        "MPPI 1": (MAPS.planner, MAPS.cost),
+        "GC-IDM": (ReactiveConfig(horizon=1), MAPS.cost),
     },
     "plain": {
         "MPPI 2": (FAR_SIGHTED, BASE.cost),

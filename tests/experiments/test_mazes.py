@@ -27,8 +27,8 @@ def test_mazes_are_learned_played_and_not_twice(
     mazes.main(args)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
     names = {path.name for path in files}
-    assert {"ranks.json", "MPPI-2,-paths-of-1-to-4.json", "MPPI-2,-larger-or-thinner.json"} <= names
-    rows = json.loads((tmp_path / "maps-0" / "MPPI-2,-paths-of-1-to-4.json").read_text())
+    assert {"ranks.json", "MPPI-1,-paths-of-1-to-4.json", "GC-IDM,-larger-or-thinner.json"} <= names
+    rows = json.loads((tmp_path / "maps-0" / "MPPI-1,-paths-of-1-to-4.json").read_text())
     assert rows[0]["episodes"] == 1
     assert rows[0]["latency_p50_ms"] > 0
     first = capsys.readouterr().out.splitlines()
