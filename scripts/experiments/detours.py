@@ -65,7 +65,7 @@ WAYS = {
     "true-physics": Way(true_physics=True),
     "true-distance": Way(true_distance=True),
     "true-both": TRUE,
-    "true-both-free-actions": replace(TRUE, settings=(("knots", 5),)),
+    "true-both-free-actions": replace(TRUE, settings=(("knots", 2),)),
     "true-both-samples-512": replace(TRUE, settings=(("num_samples", 512),)),
     "true-both-every-step": replace(TRUE, every=1),
     "samples-512": Way(settings=(("num_samples", 512),)),

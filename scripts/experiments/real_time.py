@@ -1,9 +1,11 @@
 """How well and how fast an agent decides with proposals and without a search, beside its teacher.
 
 $ python scripts/experiments/real_time.py --checkpoint runs/fast --teacher default
+$ python scripts/experiments/real_time.py --teacher runs/base-1 --checkpoint "" --decisions 0
 
-All ways play the same test layouts until they arrive, so that differences are paired. Decisions are
-timed on one thread, in turns. A way that rows.json has is not played again.
+The second line plays the teacher alone. All ways play the same test layouts until they arrive, so
+that differences are paired. Decisions are timed on one thread, in turns. A way that rows.json has
+is not played again.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ class Args:
     """Whom to measure."""
 
     checkpoint: str = "runs/fast"
-    """A folder of `jepa-agent distil`."""
+    """A folder of `jepa-agent distil`; "" for none."""
     teacher: str = "default"
     """The agent whose planner was the teacher."""
     layout: str = "test"
@@ -55,8 +57,10 @@ def against(first: list[Episode], second: list[Episode]) -> dict[str, Any]:
 
 def main(args: Args) -> None:
     teacher = JEPAAgent.load(args.teacher, "cpu")
-    _, fast, reactive = real_time(JEPAAgent.load(args.checkpoint, "cpu")).values()
-    agents = {"its own planner": teacher, "verified proposals": fast, "reactive": reactive}
+    agents = {"its own planner": teacher}
+    if args.checkpoint:
+        _, fast, reactive = real_time(JEPAAgent.load(args.checkpoint, "cpu")).values()
+        agents |= {"verified proposals": fast, "reactive": reactive}
     path = args.out / "rows.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     seeds = range(args.seed, args.seed + args.episodes)
