@@ -93,10 +93,7 @@ class Proposals(nn.Module):
     def losses(
         self, latents: Tensor, goals: Tensor, actions: Tensor, ahead: Tensor
     ) -> dict[str, Tensor]:
-        """Hindsight: what was done is what to propose for what came of it.
-
-        The head that is nearest to it is taught most (multiple choice learning, 1606.07839), so
-        that different ways of doing the same do not average; the logits learn which one that is.
+        """Hindsight: what was done is what to propose for what came of it, and when it came.
 
         Args:
             latents: (B, D).
@@ -104,15 +101,35 @@ class Proposals(nn.Module):
             actions: (B, H, K * A) from the latents on, standardised.
             ahead: (B,), from 1 to `reach`.
         """
+        return {
+            "proposals": self.action_loss(latents, goals, actions, ahead),
+            "time": self.time_loss(latents, goals, ahead),
+        }
+
+    def time_loss(self, latents: Tensor, goals: Tensor, ahead: Tensor) -> Tensor:
+        """The cross-entropy of when goals were seen; see `losses`."""
+        when = self.when(torch.cat([latents, goals], dim=-1))
+        return BESIDE * F.cross_entropy(when.float(), ahead - 1)
+
+    def action_loss(self, latents: Tensor, goals: Tensor, actions: Tensor, ahead: Tensor) -> Tensor:
+        """How far proposals are from actions; see `losses`.
+
+        The head that is nearest to it is taught most (multiple choice learning, 1606.07839), so
+        that different ways of doing the same do not average; the logits learn which one that is.
+        """
         proposed, logits = self(latents, goals, ahead)
         steps = torch.arange(actions.shape[1], device=latents.device)
         counts = (steps < ahead[:, None]).to(proposed.dtype)  # (B, H)
         wrong = (proposed.float() - actions[:, None].float()).square().mean(dim=-1)
         wrong = (wrong * counts[:, None]).sum(dim=-1) / counts.sum(dim=-1)[:, None]  # (B, M)
-        best, which = wrong.min(dim=-1)
-        taught = ((1 - SHARED) * best + SHARED * wrong.mean(dim=-1)).mean()
-        when = self.when(torch.cat([latents, goals], dim=-1))
-        return {
-            "proposals": taught + BESIDE * F.cross_entropy(logits.float(), which),
-            "time": BESIDE * F.cross_entropy(when.float(), ahead - 1),
-        }
+        return best_taught(wrong, logits)
+
+
+def best_taught(wrong: Tensor, logits: Tensor) -> Tensor:
+    """The loss of heads, given how wrong (B, M) each is: mostly the best head's.
+
+    The logits (B, M) learn which one that is.
+    """
+    best, which = wrong.min(dim=-1)
+    taught = ((1 - SHARED) * best + SHARED * wrong.mean(dim=-1)).mean()
+    return taught + BESIDE * F.cross_entropy(logits.float(), which)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..agent.agent import JEPAAgent
@@ -27,7 +26,7 @@ from ..data.windows import ObservationSource, WindowSampler
 from ..device import resolve_device
 from ..io import checkpoint
 from ..io.serialisation import to_dict
-from ..models.proposals import BESIDE, SHARED, ProposalsConfig
+from ..models.proposals import ProposalsConfig, best_taught
 from ..models.world_model import WorldModel
 from ..planners import Noise, PlannerConfig, ProposalConfig
 from .loop import Callback, Trainer
@@ -47,10 +46,9 @@ class DistillationConfig:
         problems: beginnings and goals, drawn from the data, between which the planner decides.
         decisions: of each problem, one chunk after the other in imagination.
         steps: optimiser steps.
-        batch: decisions a step, as many pieces of the data, and as many problems of `imagined`.
-        imagined: weight of the planner's own cost of what is proposed, differentiated through the
-            model, beside the planner's decisions; in chunks.
-        hindsight: weight of what was done in the data.
+        batch: decisions a step, as many pieces of the data, and as many problems for `imagined`.
+        imagined: weight of the planner's cost of what is proposed, in chunks, differentiated
+            through the model.
         learning_rate: peak of AdamW's cosine schedule.
         max_grad_norm: largest norm of the gradient.
         bfloat16: autocast to bfloat16; by default on GPUs.
@@ -63,7 +61,6 @@ class DistillationConfig:
     steps: int = 3000
     batch: int = 512
     imagined: float = 1.0
-    hindsight: float = 0.0
     learning_rate: float = 1e-3
     max_grad_norm: float = 2.0
     bfloat16: bool | None = None
@@ -73,9 +70,8 @@ class DistillationConfig:
         for name in ("heads", "problems", "decisions", "steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}; raise it")
-        for name in ("imagined", "hindsight"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}; raise it")
+        if self.imagined < 0:
+            raise ValueError(f"imagined must be >= 0, got {self.imagined}; raise it")
         for name in ("learning_rate", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be > 0, got {getattr(self, name)}; raise it")
@@ -161,13 +157,12 @@ class DistillationTask(Task):
         shape = model.config
         _, render, _ = world_shape(env_of(trajectories), trajectories)
         source = ObservationSource(trajectories, render, device, shape.encoded_shape)
-        latents = encode_trajectories(
+        self.latents = latents = encode_trajectories(
             trajectories, lambda rows: model.encode(source.at(rows)), shape.chunk, device,
             config.seed,
         )  # fmt: skip
         about = shape.proposals
         self.hindsight = HindsightSampler(latents, about.horizon, about.reach, device)
-        self.places = latents.values
         self.windows = WindowSampler(latents.trajectories, 1, 1, device)
         problems = self.draw_problems(config.problems)
         taught = imagined_decisions(teacher, *problems, config.decisions, config.seed)
@@ -188,7 +183,7 @@ class DistillationTask(Task):
         ).build()
 
     def compute_losses(self, step: int, given: tuple[Tensor, ...] = ()) -> StepOutput:
-        """What was done in the data, and what the planner decided."""
+        """When the data got to goals, what the planner decided, and what its cost finds better."""
         model, config = self.model.eval(), self.config
         seen = self.hindsight.draw(config.batch, self.generator)
         rows = torch.randint(
@@ -199,19 +194,19 @@ class DistillationTask(Task):
         with self.autocast():
             with torch.no_grad():  # the time at which it will be asked
                 ahead = self.proposals.chunks_ahead(latents, goals, self.trained.cost.arrival)
-            done = model.standardise(seen.actions)
-            terms = self.proposals.losses(seen.latents, seen.goals, done, seen.ahead)
             decided = model.standardise(plans)
-            terms["decisions"] = self.proposals.losses(latents, goals, decided, ahead)["proposals"]
-            terms["imagined"] = self.imagined_cost(*problems)
-        weights = {"proposals": config.hindsight, "imagined": config.imagined}
-        loss = sum((weights.get(name, 1.0) * term for name, term in terms.items()), torch.zeros(()))
+            terms = {
+                "time": self.proposals.time_loss(seen.latents, seen.goals, seen.ahead),
+                "decisions": self.proposals.action_loss(latents, goals, decided, ahead),
+                "imagined": self.imagined_cost(*problems),
+            }
+        loss = terms["time"] + terms["decisions"] + config.imagined * terms["imagined"]
         return StepOutput(terms, loss, 3 * config.batch)
 
     def draw_problems(self, count: int) -> tuple[Tensor, Tensor]:
         """Beginnings and goals (count, D): half from one episode, half anywhere in one layout."""
         windows = self.windows.draw(count - count // 2, 2, self.generator)
-        anywhere = self.places[windows.frame_index[..., 0]].float()  # (count / 2, 2, D)
+        anywhere = self.latents.values[windows.frame_index[..., 0]].float()  # (count / 2, 2, D)
         later = self.hindsight.draw(count // 2, self.generator)
         starts = torch.cat([later.latents, anywhere[:, 0]])
         return starts, torch.cat([later.goals, anywhere[:, 1]])
@@ -236,9 +231,7 @@ class DistillationTask(Task):
         costs = planning_cost(agent, latents, goals, left, None, None)(candidates).float() / horizon
         beyond = (planned - candidates) / agent.bounds.units(like=planned).half_width
         costs = costs + beyond.square().mean(dim=(-2, -1))  # a clipped action has no gradient
-        best, which = costs.min(dim=-1)
-        taught = ((1 - SHARED) * best + SHARED * costs.mean(dim=-1)).mean()
-        return taught + BESIDE * F.cross_entropy(logits.float(), which)
+        return best_taught(costs, logits)
 
     def new_optimizer(self, step: int) -> torch.optim.Optimizer:
         """AdamW for the proposals alone."""

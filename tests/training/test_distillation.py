@@ -73,6 +73,40 @@ def test_the_likeliest_proposal_comes_to_be_the_planners_decision(
     assert wrong() < 0.5 * before
 
 
+def test_problems_are_ways_of_one_episode_and_between_places_of_one_layout(
+    teacher: JEPAAgent, tiny_trajectories: Trajectories
+) -> None:
+    task = DistillationTask(teacher, tiny_trajectories, SMALL, CPU)
+    ends = np.searchsorted(
+        task.latents.trajectories.offsets, np.arange(len(task.latents.values)), side="right"
+    )
+    starts, goals = task.draw_problems(64)
+    rows = {
+        each.numpy().tobytes(): ends[row] - 1
+        for row, each in enumerate(task.latents.values.float())
+    }
+    layouts = task.latents.trajectories.layout
+    pairs = [
+        (rows[start.numpy().tobytes()], rows[goal.numpy().tobytes()])
+        for start, goal in zip(starts, goals, strict=True)
+    ]
+    assert all(one == other for one, other in pairs[:32])
+    assert all(np.array_equal(layouts[one], layouts[other]) for one, other in pairs[32:])
+    assert any(one != other for one, other in pairs[32:])
+
+
+def test_what_the_planners_cost_finds_better_is_learned(
+    teacher: JEPAAgent, tiny_trajectories: Trajectories
+) -> None:
+    config = dataclasses.replace(SMALL, steps=120, learning_rate=3e-3, batch=64, imagined=10.0)
+    task = DistillationTask(teacher, tiny_trajectories, config, CPU)
+    problems = task.draw_problems(256)
+    before = task.imagined_cost(*problems).item()
+    Trainer(task).fit()
+    assert task.imagined_cost(*problems).item() < before - 0.02
+    assert all(each.grad is None for each in task.model.encoder.parameters())
+
+
 def test_a_planner_that_does_not_search_teaches_nothing(
     teacher: JEPAAgent, tiny_trajectories: Trajectories
 ) -> None:
