@@ -190,7 +190,6 @@ class DistillationTask(Task):
             len(self.taught.plans), (config.batch,), generator=self.generator, device=self.device
         )
         latents, goals, plans = (each[rows] for each in self.taught)
-        problems = self.draw_problems(config.batch)
         with self.autocast():
             with torch.no_grad():  # the time at which it will be asked
                 ahead = self.proposals.chunks_ahead(latents, goals, self.trained.cost.arrival)
@@ -198,9 +197,11 @@ class DistillationTask(Task):
             terms = {
                 "time": self.proposals.time_loss(seen.latents, seen.goals, seen.ahead),
                 "decisions": self.proposals.action_loss(latents, goals, decided, ahead),
-                "imagined": self.imagined_cost(*problems),
             }
-        loss = terms["time"] + terms["decisions"] + config.imagined * terms["imagined"]
+            loss = terms["time"] + terms["decisions"]
+            if config.imagined:
+                terms["imagined"] = self.imagined_cost(*self.draw_problems(config.batch))
+                loss = loss + config.imagined * terms["imagined"]
         return StepOutput(terms, loss, 3 * config.batch)
 
     def draw_problems(self, count: int) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,8 @@ from jepa_agent import (
     WorldModelConfig,
     train,
 )
+from jepa_agent.agent.costs import CostConfig, PlanningCost
+from jepa_agent.agent.imagination import imagine
 from jepa_agent.envs import CollectConfig, collect
 from jepa_agent.models.ending import EndingConfig
 from jepa_agent.models.predictors import ResidualMLPConfig, StepwiseMLPConfig
@@ -73,6 +75,17 @@ def test_a_predictor_of_one_length_gets_shorter_chunks_filled_up() -> None:
     torch.testing.assert_close(two[:, 0], model.predict(latents, short))
     agent = trained(config, TRAINING)
     assert (agent.chunks.steps, agent.model.config.learned_chunk) == (2, 4)
+
+
+def test_arrivals_count_planned_chunks_and_distances_those_of_joint_training() -> None:
+    config = replace(MODEL, chunk=2, training_chunk=4)
+    model = WorldModel(config).eval().requires_grad_(False)
+    latents, goals = torch.randn(2, 3, config.latent_dim)
+    candidates = torch.rand(3, 5, 2, 2)
+    cost = PlanningCost(model, latents, goals, CostConfig(reduction="last"))
+    ends = imagine(model, latents, candidates)[0][:, :, -1]
+    expected = 2 + 2 * model.distance(ends, goals[:, None])
+    torch.testing.assert_close(cost.foresee(candidates).arrival[:, 0], expected)
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ class ValueMapConfig(DistanceHeadConfig, kind="value_map"):
         width: channels of the convolution.
         iterations: steps between neighbouring places that ways have at most.
         blocked: chunks from which on a step counts as blocked after training. Cheaper ones then
-            cost all the same, and what is beyond weighs more: a wall is learned to cost about as
-            much as a way of ten chunks, which is seen well, but less than many ways around walls.
+            cost all the same, and what is beyond weighs more: a wall is learned to cost 15 to 20
+            chunks, far more than a free step, but less than many ways around walls.
         near: size of the metric's embedding.
         blocks: equal parts of it.
     """
