@@ -274,7 +274,9 @@ class WorldModel(nn.Module):
         """Action chunks (..., K * A) as the predictor takes them, see `training_chunk`."""
         config, actions = self.config, self.standardise(actions)
         missing = config.learned_chunk * config.action_dim - actions.shape[-1]
-        return actions if config.predictor.any_chunk else F.pad(actions, (0, missing))
+        if config.predictor.any_chunk or not missing:
+            return actions
+        return F.pad(actions, (0, missing))
 
     def _predict(self, latents: Tensor, actions: Tensor) -> Tensor:
         predicted = self.predictor(latents, actions)

@@ -92,8 +92,7 @@ def check_shipped(seen: Seen) -> None:
             _, state = agent.act(batch)
         asked.append(seen.launches.total())
         launches[f"shipped: decision for {count}"] = seen.inside.total()
-    _, state = agent.act(batch, state)  # a held step, after which one of two episodes is new
-    seen.clear()
+    seen.clear()  # in the next step, one of two episodes is new
     agent.act(batch, state, np.array([True, False]))
     asked.append(seen.launches.total())
     expected = [IN_A_DECISION + FOR_A_MEMORY] * 2 + [IN_A_DECISION + FOR_SOME]
