@@ -202,7 +202,7 @@ class DistillationTask(Task):
             if config.imagined:
                 terms["imagined"] = self.imagined_cost(*self.draw_problems(config.batch))
                 loss = loss + config.imagined * terms["imagined"]
-        return StepOutput(terms, loss, 3 * config.batch)
+        return StepOutput(terms, loss, len(terms) * config.batch)
 
     def draw_problems(self, count: int) -> tuple[Tensor, Tensor]:
         """Beginnings and goals (count, D): half from one episode, half anywhere in one layout."""

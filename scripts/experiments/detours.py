@@ -141,6 +141,7 @@ def steps_of(way: Way, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, n
             tasks.latent[seen] = encoded(agent, position[seen], layouts[seen])
         if way.break_off is not None:
             missing = model.distance(tasks.latent, memory.expected).numpy()
+            missing *= model.config.learned_chunk / chunks.steps  # distances count those
             broken = missing > 1 - elapsed / chunks.steps + way.break_off
             due = running[(elapsed >= every)[running] | broken[running]]
         if len(due):
@@ -200,7 +201,8 @@ def cost_of(
             places = places if way.true_physics else model.locate(latents).to(goal)
             walls = Layout.from_array(layout[:, None, None])
             paths = physics.shortest_path(places, goal[:, None, None], walls)
-            return (paths / (WORLD.step_length * chunks.steps)).sum(dim=-1).float()
+            unit = WORLD.step_length * model.config.learned_chunk  # as learned distances count
+            return (paths / unit).sum(dim=-1).float()
         if way.true_physics:
             wide = layout[:, None, None].expand(*places.shape[:-1], -1)
             latents = encoded(agent, places.numpy(), wide.numpy())

@@ -10,21 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from jepa_agent import (
-    JEPAAgent,
-    Preset,
-    TrainingConfig,
-    Trajectories,
-    WorldModel,
-    WorldModelConfig,
-    train,
-)
+from jepa_agent import JEPAAgent, Preset, Trajectories, WorldModel, WorldModelConfig, train
 from jepa_agent.agent.costs import CostConfig, PlanningCost
 from jepa_agent.agent.imagination import imagine
 from jepa_agent.envs import CollectConfig, collect
 from jepa_agent.models.ending import EndingConfig
 from jepa_agent.models.predictors import ResidualMLPConfig, StepwiseMLPConfig
-from jepa_agent.training.config import RefinementConfig
+from jepa_agent.training.config import RefinementConfig, TrainingConfig
 
 MODEL = WorldModelConfig(chunk=4, latent_dim=16, predictor=StepwiseMLPConfig(16, 8))
 TRAINING = TrainingConfig(

@@ -150,7 +150,8 @@ class ValueMap(nn.Module):
 def both_ways(costs: Tensor) -> Tensor:
     """Costs (N, 8, rows, columns) of all `STEPS`, given those (N, 4, rows, columns) of the last 4.
 
-    A step back costs what the step there does, which begins at the neighbour.
+    A step back costs what the step there does, which begins at the neighbour. At the borders, those
+    that are rolled in from the other side lead to the rim, where no way goes.
     """
     back = [
         costs[:, number].roll((down - 1, right - 1), dims=(1, 2))
