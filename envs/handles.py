@@ -1,4 +1,4 @@
-"""Moving things in Two Rooms with the mouse."""
+"""Moving things in Two Rooms, and drawing walls in mazes, with the mouse."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import numpy as np
 
 from .physics import HIGH, LOW, WALL_HALF_THICKNESS, Layout, is_free
 from .tasks import WALL_RANGE
+from .tiles import TILES
 
 HANDLES = ("agent", "wall", "door")
 NEAR = 3.0
 """Pixels within which the mouse grabs the agent."""
+BRUSH = 1.5
+"""Pixels on all sides of the mouse in which walls are drawn or taken away."""
 
 
 def handle_at(point: np.ndarray, info: dict[str, Any]) -> str | None:
@@ -42,6 +45,27 @@ def nearest_free(point: np.ndarray, layout: np.ndarray) -> np.ndarray:
     """A point (2,), or the free one nearest to it, half a pixel from walls."""
     places = np.array(point, dtype=np.float32).reshape(1, 2)
     return moved_out(places, lambda each: is_free(each, Layout.from_array(layout)))[0]
+
+
+def drawn(solid: np.ndarray, point: np.ndarray, wall: bool, spared: np.ndarray) -> np.ndarray:
+    """Tiles (56, 56) with a wall about a point (2,), or without one.
+
+    Args:
+        solid: the tiles before, boolean, rows down.
+        point: in pixels.
+        wall: whether a wall is drawn, or taken away.
+        spared: points (P, 2) that no wall may cover.
+    """
+    centres = LOW + 0.5 + np.arange(TILES)
+
+    def square(place: np.ndarray, side: float) -> np.ndarray:
+        x, y = np.abs(centres - place[:, None]) <= side
+        return y[:, None] & x
+
+    about = square(point, BRUSH)
+    if not wall:
+        return solid & ~about
+    return solid | about & ~np.any([square(each, 1.0) for each in spared], axis=0)
 
 
 def free_grid(side: int, is_outside: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:

@@ -14,13 +14,13 @@ from .arrays import namespace
 from .episodes import Bounces, displacements
 from .geodesics import shortest_paths, wall_boxes, way_to
 from .goal_world import GoalWorld, Measure, WorldConfig
-from .handles import free_grid
+from .handles import NEAR, drawn, free_grid, moved_out
 from .maze_layouts import KINDS, SPLITS, Family, Maze, from_text, from_tiles, generate
 from .oracles import MazesOracle
 from .physics import HIGH, LOW, step
 from .rendering import IMAGE_SIZE, render
 from .rewards import dense_reward, fewest_steps, infos_of, norm
-from .tiles import LAYOUT_SIZE, TileWalls, unpack
+from .tiles import LAYOUT_SIZE, TileWalls, pack, unpack
 
 THINNEST = 2.0
 """Pixels of the thinnest wall: a larger success radius would reach through it."""
@@ -145,6 +145,7 @@ class MazesEnv(GoalWorld):
     state_names = ("x", "y")
     layout_names = tuple(f"tiles {index}" for index in range(LAYOUT_SIZE))
     unit = "px"
+    handles = ("agent", "wall", "passage")
     state_low = np.full(2, LOW)
     state_high = np.full(2, HIGH)
     strict_radius = 1.41
@@ -191,6 +192,28 @@ class MazesEnv(GoalWorld):
     def state_to_screen(states: Any, size: int = drawing.PICTURE_SIZE) -> Any:
         """Pixel coordinates in a picture of a size, by default `render()`'s, of states (..., 2)."""
         return drawing.to_screen(states, size)
+
+    @staticmethod
+    def screen_to_state(points: Any, size: int = drawing.PICTURE_SIZE) -> Any:
+        """The inverse of `state_to_screen`."""
+        return drawing.from_screen(points, size)
+
+    def handle_at(self, state: np.ndarray) -> str:
+        """The agent near a point (2,), else what dragging draws: a wall where none is, or a gap."""
+        if norm(state - self.state) <= NEAR:
+            return "agent"
+        return "wall" if self.is_free(state, self.layout) else "passage"
+
+    def moved(self, name: str, state: np.ndarray) -> dict[str, Any]:
+        """Reset options with the agent, the goal, a bit of wall or a passage at a point (2,)."""
+        task = {"state": self.state, "goal": self.goal, "layout": self.layout}
+        if name in ("wall", "passage"):
+            spared = np.stack([self.state, self.goal])
+            solid = drawn(self._maze.solid, state, name == "wall", spared)
+            return task | {"layout": pack(solid)}
+        place = np.array(state, dtype=np.float32).reshape(1, 2)
+        free = moved_out(place, lambda places: self.is_free(places, self.layout))[0]
+        return task | {{"agent": "state", "goal": "goal"}[name]: free}
 
     @staticmethod
     def is_free(states: Any, layout: Any) -> Any:

@@ -18,6 +18,8 @@ from .session import KEYS as PLANNER_KEYS
 from .videos import STEPS_A_SECOND, VideoWriter
 
 FRAMES_A_SECOND = 60
+STRIDE = 8
+"""Pixels of the window between the places that a thing is dragged through."""
 KEYS = (
     f"1-{PLANNER_KEYS[-1]} planner   space pause   . step   r new   e distances   t candidates   "
     "g ghost   s picture   v video   h help"
@@ -39,6 +41,7 @@ class Player:
         self._keys = drags + KEYS
         self._held: str | None = None
         self._moved = False
+        self._at = np.zeros(2)
         self._writer: VideoWriter | None = None
         self._film_to = Path()
         self._filming = contextlib.ExitStack()
@@ -85,8 +88,7 @@ class Player:
         elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
             self._grasp(event.pos)
         elif event.type == pygame.MOUSEMOTION and self._held:
-            self._moved = True
-            self._session.move(self._held, self._point(event.pos))
+            self._drag(np.array(event.pos))
         elif event.type == pygame.MOUSEBUTTONUP and event.button == 1:
             if self._held not in (None, "agent") and not self._moved:
                 self._session.move("goal", self._point(event.pos))
@@ -128,14 +130,22 @@ class Player:
 
     def _grasp(self, place: tuple[int, int]) -> None:
         """Grab the thing under the mouse, or put the goal there if there is none."""
-        self._held, self._moved = None, False
+        self._held, self._moved, self._at = None, False, np.array(place)
         if max(place) >= places(self._window.size).room or not self._session.handles:
             return
         self._held = self._session.world.handle_at(self._point(place))
         if self._held is None:
             self._session.move("goal", self._point(place))
 
-    def _point(self, place: tuple[int, int]) -> np.ndarray:
+    def _drag(self, place: np.ndarray) -> None:
+        """Move what is held along the mouse's way, so that a wall that it draws has no gaps."""
+        way = place - self._at
+        count = max(1, int(np.abs(way).max()) // STRIDE)
+        for left in reversed(range(count)):
+            self._session.move(self._held, self._point(place - left * way / count))
+        self._at, self._moved = place, True
+
+    def _point(self, place: tuple[int, int] | np.ndarray) -> np.ndarray:
         """The world's state at a place in the window."""
         side = places(self._window.size).room
         return self._session.world.screen_to_state(np.array(place, dtype=np.float32), side)

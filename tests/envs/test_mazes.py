@@ -18,7 +18,7 @@ from jepa_agent.envs.maze_layouts import KINDS, Family, from_text, generate
 from jepa_agent.envs.mazes import MazesEnv
 from jepa_agent.envs.physics import Layout, shortest_path
 from jepa_agent.envs.tiles import pack, wall_pixels
-from jepa_agent.worlds.protocols import HasMap
+from jepa_agent.worlds.protocols import HasMap, Movable
 
 GRID = Family("grid", (4, 8), (2, 9), 0.1)
 U = "...\n.#.\n.#."
@@ -179,3 +179,27 @@ def test_rovers_come_around() -> None:
 def test_what_is_wrong_is_said(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MazesEnv(**config)
+
+
+def test_walls_are_drawn_and_taken_away_with_the_mouse() -> None:
+    world = MazesEnv(layout=U, obs_type="state")
+    world.reset(seed=0, options={"state": np.float32([10, 10]), "goal": np.float32([50, 10])})
+    assert isinstance(world, Movable)
+    free, wall = np.float32([30, 10]), np.float32([32, 40])
+    assert world.handle_at(np.float32([11, 10])) == "agent"
+    assert (world.handle_at(free), world.handle_at(wall)) == ("wall", "passage")
+    straight = world.fewest_steps()
+    for y in range(4, 23):
+        world.reset(options=world.moved("wall", np.float32([30, y])))
+    assert not np.isfinite(world.shortest_path(world.state, world.goal, world.layout))
+    for x in range(22, 43):
+        world.reset(options=world.moved("passage", np.float32([x, 40])))
+    assert straight < world.fewest_steps() < 60
+    for x in range(5, 60):  # agent and goal stay outside of walls
+        world.reset(options=world.moved("wall", np.float32([x, 10])))
+    np.testing.assert_allclose(world.state, [10, 10])
+    world.reset(options=world.moved("goal", np.float32([32, 55])))
+    assert world.is_free(world.goal, world.layout)
+    np.testing.assert_allclose(
+        world.screen_to_state(world.state_to_screen(world.state, 300), 300), world.state, atol=1e-4
+    )
