@@ -1,4 +1,4 @@
-"""Stable-Baselines3's algorithms on Two Rooms: settings, features, training that goes on."""
+"""Stable-Baselines3's algorithms: settings, features, training that goes on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ..io.serialisation import write_json  # the package registers TwoRooms-v0
 Algorithm = PPO | OffPolicyAlgorithm
 """Algorithms of the comparison; SAC and TQC learn off-policy."""
 CENTRE, SCALE = 32.0, 28.0
-"""Pixels of Two Rooms to numbers of about [-1, 1]."""
+"""Pixels between the borders to numbers of about [-1, 1]."""
 HINDSIGHT = {
     "replay_buffer_class": HerReplayBuffer,
     "replay_buffer_kwargs": {"n_sampled_goal": 4, "goal_selection_strategy": "future"},
@@ -186,7 +186,7 @@ def kept(folder: Path) -> tuple[Spent, dict[str, str]]:
 
 def train(
     baseline: Baseline,
-    layout: str,
+    make: Callable[[], gym.Env],
     steps: int,
     seed: int,
     folder: Path,
@@ -198,7 +198,7 @@ def train(
 
     Args:
         baseline: what to train.
-        layout: of the environments.
+        make: makes an environment, as the baseline sees and is rewarded for it.
         steps: of the environments in all.
         seed: of the algorithm and the environments.
         folder: of this run alone; it holds the user's own files, which Stable-Baselines3 unpickles.
@@ -224,11 +224,7 @@ def train(
     if spent.diverged:
         return None, spent
     spent.budget, spent.settings = steps, repr(baseline)
-    envs = make_vec_env(
-        "TwoRooms-v0", n_envs=ENVIRONMENTS, seed=seed,
-        env_kwargs={"layout": layout, "obs_type": baseline.obs_type,
-                    "reward_type": baseline.reward_type},
-    )  # fmt: skip
+    envs = make_vec_env(make, n_envs=ENVIRONMENTS, seed=seed)
     if files:
         model = baseline.algorithm.load(folder / files["model"], env=envs, device=device)
         if isinstance(model, OffPolicyAlgorithm) and "buffer" in files:

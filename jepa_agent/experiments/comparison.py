@@ -139,7 +139,11 @@ def run_baseline(setup: Comparison, name: str, seed: int, folder: Path) -> Resul
     baseline = BASELINES[name]
     steps = setup.budget or baseline.steps
     at = partial(curve_point, setup, baseline)
-    model, spent = train(baseline, setup.layout, steps, seed, folder, at, setup.device)
+    make = partial(
+        gym.make, "TwoRooms-v0", layout=setup.layout, obs_type=baseline.obs_type,
+        reward_type=baseline.reward_type,
+    )  # fmt: skip
+    model, spent = train(baseline, make, steps, seed, folder, at, setup.device)
     if model is None:
         return Result(spent, 0, None, {})
     latency, rows = score(setup, model, baseline.obs_type)

@@ -12,40 +12,31 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 import tyro
-from torch import Tensor
+from mazes import sac
+from mazes.truth import truth
 
 from jepa_agent import JEPAAgent, Preset, Trajectories, train
 from jepa_agent.agent.costs import CostConfig
 from jepa_agent.cli.errors import errors_in_one_line
-from jepa_agent.envs import physics
 from jepa_agent.envs.maze_episodes import MazeEpisodes
 from jepa_agent.envs.mazes import MazesConfig, MazesEnv
-from jepa_agent.envs.tiles import TileWalls
 from jepa_agent.evaluation.diagnostics import spearman
-from jepa_agent.evaluation.episodes import measure_latency, play
-from jepa_agent.evaluation.metrics import summarise, wilson
+from jepa_agent.evaluation.episodes import Policy, measure_latency, play
+from jepa_agent.evaluation.metrics import summarise
 from jepa_agent.io.serialisation import write_json
 from jepa_agent.models.encoders import PatchCNNConfig
 from jepa_agent.models.proposals import ProposalsConfig
-from jepa_agent.planners import (
-    ActionBounds,
-    CEMConfig,
-    MPPIConfig,
-    Noise,
-    PlannerConfig,
-    ReactiveConfig,
-    Subgoals,
-    SubgoalsConfig,
-)
+from jepa_agent.planners import CEMConfig, MPPIConfig, PlannerConfig, ReactiveConfig, SubgoalsConfig
 from jepa_agent.presets import BASE, MAPS
 
 PATHS = ((1, 4), (5, 8), (9, 12), (13, 16))
@@ -71,7 +62,8 @@ PLAYERS: dict[str, dict[str, tuple[PlannerConfig, CostConfig]]] = {
     },
 }
 """By model, who plays: planners and costs."""
-STEP, DISC = 2.45, ActionBounds((-1.0, -1.0), (1.0, 1.0), 1.0)
+SAC = "sac_her"
+"""In place of a model: a policy that learns in train mazes, and is told states and walls."""
 LIMIT = 250
 """Steps of an episode."""
 
@@ -92,6 +84,8 @@ class Args:
     """Steps of joint training."""
     refinement: int = 3000
     """Steps of refinement."""
+    interaction: int = 200_000
+    """Steps in mazes of SAC+HER."""
     bfloat16: bool = False
     """Train in bfloat16 on a CPU too, which pays where it has instructions for it."""
     evaluated: int = 50
@@ -105,7 +99,7 @@ class Args:
 def main(args: Args) -> None:
     if args.truth:
         rows = []
-        for row in truth(args):
+        for row in truth(args.paths, args.cells, args.evaluated):
             print(row, flush=True)
             rows.append(row)
             write_json(args.out / "truth.json", rows)
@@ -113,14 +107,17 @@ def main(args: Args) -> None:
     data = Trajectories.load(once(args.out / "data.h5", partial(wander, args)))
     for seed, name in itertools.product(args.seeds, args.models):
         folder = args.out / f"{name}-{seed}"
+        if name == SAC:
+            train_mazes = {"layout": "train", "cells": args.cells, "layouts": args.layouts}
+            policy = sac.learned(train_mazes, args.interaction, seed, folder / "policy")
+            play_suites(args, folder, "SAC+HER", policy, sac.make)
+            continue
         once(folder / "agent" / "done", partial(learn, args, data, name, seed))
         agent = JEPAAgent.load(folder / "agent", "cpu")
         show(once(folder / "ranks.json", partial(write_ranks, args, agent)))
         for player, (planner, cost) in PLAYERS[name].items():
             agent.planner, agent.cost = planner.build(), cost
-            for suite, settings in suites(args).items():
-                path = folder / f"{player}, {suite}.json".replace(" ", "-")
-                show(once(path, partial(play_suite, args, agent, player, suite, settings)))
+            play_suites(args, folder, player, agent, agent.env_ref.make)
 
 
 def show(path: Path) -> None:
@@ -235,85 +232,22 @@ def suites(args: Args) -> dict[str, dict[str, Any]]:
     } | {"larger or thinner": {"layout": "ood"}}
 
 
+def play_suites(
+    args: Args, folder: Path, player: str, policy: Policy, make: Callable[..., gym.Env]
+) -> None:
+    """Play the suites that the folder has no file of."""
+    for suite, settings in suites(args).items():
+        path = folder / f"{player}, {suite}.json".replace(" ", "-")
+        world = partial(make, **settings, max_episode_steps=LIMIT, terminate_on_success=True)
+        show(once(path, partial(play_suite, args, policy, player, suite, world)))
+
+
 def play_suite(
-    args: Args, agent: JEPAAgent, player: str, suite: str, settings: dict[str, Any], to: Path
+    args: Args, policy: Policy, player: str, suite: str, make: Callable[[], gym.Env], to: Path
 ) -> None:
     """Success in a suite, the same tasks for all players, and milliseconds a decision."""
-    world = settings | {"max_episode_steps": LIMIT, "terminate_on_success": True}
-    make = partial(agent.env_ref.make, **world)
-    played = play(agent, make, range(1_000_000, 1_000_000 + args.evaluated))
-    write_json(to, [asdict(summarise(player, suite, played, measure_latency(agent, make)))])
-
-
-class Walk:
-    """Points among walls as a model: latents are places, and the distance is straight."""
-
-    def __init__(self, layouts: np.ndarray) -> None:
-        self._walls = TileWalls.from_array(torch.as_tensor(layouts)[:, None])
-
-    def step(self, latents: Tensor, actions: Tensor) -> Tensor:
-        """See `Imagination`."""
-        for _ in range(5):
-            still = torch.zeros_like(latents)
-            latents = physics.step(latents, STEP * actions, self._walls, still)
-        return latents
-
-    def embed(self, latents: Tensor) -> Tensor:
-        """See `Imagination`."""
-        return latents / (5 * STEP)
-
-    def distance(self, start: Tensor, end: Tensor) -> Tensor:
-        """See `Imagination`."""
-        return (start - end).norm(dim=-1)
-
-    def cost(self, here: Tensor, aims: Tensor) -> Callable[[Tensor], Tensor]:
-        """Chunks to the aims, summed over the horizon."""
-
-        def cost(candidates: Tensor) -> Tensor:
-            points = here[:, None].expand(-1, candidates.shape[1], -1)
-            total = torch.zeros(candidates.shape[:2])
-            for chunk in candidates.unbind(dim=2):
-                points = self.step(points, chunk)
-                total = total + self.distance(self.embed(points), self.embed(aims)[:, None])
-            return total
-
-        return cost
-
-
-def truth(args: Args) -> Iterator[dict]:
-    """Success in test mazes with the true physics and a straight distance, by path length."""
-    lower = MPPIConfig(horizon=2, num_samples=32)
-    above = SubgoalsConfig(lower, rounds=20, width=6, branch=6, sure=0.1, near=0.5, doubt=100)
-    for path in args.paths:
-        world = MazesEnv(layout="test", obs_type="state", cells=args.cells, path=path)
-        tasks = []
-        for seed in range(args.evaluated):
-            info = world.reset(seed=1_000_000 + seed)[1]
-            tasks.append((info["state"], info["goal"], world.layout, world.fewest_steps()))
-        starts, goals, layouts, fewest = (np.stack(each) for each in zip(*tasks, strict=True))
-        chunks = int(np.ceil(fewest.max() / 5 * 1.6)) + 3
-        for name, config in (("MPPI 2", lower), ("subgoals, MPPI 2", above)):
-            planner, walk = config.build(), Walk(layouts)
-            here, wanted = torch.as_tensor(starts), torch.as_tensor(goals)
-            plan, arrived = torch.zeros(len(here), 2, 2), torch.zeros(len(here), dtype=torch.bool)
-            for decision in range(chunks):
-                noise = Noise([1000 * row + decision for row in range(len(here))])
-                aims = wanted
-                if isinstance(planner, Subgoals):
-                    aims = planner.aim(walk, here, wanted, DISC, noise)
-                plan = planner.plan(walk.cost(here, aims), DISC, noise, plan).actions
-                here = walk.step(here[:, None], plan[:, :1])[:, 0]
-                arrived |= (here - wanted).norm(dim=-1) <= 2.0
-            low, high = wilson(int(arrived.sum()), len(arrived))
-            yield {
-                "paths": f"{path[0]} to {path[1]}",
-                "planner": name,
-                "episodes": len(arrived),
-                "decisions": chunks,
-                "success": float(arrived.float().mean()),
-                "low": low,
-                "high": high,
-            }
+    played = play(policy, make, range(1_000_000, 1_000_000 + args.evaluated))
+    write_json(to, [asdict(summarise(player, suite, played, measure_latency(policy, make)))])
 
 
 if __name__ == "__main__":

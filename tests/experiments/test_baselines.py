@@ -4,9 +4,11 @@ import dataclasses
 import importlib
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import pytest
 import torch
 
@@ -23,10 +25,15 @@ def tensorboard_tags(folder: Path) -> list[str]:
     return events.Tags()["scalars"]
 
 
+def rooms(obs_type: str) -> Callable[[], gym.Env]:
+    """Makes Two Rooms of one layout."""
+    return partial(gym.make, "TwoRooms-v0", layout="fixed", obs_type=obs_type)
+
+
 def test_hindsight_relabels_images(small: Callable, tmp_path: Path) -> None:
     baseline = small("sac-her-pixels")
     model, _ = baselines.train(
-        baseline, "fixed", 1800, 0, tmp_path, lambda _: 0.0, "cpu", checkpoints=1
+        baseline, rooms("pixels"), 1800, 0, tmp_path, lambda _: 0.0, "cpu", checkpoints=1
     )
     assert model._n_updates > 0
     assert not list(tmp_path.glob("buffer-*"))
@@ -46,7 +53,7 @@ def test_an_interrupted_baseline_ends_with_the_same_bits(
             raise KeyboardInterrupt
         return 0.25
 
-    arguments = (small(name), "fixed", 2432, 0, tmp_path, score, "cpu", 3)
+    arguments = (small(name), rooms("state"), 2432, 0, tmp_path, score, "cpu", 3)
     with pytest.raises(KeyboardInterrupt):
         baselines.train(*arguments)
     spent, _ = baselines.kept(tmp_path)
