@@ -30,6 +30,9 @@ class Imagination(Protocol):
     def distance(self, start: Tensor, end: Tensor) -> Tensor:
         """Path lengths (...) in chunks from embeddings (..., E) to others."""
 
+    def near(self, start: Tensor, end: Tensor) -> Tensor:
+        """As `distance`, but at little cost, and right within a chunk or so alone."""
+
 
 @dataclass(frozen=True)
 class SubgoalsConfig(PlannerConfig, kind="subgoals"):
@@ -149,7 +152,7 @@ class Subgoals:
             actions = bounds.project(units.centre + units.half_width * drawn)
             ends = imagination.step(fresh.repeat_interleave(config.branch, dim=1), actions)
             looks = imagination.embed(ends)
-            novelty = imagination.distance(seen[:, :, None], looks[:, None]).amin(dim=1)
+            novelty = imagination.near(seen[:, :, None], looks[:, None]).amin(dim=1)
             new = (ends, looks, numbers.repeat_interleave(config.branch, dim=1), novelty)
             pool = tuple(map(_joined, pool, new)) if pool else new
             first = nodes.shape[1]
@@ -160,12 +163,12 @@ class Subgoals:
                 look = _at(looks, pick)
                 seen = torch.cat([seen, look], dim=1)
                 parents.append(froms.gather(1, pick))
-                apart = imagination.distance(look, looks)
+                apart = imagination.near(look, looks)
                 pool = (ends, looks, froms, torch.minimum(novelty, apart).scatter(1, pick, 0.0))
             fresh = nodes[:, first:]
             numbers = torch.arange(first, nodes.shape[1], device=nodes.device)
             numbers = numbers.expand(len(nodes), -1)
-        between = imagination.distance(seen[:, :, None], seen[:, None])  # (B, M, M)
+        between = imagination.near(seen[:, :, None], seen[:, None])  # (B, M, M)
         lengths = torch.where(between <= config.sure, between, torch.inf)
         came = torch.cat(parents[1:], dim=1)[:, None]  # (B, 1, M - 1)
         steps = lengths[:, :, 1:].scatter(1, came, 1.0)  # a chunk was imagined between these

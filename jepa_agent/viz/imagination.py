@@ -55,6 +55,24 @@ def paths_of_heads(agent: JEPAAgent, state: AgentState) -> np.ndarray | None:
     return agent.model.locate(torch.cat([start, imagined], dim=1)).cpu().numpy()
 
 
+@torch.no_grad()
+def computed_way(agent: JEPAAgent, state: AgentState) -> np.ndarray | None:
+    """The way to the goal that the distance computes: places (N, 2) as shares of the picture.
+
+    Args:
+        agent: the agent.
+        state: the state of one environment that has just planned.
+
+    Returns:
+        None if the distance computes no ways over the picture.
+    """
+    model = agent.model
+    if agent.seeks_state or not hasattr(model.distance_head, "way"):
+        return None
+    ends = (model.distance_embedding(latents[0]) for latents in (state.latents, state.goal_latents))
+    return model.distance_head.way(*ends).cpu().numpy()
+
+
 def predicted_risk(agent: JEPAAgent, state: AgentState) -> float | None:
     """The chance of failure of one environment: calibrated, or else that of an end within the plan.
 

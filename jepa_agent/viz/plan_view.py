@@ -17,6 +17,7 @@ CANDIDATE = (86, 180, 233)
 TRAIL = (213, 94, 0)
 GHOST = (204, 121, 167)
 HEAD = (0, 158, 115)
+WAY = (90, 90, 90)
 PANEL = (38, 43, 51)
 TEXT = (240, 240, 240)
 DIM = (150, 158, 168)
@@ -46,6 +47,8 @@ class View:
         plan: states (P, S) of the plan in execution.
         candidates: states (N, P, S) of others, from best to worst; they fade in that order.
         heads: states (heads, P, S) that each head of the predictor imagines under the plan.
+        way: places (N, 2) of the way to the goal that the distance computes, as shares of the
+            picture.
         trail: states (P, S) walked so far.
         ghost: states (P, S) imagined from the start on, without further observations.
         field: uint8 (height, width, 3), a picture of the learned distance to the goal, for the
@@ -63,6 +66,7 @@ class View:
     plan: np.ndarray | None = None
     candidates: np.ndarray | None = None
     heads: np.ndarray | None = None
+    way: np.ndarray | None = None
     trail: np.ndarray | None = None
     ghost: np.ndarray | None = None
     field: np.ndarray | None = None
@@ -165,6 +169,8 @@ def _draw_paths(surface: Any, view: View, spot: Places) -> None:
             alpha = int(200 * (1 - rank / len(view.candidates)) ** 2) + 25
             lines(layer, view.candidates[rank], (*CANDIDATE, alpha), max(1, thick // 2))
         surface.blit(layer, (0, 0))
+    for place in [] if view.way is None else view.way:
+        pygame.draw.circle(surface, WAY, (side * place).tolist(), 0.8 * thick)
     if view.trail is not None:
         lines(surface, view.trail, TRAIL, max(1, 3 * thick // 4))
     for path in [] if view.heads is None else view.heads:

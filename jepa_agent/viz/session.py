@@ -20,7 +20,7 @@ from ..planners import DISCRETE_PLANNERS, PLANNERS, make_planner
 from ..worlds.actions import from_rows
 from ..worlds.protocols import Drawable, Movable, unit_of
 from .fields import NO_FIELDS, FieldPainter
-from .imagination import imagined_paths, paths_of_heads, predicted_risk
+from .imagination import computed_way, imagined_paths, paths_of_heads, predicted_risk
 from .plan_view import View
 
 STEPS = 200
@@ -66,6 +66,8 @@ class Decision(NamedTuple):
     """States (heads, P, S) that every head imagines under the plan."""
     risk: float | None
     """The predicted chance of failure."""
+    way: np.ndarray | None
+    """Places (N, 2) on the way to the goal that the distance computes."""
 
 
 class Session:
@@ -91,6 +93,7 @@ class Session:
     _candidates: np.ndarray | None
     _heads: np.ndarray | None
     _risk: float | None
+    _way: np.ndarray | None
     _ghost_latent: torch.Tensor | None
     _ghost: np.ndarray
     _acted: list[np.ndarray]
@@ -224,6 +227,7 @@ class Session:
             plan=self._plan,
             candidates=self._candidates if self.show_candidates else None,
             heads=self._heads,
+            way=self._way,
             trail=self.trail,
             ghost=self._ghost if self.show_ghost else None,
             field=fields.learned,
@@ -255,7 +259,8 @@ class Session:
     def _start_over(self) -> None:
         """Forget everything about the last state: the agent is somewhere else now."""
         self._state = None
-        self._plan = self._candidates = self._heads = self._risk = self._ghost_latent = None
+        self._plan = self._candidates = self._heads = self._risk = self._way = None
+        self._ghost_latent = None
         self._left, self.steps, self.reached_at, self._acted = 0, 0, None, []
         self.failed = False
         self.trail = self._ghost = self.world.state[None]
@@ -315,7 +320,7 @@ class Session:
         played = decided.actions[0]
         return Decision(
             version, played, decided, plan, candidates, energy, milliseconds, ghost, walked,
-            heads, predicted_risk(agent, decided),
+            heads, predicted_risk(agent, decided), computed_way(agent, decided),
         )  # fmt: skip
 
     def _take(self, decision: Decision) -> None:
@@ -323,7 +328,7 @@ class Session:
         # the next decision is made when this chunk has been played
         self._state = replace(decision.state, elapsed=np.array([chunk]))
         self._plan, self._candidates = decision.plan, decision.candidates
-        self._heads, self._risk = decision.heads, decision.risk
+        self._heads, self._risk, self._way = decision.heads, decision.risk, decision.way
         self.energy.append(decision.energy)
         self.milliseconds.append(decision.milliseconds)
         self._ghost_latent = decision.ghost

@@ -88,7 +88,7 @@ class Player:
         elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
             self._grasp(event.pos)
         elif event.type == pygame.MOUSEMOTION and self._held:
-            self._drag(np.array(event.pos))
+            self._drag(self._held, np.array(event.pos))
         elif event.type == pygame.MOUSEBUTTONUP and event.button == 1:
             if self._held not in (None, "agent") and not self._moved:
                 self._session.move("goal", self._point(event.pos))
@@ -137,12 +137,12 @@ class Player:
         if self._held is None:
             self._session.move("goal", self._point(place))
 
-    def _drag(self, place: np.ndarray) -> None:
-        """Move what is held along the mouse's way, so that a wall that it draws has no gaps."""
+    def _drag(self, name: str, place: np.ndarray) -> None:
+        """Move a thing along the mouse's way, so that a wall that it draws has no gaps."""
         way = place - self._at
         count = max(1, int(np.abs(way).max()) // STRIDE)
         for left in reversed(range(count)):
-            self._session.move(self._held, self._point(place - left * way / count))
+            self._session.move(name, self._point(place - left * way / count))
         self._at, self._moved = place, True
 
     def _point(self, place: tuple[int, int] | np.ndarray) -> np.ndarray:

@@ -131,3 +131,22 @@ def test_a_map_is_predicted_alike_everywhere() -> None:
 def test_what_does_not_fit_is_named(build, fix) -> None:
     with pytest.raises(ValueError, match=fix):
         build()
+
+
+def test_the_way_that_is_shown_is_a_shortest_one() -> None:
+    torch.manual_seed(0)
+    head = ValueMapConfig(rows=ROWS, columns=COLUMNS, width=4, near=8).build(2 * ROWS * COLUMNS)
+    head = head.eval()
+    latents = torch.randn(2, 2 * ROWS * COLUMNS)
+    here = torch.full((2, ROWS * COLUMNS), -30.0)
+    here[0, 0], here[1, -1] = 30.0, 30.0  # from one corner to the other
+    start, end = torch.cat([latents, here.softmax(dim=-1), torch.zeros(2, 8)], dim=-1)
+    way = (head.way(start, end) * torch.tensor([COLUMNS, ROWS]) - 0.5).round().long()
+    assert way[0].tolist() == [0, 0]
+    assert way[-1].tolist() == [COLUMNS - 1, ROWS - 1]
+    costs, total = head.step_costs(latents[1])[0].detach(), 0.0
+    for (column, row), (right, down) in zip(
+        way[:-1].tolist(), way.diff(dim=0).tolist(), strict=True
+    ):
+        total += float(costs[STEPS.index((down + 1, right + 1)), row, column])
+    assert total == pytest.approx(ways(costs, ROWS * COLUMNS - 1)[0], rel=1e-5)

@@ -51,6 +51,8 @@ class Walk:
     def distance(self, start: Tensor, end: Tensor) -> Tensor:
         return (start - end).norm(dim=-1)
 
+    near = distance
+
     def cost(self, here: Tensor, aims: Tensor) -> Any:
         def cost(candidates: Tensor) -> Tensor:
             points, total = here[:, None].expand(-1, candidates.shape[1], -1), 0.0

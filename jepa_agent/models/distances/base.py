@@ -23,5 +23,6 @@ class DistanceHeadConfig(Registered):
         whose distances might break the triangle inequality has `is_metric = False`, and is taught
         it; `distance` then takes starts and ends that broadcast. One that computes much for an end
         has two more methods: `towards(end)` returns the distance as a function of the start, and
-        `near(start, end)` is cheap, and right within a chunk or so.
+        `near(start, end)` is cheap, and right within a chunk or so. One that computes ways over the
+        picture can show them: `way(start, end)`, places (N, 2) as shares of width and height.
         """

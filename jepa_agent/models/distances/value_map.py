@@ -90,7 +90,9 @@ class ValueMap(nn.Module):
         super().__init__()
         self.config, self.count = config, config.rows * config.columns
         self.channels = channels_of_map(latent_dim, config.rows, config.columns)
-        self.dim = latent_dim + self.count + config.near
+        self.sizes = [latent_dim, self.count, config.near]
+        """Of an embedding's parts: the map, how likely the agent is where, and what is there."""
+        self.dim = sum(self.sizes)
         self.here = mlp(self.channels, config.width, 1, 1)
         self.pose = mlp(self.channels + 2, config.width, 1, config.near)
         self.look = nn.Conv2d(self.channels, config.width, 3, padding=1)
@@ -115,12 +117,11 @@ class ValueMap(nn.Module):
 
     def towards(self, end: Tensor) -> Callable[[Tensor], Tensor]:
         """The distance to embeddings (..., E), whose ways are computed once."""
-        sizes = [self.dim - self.count - self.config.near, self.count, self.config.near]
-        maps, here, _ = end.split(sizes, dim=-1)
+        maps, here, _ = end.split(self.sizes, dim=-1)
         values = self.values(maps, here)
 
         def distance(start: Tensor) -> Tensor:
-            way = (start.split(sizes, dim=-1)[1] * values).sum(dim=-1)
+            way = (start.split(self.sizes, dim=-1)[1] * values).sum(dim=-1)
             return torch.maximum(way, self.near(start, end))
 
         return distance
@@ -130,19 +131,49 @@ class ValueMap(nn.Module):
         first = self.dim - self.config.near
         return block_norm(start[..., first:] - end[..., first:], self.config.blocks)
 
-    def values(self, maps: Tensor, here: Tensor) -> Tensor:
-        """Chunks from every place (..., P) of maps (..., D) to where the goal is, (..., P)."""
-        config, lead = self.config, here.shape[:-1]
-        size = (config.rows, config.columns)
-        seen = maps.reshape(-1, *size, self.channels).permute(0, 3, 1, 2)
+    @torch.no_grad()
+    def way(self, start: Tensor, end: Tensor) -> Tensor:
+        """The shortest way from an embedding (E,) to another, place by place.
+
+        Returns:
+            (N, 2): where the middles of its places are, as shares of the picture's width and height
+            from the left and the top.
+        """
+        maps, here, _ = end.split(self.sizes, dim=-1)
+        size = (self.config.rows, self.config.columns)
+        values = F.pad(self.values(maps, here).reshape(size), (1, 1, 1, 1), value=FAR)
+        costs = self.step_costs(maps)[0]
+        at = int(start.split(self.sizes, dim=-1)[1].argmax())
+        row, column = divmod(at, size[1])
+        places = [(row, column)]
+        while len(places) < self.count:
+            after = costs[:, row, column] + torch.stack(
+                [values[row + down, column + right] for down, right in STEPS]
+            )
+            step = int(after.argmin())
+            if after[step] > values[row + 1, column + 1] + 1e-3:
+                break  # the way ends here
+            row, column = row + STEPS[step][0] - 1, column + STEPS[step][1] - 1
+            places.append((row, column))
+        middles = torch.tensor(places).flip(-1) + 0.5
+        return middles / torch.tensor(size[::-1])
+
+    def step_costs(self, maps: Tensor) -> Tensor:
+        """Chunks that steps from every place of maps (..., D) cost: (N, 8, rows, columns)."""
+        config = self.config
+        seen = maps.reshape(-1, config.rows, config.columns, self.channels).permute(0, 3, 1, 2)
         learned = F.softplus(self.costs(F.relu(self.look(seen)))).float()  # (N, 4, rows, columns)
         costs = both_ways(learned)
         if not self.training:
             costs = OPEN + SHUT * (costs - config.blocked).clamp_min(0)
-        costs = self.lengths * costs
-        goal = here.reshape(-1, *size).float()
+        return self.lengths * costs
+
+    def values(self, maps: Tensor, here: Tensor) -> Tensor:
+        """Chunks from every place (..., P) of maps (..., D) to where the goal is, (..., P)."""
+        config, lead = self.config, here.shape[:-1]
+        goal = here.reshape(-1, config.rows, config.columns).float()
         ends = -DOUBT * goal.clamp_min(UNLIKELY).log()
-        value = ShortestWays.apply(costs, ends, self.moves, config.iterations)
+        value = ShortestWays.apply(self.step_costs(maps), ends, self.moves, config.iterations)
         value = value - (value * goal).sum(dim=(1, 2), keepdim=True)
         return value.reshape(*lead, self.count)
 

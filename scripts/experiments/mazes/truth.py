@@ -38,6 +38,8 @@ class Walk:
         """See `Imagination`."""
         return (start - end).norm(dim=-1)
 
+    near = distance
+
     def cost(self, here: Tensor, aims: Tensor) -> Callable[[Tensor], Tensor]:
         """Chunks to the aims, summed over the horizon."""
 
