@@ -74,15 +74,15 @@ class Args:
 
     models: tuple[str, ...] = tuple(MODELS)
     seeds: tuple[int, ...] = (0,)
-    cells: tuple[int, int] = (4, 6)
+    cells: tuple[int, int] = (4, 8)
     """Fewest and most cells along a side."""
     layouts: int = 1000
     """Train mazes."""
     per_layout: int = 4
     """Episodes of 90 steps in each."""
-    steps: int = 1200
+    steps: int = MAPS.training.steps
     """Steps of joint training."""
-    refinement: int = 3000
+    refinement: int = MAPS.training.refinement.steps
     """Steps of refinement."""
     interaction: int = 200_000
     """Steps in mazes of SAC+HER."""

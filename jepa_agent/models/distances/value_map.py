@@ -57,7 +57,7 @@ class ValueMapConfig(DistanceHeadConfig, kind="value_map"):
     columns: int = 16
     width: int = 32
     iterations: int = 64
-    blocked: float = 2.0
+    blocked: float = 3.0
     near: int = 32
     blocks: int = 8
 
