@@ -128,7 +128,7 @@ MAPS = Preset(
         weights=LossWeights(variance=4.0, covariance=2.0, distance=1.0),
         refinement=RefinementConfig(steps=2000, layouts_per_batch=32, windows_per_layout=4),
     ),
-    planner=MPPIConfig(horizon=1, num_samples=32, iterations=3, temperature=0.1),
+    planner=MPPIConfig(horizon=1, num_samples=24, iterations=3, temperature=0.1),
     cost=CostConfig(near_weight=2.0, error_memory=8),
 )
 """Pictures of 64 or 65 pixels of something among walls that may be anywhere: latents are maps."""

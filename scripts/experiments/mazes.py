@@ -39,8 +39,10 @@ from jepa_agent.models.proposals import ProposalsConfig
 from jepa_agent.planners import CEMConfig, MPPIConfig, PlannerConfig, ReactiveConfig, SubgoalsConfig
 from jepa_agent.presets import BASE, MAPS
 
-PATHS = ((1, 4), (5, 8), (9, 12), (13, 16))
+PATHS = ((5, 8), (9, 12), (13, 16))
 """Fewest and most cells on the way from start to goal."""
+SIDES = ((4, 6), (7, 8))
+"""Fewest and most cells along a side of test mazes."""
 PLAIN = replace(
     BASE,
     model=replace(BASE.model, encoder=PatchCNNConfig(patch=5, channels=(32, 64), hidden=384)),
@@ -226,10 +228,12 @@ def write_ranks(args: Args, agent: JEPAAgent, to: Path) -> None:
 
 def suites(args: Args) -> dict[str, dict[str, Any]]:
     """Settings of the worlds that are played, none of whose mazes was learned from."""
-    test = {"layout": "test", "cells": args.cells}
     return {
-        f"paths of {low} to {high}": test | {"path": (low, high)} for low, high in args.paths
-    } | {"larger or thinner": {"layout": "ood"}}
+        f"{side[0]} to {side[1]} a side, paths of {path[0]} to {path[1]}": {
+            "layout": "test", "cells": side, "path": path,
+        }
+        for side, path in itertools.product(SIDES, args.paths)
+    } | {"larger or thinner": {"layout": "ood"}}  # fmt: skip
 
 
 def play_suites(

@@ -11,6 +11,9 @@ import pytest
 from tests.loading import EXPERIMENTS, load
 
 
+FIRST = "MPPI-1,-4-to-6-a-side,-paths-of-1-to-4.json"
+
+
 @pytest.fixture(scope="module")
 def mazes() -> ModuleType:
     return load(EXPERIMENTS / "mazes.py")
@@ -33,7 +36,7 @@ def test_mazes_are_learned_played_and_not_twice(
         "GC-IDM,-larger-or-thinner.json",
         "SAC+HER,-larger-or-thinner.json",
     } <= names
-    rows = json.loads((tmp_path / "maps-0" / "MPPI-1,-paths-of-1-to-4.json").read_text())
+    rows = json.loads((tmp_path / "maps-0" / FIRST).read_text())
     assert rows[0]["episodes"] == 1
     assert rows[0]["latency_p50_ms"] > 0
     first = printed(capsys)

@@ -67,15 +67,33 @@ def test_after_training_what_blocks_a_way_weighs_more_and_all_else_the_same() ->
     head = ValueMapConfig(rows=ROWS, columns=COLUMNS, width=8, near=8, blocks=2).build(60)
     maps, here = torch.zeros(1, 60), torch.zeros(1, ROWS * COLUMNS)
     here[0, 0] = 1.0  # the goal is in a corner
-    for learned, expected in ((0.3, OPEN), (1.9, OPEN), (3.0, OPEN + 20.0)):
-        torch.nn.init.zeros_(head.costs.weight)
-        torch.nn.init.constant_(head.costs.bias, float(np.log(np.expm1(learned))))
-        head.train()
-        assert head.values(maps, here)[0, 1].item() == pytest.approx(learned, rel=1e-4)
-        head.eval()
-        found = head.values(maps, here).view(ROWS, COLUMNS)
-        assert found[0, 1].item() == pytest.approx(expected, rel=1e-4)
-        assert found[1, 1].item() == pytest.approx(2**0.5 * expected, rel=1e-4)
+    learned = torch.full((1, 4, ROWS, COLUMNS), 0.3)
+    across = {2: 2, 0: 3}  # columns from which steps to the right and to the left cross a wall
+    for number, (_, right) in enumerate(STEPS[4:]):
+        if right in across:
+            learned[:, number, :-1, across[right]] = 7.0  # but for a door in the last row
+    head.costs = Costs(learned)
+    head.train()
+    assert head.values(maps, here)[0, 1].item() == pytest.approx(0.3, rel=1e-4)
+    head.eval()
+    found = head.values(maps, here).view(ROWS, COLUMNS)
+    assert found[0, 1].item() == pytest.approx(OPEN, rel=1e-4)
+    assert found[1, 1].item() == pytest.approx(2**0.5 * OPEN, rel=1e-4)
+    assert found[0, 3].item() == pytest.approx((5 + 2 * 2**0.5) * OPEN, rel=1e-4), "by the door"
+    learned[:, :, -1, 2:4] = learned[:, :, 0, 2:4]
+    shut = head.values(maps, here).view(ROWS, COLUMNS)
+    assert shut[0, 3].item() == pytest.approx(3 * OPEN, rel=1e-4), "a place is not cut off"
+
+
+class Costs(torch.nn.Module):
+    """Costs in place of learned ones."""
+
+    def __init__(self, costs: Tensor) -> None:
+        super().__init__()
+        self.given = costs
+
+    def forward(self, _: Tensor) -> Tensor:
+        return self.given.expm1().log()  # the inverse of softplus
 
 
 def test_a_model_of_maps_imagines_and_measures() -> None:
@@ -140,11 +158,12 @@ def test_the_way_that_is_shown_is_a_shortest_one() -> None:
     latents = torch.randn(2, 2 * ROWS * COLUMNS)
     here = torch.full((2, ROWS * COLUMNS), -30.0)
     here[0, 0], here[1, -1] = 30.0, 30.0  # from one corner to the other
+    end_place = here[1:].softmax(dim=-1).reshape(1, ROWS, COLUMNS)
     start, end = torch.cat([latents, here.softmax(dim=-1), torch.zeros(2, 8)], dim=-1)
     way = (head.way(start, end) * torch.tensor([COLUMNS, ROWS]) - 0.5).round().long()
     assert way[0].tolist() == [0, 0]
     assert way[-1].tolist() == [COLUMNS - 1, ROWS - 1]
-    costs, total = head.step_costs(latents[1])[0].detach(), 0.0
+    costs, total = head.step_costs(latents[1], end_place)[0].detach(), 0.0
     for (column, row), (right, down) in zip(
         way[:-1].tolist(), way.diff(dim=0).tolist(), strict=True
     ):

@@ -23,12 +23,16 @@ DOUBT = 3.0
 """Chunks that a goal's place is farther, for each factor of e by which it is less likely."""
 UNLIKELY = 1e-6
 """The least chance of the goal being at a place."""
+RARE = 0.01
+"""After training, no way ends where the goal is less likely, by this factor, than at its place."""
 CHECKED = 8
 """Iterations after which it is looked whether anything still changes."""
 OPEN = 0.6
 """Chunks that a step to a neighbouring place costs after training, where nothing is in the way."""
 SHUT = 20.0
 """How many times as much as learned it costs, after training, to get through what is in the way."""
+FREE = 0.8
+"""Share of the places to which there is taken to be a way with nothing in it."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,10 @@ class ValueMapConfig(DistanceHeadConfig, kind="value_map"):
         columns: of the map.
         width: channels of the convolution.
         iterations: steps between neighbouring places that ways have at most.
-        blocked: chunks from which on a step counts as blocked after training. Cheaper ones then
-            cost all the same, and what is beyond weighs more: a wall is learned to cost 15 to 20
-            chunks, far more than a free step, but less than many ways around walls.
+        blocked: chunks from which on a step counts as blocked after training, or more, where the
+            passages are so narrow that most places could not be reached then. Cheaper steps cost
+            all the same, and what is beyond weighs more: a wall is learned to cost 15 to 20 chunks,
+            far more than a free step, but less than many ways around walls.
         near: size of the metric's embedding.
         blocks: equal parts of it.
     """
@@ -142,7 +147,7 @@ class ValueMap(nn.Module):
         maps, here, _ = end.split(self.sizes, dim=-1)
         size = (self.config.rows, self.config.columns)
         values = F.pad(self.values(maps, here).reshape(size), (1, 1, 1, 1), value=FAR)
-        costs = self.step_costs(maps)[0]
+        costs = self.step_costs(maps, here.reshape(-1, *size))[0]
         at = int(start.split(self.sizes, dim=-1)[1].argmax())
         row, column = divmod(at, size[1])
         places = [(row, column)]
@@ -158,14 +163,22 @@ class ValueMap(nn.Module):
         middles = torch.tensor(places).flip(-1) + 0.5
         return middles / torch.tensor(size[::-1])
 
-    def step_costs(self, maps: Tensor) -> Tensor:
-        """Chunks that steps from every place of maps (..., D) cost: (N, 8, rows, columns)."""
+    def step_costs(self, maps: Tensor, goal: Tensor) -> Tensor:
+        """Chunks that steps from every place cost: (N, 8, rows, columns).
+
+        Args:
+            maps: (..., D), of N problems in all.
+            goal: (N, rows, columns): how likely it is where.
+        """
         config = self.config
         seen = maps.reshape(-1, config.rows, config.columns, self.channels).permute(0, 3, 1, 2)
-        learned = F.softplus(self.costs(F.relu(self.look(seen)))).float()  # (N, 4, rows, columns)
-        costs = both_ways(learned)
+        costs = both_ways(F.softplus(self.costs(F.relu(self.look(seen)))).float())
         if not self.training:
-            costs = OPEN + SHUT * (costs - config.blocked).clamp_min(0)
+            here = torch.where(goal < goal.amax(dim=(1, 2), keepdim=True), FAR, 0.0)
+            worst = spread(here, costs, torch.maximum, config.iterations)
+            passable = worst[:, 1:-1, 1:-1].flatten(1).quantile(FREE, dim=1)
+            blocked = passable.clamp_min(config.blocked)[:, None, None, None]
+            costs = OPEN + SHUT * (costs - blocked).clamp_min(0)
         return self.lengths * costs
 
     def values(self, maps: Tensor, here: Tensor) -> Tensor:
@@ -173,7 +186,11 @@ class ValueMap(nn.Module):
         config, lead = self.config, here.shape[:-1]
         goal = here.reshape(-1, config.rows, config.columns).float()
         ends = -DOUBT * goal.clamp_min(UNLIKELY).log()
-        value = ShortestWays.apply(self.step_costs(maps), ends, self.moves, config.iterations)
+        if not self.training:
+            rare = goal < RARE * goal.amax(dim=(1, 2), keepdim=True)
+            ends = torch.where(rare, FAR, ends)
+        costs = self.step_costs(maps, goal)
+        value = ShortestWays.apply(costs, ends, self.moves, config.iterations)
         value = value - (value * goal).sum(dim=(1, 2), keepdim=True)
         return value.reshape(*lead, self.count)
 
@@ -191,6 +208,39 @@ def both_ways(costs: Tensor) -> Tensor:
     return torch.cat([torch.stack(back[::-1], dim=1), costs], dim=1)
 
 
+@torch.no_grad()
+def spread(ends: Tensor, costs: Tensor, join: Callable[..., Tensor], iterations: int) -> Tensor:
+    """The least of what it is to end at a place, and of a step's cost joined to the next's value.
+
+    Args:
+        ends: (N, rows, columns), of ending at a place.
+        costs: (N, 8, rows, columns), of steps.
+        join: adds a step's cost to what comes after it, or takes the larger one.
+        iterations: steps that ways have at most.
+
+    Returns:
+        (N, rows + 2, columns + 2): values with a rim that no way leads to.
+    """
+    rim = F.pad(ends, (1, 1, 1, 1), value=FAR)
+    value, views = rim[:, 1:-1, 1:-1], neighbours(rim)
+    reached, known = torch.empty_like(ends), torch.full_like(ends, FAR)
+    for count in range(iterations):
+        if count % CHECKED == 0 and not rim.is_cuda:
+            if torch.equal(value, known):
+                break
+            known.copy_(value)
+        for cost, there in zip(costs.unbind(1), views, strict=True):
+            join(there, cost, out=reached)
+            torch.minimum(value, reached, out=value)
+    return rim
+
+
+def neighbours(rim: Tensor) -> list[Tensor]:
+    """Where each of `STEPS` leads from every place of a map with a rim: (N, rows, columns) each."""
+    rows, columns = rim.shape[1] - 2, rim.shape[2] - 2
+    return [rim[:, down : down + rows, right : right + columns] for down, right in STEPS]
+
+
 class ShortestWays(torch.autograd.Function):
     """Dynamic programming on a grid, differentiated along the shortest ways that it found.
 
@@ -205,24 +255,12 @@ class ShortestWays(torch.autograd.Function):
 
         Steps change a place's number by `moves` (8,).
         """
-        rows, columns = ends.shape[1:]
-        rim = F.pad(ends, (1, 1, 1, 1), value=FAR)
-        value = rim[:, 1:-1, 1:-1]
-        views = [rim[:, down : down + rows, right : right + columns] for down, right in STEPS]
-        reached, known = torch.empty_like(ends), torch.full_like(ends, FAR)
-        for count in range(iterations):
-            if count % CHECKED == 0 and not rim.is_cuda:
-                if torch.equal(value, known):
-                    break
-                known.copy_(value)
-            for cost, there in zip(costs.unbind(1), views, strict=True):
-                torch.add(there, cost, out=reached)
-                torch.minimum(value, reached, out=value)
-        ways = torch.stack(views, dim=1) + costs
+        rim = spread(ends, costs, torch.add, iterations)
+        ways = torch.stack(neighbours(rim), dim=1) + costs
         best, step = ways.min(dim=1)
         ctx.save_for_backward(step, best < ends, moves)
-        ctx.doublings = (rows * columns).bit_length()
-        return value.clone()
+        ctx.doublings = ends[0].numel().bit_length()
+        return rim[:, 1:-1, 1:-1].clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
