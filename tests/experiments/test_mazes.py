@@ -10,7 +10,6 @@ import pytest
 
 from tests.loading import EXPERIMENTS, load
 
-
 FIRST = "MPPI-1,-4-to-6-a-side,-paths-of-1-to-4.json"
 
 
