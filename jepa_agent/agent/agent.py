@@ -322,7 +322,7 @@ class JEPAAgent(HubMixin):
         seed: int = 0,
         allow_code: bool = False,
     ) -> JEPAAgent:
-        """Load a checkpoint directory, or a shipped one by name ("default").
+        """Load a checkpoint directory, or a shipped one by name ("default", "mazes").
 
         Args:
             path_or_name: the checkpoint.

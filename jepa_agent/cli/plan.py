@@ -2,6 +2,7 @@
 
 $ jepa-agent plan --render             # a window; h shows its keys
 $ jepa-agent plan --video plan.gif     # the same pictures (.gif or .mp4)
+$ jepa-agent plan --checkpoint mazes --render    # drag the mouse to draw walls
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from ..agent.agent import JEPAAgent
-from ..envs import TwoRoomsEnv
 from ..envs.drawing import Window, has_display, to_array
 from ..viz.films import film, filmed
 from ..viz.plan_view import SIZE, draw
@@ -30,12 +30,12 @@ class Args:
     """What to play and how to show it."""
 
     checkpoint: str = "default"
-    """A folder that `jepa-agent train` wrote, or "default"."""
+    """A folder that `jepa-agent train` wrote, "default" or "mazes"."""
     allow_code: bool = False
     """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
     world: Annotated[WorldArgs, tyro.conf.OmitArgPrefixes] = field(default_factory=WorldArgs)
-    layout: Literal["fixed", "random", "train", "test", "ood", "hard", "thick"] | None = None
-    """Layouts; by default those that it was trained for, and test layouts, which it never saw, if
+    layout: str = ""
+    """Layouts, such as fixed, random, test or ood; by default those that it was trained for, and test layouts, which it never saw, if
     those were the train layouts."""
     episodes: int | None = None
     """By default 5 into a file, and as many as you watch in a window, which stays open if you have
@@ -91,13 +91,22 @@ def main(args: Args) -> None:
     print(f"{sum(outcomes)} of {len(outcomes)} goals reached{where}")
 
 
-def settings(agent: JEPAAgent, layout: str | None) -> dict[str, Any]:
-    """The environment's keyword arguments."""
-    if not isinstance(agent.env_ref.make().unwrapped, TwoRoomsEnv):
-        return {}
-    trained_on = agent.env_ref.kwargs.get("layout", "random")
-    layout = layout or {"train": "test"}.get(trained_on, trained_on)
-    return {"layout": layout, "terminate_on_success": False}
+def settings(agent: JEPAAgent, layout: str) -> dict[str, Any]:
+    """The environment's keyword arguments, of those that it has.
+
+    Raises:
+        ValueError: if layouts are asked for in a world that has none.
+    """
+    config = getattr(agent.env_ref.make().unwrapped, "config", None)
+    has_layouts = hasattr(config, "layout")
+    if layout and not has_layouts:
+        raise ValueError(f"--layout has no use in {agent.env_ref.id}, got {layout}; leave it out")
+    chosen: dict[str, Any] = {}
+    if has_layouts:
+        chosen["layout"] = layout or {"train": "test"}.get(config.layout, config.layout)
+    if hasattr(config, "terminate_on_success"):
+        chosen["terminate_on_success"] = False
+    return chosen
 
 
 def record(session: Session, episodes: int, path: Path) -> list[bool]:

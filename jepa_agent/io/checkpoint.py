@@ -16,7 +16,7 @@ from .serialisation import to_json
 FORMAT = "jepa-agent-checkpoint"
 VERSION = 2
 SHIPPED = Path(__file__).parents[1] / "checkpoints"
-NAMES = {"default": "two_rooms"}
+NAMES = {"default": "two_rooms", "mazes": "mazes"}
 """Checkpoints that ship with the package, by the names that `load` knows."""
 
 
