@@ -35,8 +35,8 @@ class Args:
     """Import the modules of planners, encoders and the like that the checkpoint names; they run."""
     world: Annotated[WorldArgs, tyro.conf.OmitArgPrefixes] = field(default_factory=WorldArgs)
     layout: str = ""
-    """Layouts, such as fixed, random, test or ood; by default those that it was trained for, and test layouts, which it never saw, if
-    those were the train layouts."""
+    """Layouts, such as fixed, random, test or ood; by default those that it was trained for, and
+    test layouts, which it never saw, if those were the train layouts."""
     episodes: int | None = None
     """By default 5 into a file, and as many as you watch in a window, which stays open if you have
     touched anything."""
@@ -97,13 +97,12 @@ def settings(agent: JEPAAgent, layout: str) -> dict[str, Any]:
     Raises:
         ValueError: if layouts are asked for in a world that has none.
     """
-    config = getattr(agent.env_ref.make().unwrapped, "config", None)
-    has_layouts = hasattr(config, "layout")
-    if layout and not has_layouts:
-        raise ValueError(f"--layout has no use in {agent.env_ref.id}, got {layout}; leave it out")
+    config: Any = getattr(agent.env_ref.make().unwrapped, "config", None)
     chosen: dict[str, Any] = {}
-    if has_layouts:
+    if hasattr(config, "layout"):
         chosen["layout"] = layout or {"train": "test"}.get(config.layout, config.layout)
+    elif layout:
+        raise ValueError(f"--layout has no use in {agent.env_ref.id}, got {layout}; leave it out")
     if hasattr(config, "terminate_on_success"):
         chosen["terminate_on_success"] = False
     return chosen
