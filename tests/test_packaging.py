@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
-CHECKPOINT = "jepa_agent/checkpoints/two_rooms/"
+CHECKPOINTS = "jepa_agent/checkpoints/"
 HAS_BACKEND = int(version("setuptools").split(".")[0]) >= 77
 """Whether wheels can be built with what is installed, which is faster and needs no network."""
 
@@ -77,9 +77,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     data = {"jepa_agent/py.typed", "jepa_agent/viz/report.html"}
     others = set(names) - set(metadata) - sources - data
     assert sources | data <= set(names)
-    assert all(name.startswith("jepa_agent/checkpoints/") for name in others)
+    assert all(name.startswith(CHECKPOINTS) for name in others)
     assert {Path(name).suffix for name in others} == {".json", ".safetensors"}
-    assert CHECKPOINT + "config.json" in others
+    for name in ("two_rooms", "mazes"):
+        assert f"{CHECKPOINTS}{name}/config.json" in others
     assert any(name.endswith("LICENSE") for name in metadata)
 
 

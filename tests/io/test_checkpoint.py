@@ -108,7 +108,7 @@ def test_a_crash_at_any_step_leaves_the_old_checkpoint(
 
 
 def test_a_missing_checkpoint_is_rejected(tmp_path: Path) -> None:
-    assert_rejected(tmp_path, r"directory with a config.json.* or one of \['default'\]")
+    assert_rejected(tmp_path, r"directory with a config.json.* or one of \['default', 'mazes'\]")
     assert_rejected(tmp_path / "none", "directory with a config.json")
 
 
