@@ -94,8 +94,11 @@ MAX_IMAGE_SIZE = 72
 """The size to which images are scaled by default since they are."""
 NO_PROPOSALS = {"heads": 0, "horizon": 5, "reach": 20, "width": 512, "depth": 2}
 """The config of a model without proposals, which there were not."""
-NO_FALLBACK = {"fallback": 0.0, "fallback_samples": 192, "fallback_iterations": 6}
-"""What planners that begin at proposals lacked."""
+ADDED_TO_KINDS: dict[str, dict[str, Any]] = {
+    "proposal": {"fallback": 0.0, "fallback_samples": 192, "fallback_iterations": 6},
+    "value_map": {"near_most": 0.0},
+}
+"""Likewise, what objects of some kinds lack."""
 NO_ENDING = {"width": 0, "depth": 2}
 """The config of a model that foresees no ends."""
 USERS_OWN = ("data", "notes", "kwargs")
@@ -130,8 +133,7 @@ def _filled(name: str, value: Any, holder: str = "") -> Any:
             "ending": NO_ENDING,
             "training_chunk": 0,
         }
-    if name == "planner" and value.get("kind") == "proposal":
-        added = NO_FALLBACK | added
+    added = ADDED_TO_KINDS.get(value.get("kind", ""), {}) | added
     return added | {key: _filled(key, item, name) for key, item in value.items()}
 
 

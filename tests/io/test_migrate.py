@@ -196,6 +196,8 @@ def test_fields_that_were_added_later_get_what_was_fixed_before() -> None:
     added = {"idle": None, "categories": [], "start": [], "shape": None, "dtype": None}
     assert completed({}, {"bounds": bounds})[1] == {"bounds": {**bounds, **added}}
     assert completed({}, {"planner": {"kind": "mppi"}})[1]["planner"]["knots"] == 1
+    head = {"distance_head": {"kind": "value_map"}}
+    assert completed({}, head)[1]["distance_head"]["near_most"] == 0.0
     assert completed({}, {"data": {"bounds": {}}})[1] == {"data": {"bounds": {}}}
 
 

@@ -56,6 +56,8 @@ class ValueMapConfig(DistanceHeadConfig, kind="value_map"):
             far more than a free step, but less than many ways around walls.
         near: size of the metric's embedding.
         blocks: equal parts of it.
+        near_most: chunks that the metric counts at most; 0 for no bound. Without one it may explain
+            all distances by itself, and nothing is learned of ways.
     """
 
     rows: int = 16
@@ -65,6 +67,7 @@ class ValueMapConfig(DistanceHeadConfig, kind="value_map"):
     blocked: float = 3.0
     near: int = 32
     blocks: int = 8
+    near_most: float = 2.0
 
     def __post_init__(self) -> None:
         sizes = self.rows, self.columns, self.width, self.iterations, self.near, self.blocks
@@ -127,7 +130,8 @@ class ValueMap(nn.Module):
 
         def distance(start: Tensor) -> Tensor:
             way = (start.split(self.sizes, dim=-1)[1] * values).sum(dim=-1)
-            return torch.maximum(way, self.near(start, end))
+            near = self.near(start, end)
+            return torch.maximum(way, near.clamp_max(self.config.near_most or FAR))
 
         return distance
 

@@ -17,6 +17,8 @@ from jepa_agent.experiments.baselines import BASELINES, train
 
 POOLED = 14
 """Walls are told as the share of solid tiles in so many squares along a side."""
+STEPS = 100
+"""Steps of an episode of training; hindsight needs some that have ended before learning starts."""
 CURVE_EPISODES = 50
 """Episodes per point of the learning curve."""
 
@@ -47,13 +49,13 @@ def make(**settings: Any) -> gym.Env:
 
 def learned(settings: dict[str, Any], steps: int, seed: int, folder: Path) -> Policy:
     """SAC with hindsight, trained in mazes of these settings, or gone on with."""
-    curve = partial(make, **settings, terminate_on_success=True)
+    world = partial(make, **settings, max_episode_steps=STEPS)
+    curve = partial(world, terminate_on_success=True)
 
     def score(policy: Policy) -> float:
         played = play(policy, curve, range(2_000_000, 2_000_000 + CURVE_EPISODES))
         return summarise("SAC+HER", "train", played).success
 
-    world = partial(make, **settings)
     policy, _ = train(BASELINES["sac-her-state"], world, steps, seed, folder, score, "cpu")
     if policy is None:
         raise RuntimeError(f"SAC+HER diverged, see {folder}; take another seed")
