@@ -10,8 +10,6 @@ With --truth, no model is trained: planners see the true physics and the straigh
 from __future__ import annotations
 
 import itertools
-import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,6 +21,7 @@ import numpy as np
 import torch
 import tyro
 from mazes import sac
+from mazes.files import once, show
 from mazes.truth import truth
 
 from jepa_agent import JEPAAgent, Preset, Trajectories, train
@@ -120,22 +119,6 @@ def main(args: Args) -> None:
         for player, (planner, cost) in PLAYERS[name].items():
             agent.planner, agent.cost = planner.build(), cost
             play_suites(args, folder, player, agent, agent.env_ref.make)
-
-
-def show(path: Path) -> None:
-    """Print the rows of a file."""
-    for row in json.loads(path.read_text()):
-        print(path.parent.name, row, flush=True)
-
-
-def once(path: Path, make: Callable[[Path], None]) -> Path:
-    """A file, made unless it is there."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        began = time.perf_counter()
-        make(path)
-        print(f"{path} after {time.perf_counter() - began:.0f} s", flush=True)
-    return path
 
 
 def wander(args: Args, path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 import tyro
-from mazes import once
+from mazes.files import once
 from memory import summary
 from memory.learning import STEPS, Batch, drawn, errors, learn, recall, remembered, to_remember
 from memory.planning import PLANNER, success, tasks

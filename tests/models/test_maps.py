@@ -144,6 +144,7 @@ def test_a_map_is_predicted_alike_everywhere() -> None:
         (lambda: PatchMapConfig(patch=0), "positive"),
         (lambda: MapCNNConfig(depth=0), "positive"),
         (lambda: ValueMapConfig(near=30), "multiple"),
+        (lambda: ValueMapConfig(near_most=-1.0), "take 2"),
     ],
 )
 def test_what_does_not_fit_is_named(build, fix) -> None:

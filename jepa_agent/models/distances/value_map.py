@@ -76,6 +76,10 @@ class ValueMapConfig(DistanceHeadConfig, kind="value_map"):
                 "rows, columns, width, iterations, blocked, near and blocks must be positive, and "
                 f"near a multiple of blocks, got {(*sizes, self.blocked)}"
             )
+        if self.near_most < 0:
+            raise ValueError(
+                f"near_most must be positive, or 0 for no bound, got {self.near_most}; take 2"
+            )
 
     def build(self, latent_dim: int) -> ValueMap:
         return ValueMap(self, latent_dim)
