@@ -31,7 +31,7 @@ def test_mazes_are_learned_played_and_not_twice(
     names = {path.name for path in files}
     assert {
         "ranks.json",
-        "MPPI-1,-paths-of-1-to-4.json",
+        FIRST,
         "GC-IDM,-larger-or-thinner.json",
         "SAC+HER,-larger-or-thinner.json",
     } <= names
