@@ -62,6 +62,9 @@ pretrain(ImageData("noise", split, split), config, torch.device("cpu"), folder=f
 """
 BASELINE = """
 import dataclasses, json, pathlib, sys
+from functools import partial
+
+import gymnasium as gym
 
 sys.path.insert(0, scripts)
 from jepa_agent.experiments.baselines import BASELINES, train
@@ -73,7 +76,8 @@ settings = {**chosen.settings, "learning_starts": 400, "batch_size": 16, "gradie
             "buffer_size": 4000}
 small = dataclasses.replace(chosen, settings=settings)
 folder = pathlib.Path(folder)
-model, spent = train(small, "fixed", 2400, 0, folder, lambda model: 0.5, "cpu", 12)
+make = partial(gym.make, "TwoRooms-v0", layout="fixed", obs_type="state")
+model, spent = train(small, make, 2400, 0, folder, lambda model: 0.5, "cpu", 12)
 lines = [json.dumps({"step": steps}) for steps, _ in spent.curve]
 (folder / "metrics.jsonl").write_text("\\n".join(lines))
 checkpoint.save(folder, model.policy.state_dict(), {})
