@@ -38,13 +38,16 @@ def moved(name: str, point: np.ndarray, info: dict[str, Any]) -> dict[str, Any]:
     }
     task = {key: info[key] for key in ("wall_x", "door_y", "position", "goal")} | changes[name]
     layout = np.array([task["wall_x"], task["door_y"], half], dtype=np.float32)
-    return task | {key: nearest_free(task[key], layout) for key in ("position", "goal")}
+
+    def is_outside(places: np.ndarray) -> np.ndarray:
+        return is_free(places, Layout.from_array(layout))
+
+    return task | {key: nearest_free(task[key], is_outside) for key in ("position", "goal")}
 
 
-def nearest_free(point: np.ndarray, layout: np.ndarray) -> np.ndarray:
-    """A point (2,), or the free one nearest to it, half a pixel from walls."""
-    places = np.array(point, dtype=np.float32).reshape(1, 2)
-    return moved_out(places, lambda each: is_free(each, Layout.from_array(layout)))[0]
+def nearest_free(point: np.ndarray, is_outside: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """A point (2,), or the nearest one that is outside of walls, half a pixel from them."""
+    return moved_out(np.array(point, dtype=np.float32).reshape(1, 2), is_outside)[0]
 
 
 def drawn(solid: np.ndarray, point: np.ndarray, wall: bool, spared: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from .arrays import namespace
 from .episodes import Bounces, displacements
 from .geodesics import shortest_paths, wall_boxes, way_to
 from .goal_world import GoalWorld, Measure, WorldConfig
-from .handles import NEAR, drawn, free_grid, moved_out
+from .handles import NEAR, drawn, free_grid, nearest_free
 from .maze_layouts import KINDS, SPLITS, Family, Maze, from_text, from_tiles, generate
 from .oracles import MazesOracle
 from .physics import HIGH, LOW, step
@@ -211,9 +211,8 @@ class MazesEnv(GoalWorld):
             spared = np.stack([self.state, self.goal])
             solid = drawn(self._maze.solid, state, name == "wall", spared)
             return task | {"layout": pack(solid)}
-        place = np.array(state, dtype=np.float32).reshape(1, 2)
-        free = moved_out(place, lambda places: self.is_free(places, self.layout))[0]
-        return task | {{"agent": "state", "goal": "goal"}[name]: free}
+        free = nearest_free(state, lambda places: self.is_free(places, self.layout))
+        return task | {"state" if name == "agent" else "goal": free}
 
     @staticmethod
     def is_free(states: Any, layout: Any) -> Any:

@@ -25,9 +25,10 @@ from .systems import Budget, Figures, System, Variant, folder_name, with_values
 
 STEPS_PER_MINUTE = 260
 """Steps per minute of `base` on two cores."""
-JOINT_SHARES = {"one stage": 1.0, "mostly refinement": 0.35}
-"""Joint training's share of the steps; in all others it is `JOINT_SHARE`."""
 JOINT_SHARE = 0.75
+"""Joint training's share of the steps."""
+JOINT_SHARES = {"one stage": 1.0, "mostly refinement": 0.35}
+"""Variants that have another share."""
 CHECKPOINTS = 3
 """Agents of a training that are kept, its last one among them."""
 

@@ -103,7 +103,7 @@ class ValueMap(nn.Module):
         self.config, self.count = config, config.rows * config.columns
         self.channels = channels_of_map(latent_dim, config.rows, config.columns)
         self.sizes = [latent_dim, self.count, config.near]
-        """Of an embedding's parts: the map, how likely the agent is where, and what is there."""
+        """Numbers in an embedding: the map, how likely the agent is where, and what is there."""
         self.dim = sum(self.sizes)
         self.here = mlp(self.channels, config.width, 1, 1)
         self.pose = mlp(self.channels + 2, config.width, 1, config.near)
